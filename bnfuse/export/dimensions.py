@@ -1,0 +1,95 @@
+"""Dynamic dimensions: give them the names that were asked for, and say which became fixed."""
+
+from __future__ import annotations
+
+__all__ = ["Dimension", "apply_dimensions", "describe"]
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+import sympy  # type: ignore[import-untyped]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One dimension that was asked to be dynamic, and what the exporter made of it.
+
+    Attributes:
+        input: The input's name.
+        axis: Which of its axes.
+        symbol: The name that was asked for, ``N``.
+        exported: The exporter's own symbol or expression for it, None where it has a number.
+        fixed: The size that it is fixed at, None while it is dynamic.
+        low: The smallest size that the exported program is valid for, None for no bound.
+        high: The largest, None for no bound.
+    """
+
+    input: str
+    axis: int
+    symbol: str
+    exported: str | None
+    fixed: int | None
+    low: int | None
+    high: int | None
+
+
+def apply_dimensions(model: ir.Model, dimensions: Sequence[Dimension]) -> None:
+    """Replace the exporter's symbols by the asked names, or by the number they are fixed at."""
+    names: dict[str, str | int] = {}
+    for dim in dimensions:
+        if dim.exported is not None and _IDENTIFIER.fullmatch(dim.exported):
+            names.setdefault(dim.exported, dim.symbol if dim.fixed is None else dim.fixed)
+    for value in _values(model):
+        if value.shape is not None and not value.shape.is_static():
+            value.shape = ir.Shape([_renamed(dim, names) for dim in value.shape])
+
+
+def _values(model: ir.Model) -> Iterator[ir.Value]:
+    yield from model.graph.inputs
+    for node in model.graph.all_nodes():
+        yield from node.outputs
+
+
+def _renamed(dim: int | ir.SymbolicDim, names: Mapping[str, str | int]) -> int | str | None:
+    if isinstance(dim, int) or dim.value is None:
+        return dim if isinstance(dim, int) else None
+    text = _IDENTIFIER.sub(lambda found: str(names.get(found[0], found[0])), dim.value)
+    if _IDENTIFIER.search(text):
+        return text
+    return int(sympy.sympify(text))
+
+
+def describe(dimensions: Sequence[Dimension], reason: str) -> list[str]:
+    """Say which dimensions are fixed, bounded or tied to another, one sentence each."""
+    notes = []
+    because = f": {reason}" if reason else ""
+    names: dict[str, str] = {}
+    for dim in dimensions:
+        place = f"dimension {dim.axis} ({dim.symbol}) of input {dim.input!r}"
+        if dim.fixed is not None:
+            notes.append(f"{place} is fixed at {dim.fixed}{because}")
+            continue
+        holder = names.setdefault(dim.exported or "", dim.symbol)
+        if holder != dim.symbol:
+            notes.append(f"{place} is always equal to {holder}")
+        elif dim.exported and not _IDENTIFIER.fullmatch(dim.exported):
+            notes.append(f"{place} is tied to the other dimensions by the model's arithmetic")
+        bounds = _bounds(dim)
+        if bounds:
+            notes.append(f"{place} is only valid {bounds}: forward takes another path outside")
+    return list(dict.fromkeys(notes))
+
+
+def _bounds(dim: Dimension) -> str:
+    if dim.low is not None and dim.high is not None:
+        return f"from {dim.low} to {dim.high}"
+    if dim.high is not None:
+        return f"up to {dim.high}"
+    return f"from {dim.low}" if dim.low is not None else ""

@@ -1,0 +1,217 @@
+"""The loop over the affines, and how a plan is carried out."""
+
+from __future__ import annotations
+
+__all__ = ["Application", "Fate", "FoldLog", "fold"]
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+
+from bnfuse.affine import ChannelAffine
+from bnfuse.fold.initializers import Initializers
+from bnfuse.fold.names import FreshNames
+from bnfuse.fold.plan import Absorb, Compose, Edit, Plan, Recompute, Rewrite
+from bnfuse.fold.rules import RULES
+from bnfuse.fold.search import Search
+from bnfuse.lift import Lifted
+from bnfuse.lift.nodes import LiftedAffine, affine_of, linear_of, set_affine, set_linear
+from bnfuse.lift.rewire import bypass
+from bnfuse.lift.sites import Site
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of a site.
+
+    Attributes:
+        folded: Whether nothing is left of it.
+        into: The nodes that took it.
+        through: The op types it passed through, in order.
+        reason: Why it, or a part of it, was left; empty when folded.
+    """
+
+    folded: bool
+    into: tuple[str, ...] = ()
+    through: tuple[str, ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Application:
+    """One plan that was carried out: for which sites, into what."""
+
+    sites: tuple[Site, ...]
+    into: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FoldLog:
+    """What the fold did: each site's fate, and the plans in the order they were carried out."""
+
+    fates: Mapping[Site, Fate]
+    applications: tuple[Application, ...]
+
+
+def fold(lifted: Lifted, limit: int | None = None) -> FoldLog:
+    """Fold a lifted model in place, to a fixpoint.
+
+    Args:
+        lifted: The model.
+        limit: Stop after this many plans, to find the first bad one of a wrong fold.
+    """
+    return _Folding(lifted, limit).run()
+
+
+@dataclass
+class _Route:
+    """Where the parts of a site went."""
+
+    into: dict[str, None] = field(default_factory=dict)
+    through: dict[str, None] = field(default_factory=dict)
+
+
+class _Folding:
+    def __init__(self, lifted: Lifted, limit: int | None) -> None:
+        self._graph = lifted.model.graph
+        self._limit = limit
+        self._search = Search(RULES, lifted.constants)
+        self._constants = lifted.constants
+        self._names = FreshNames(lifted.model.graph)
+        self._initializers = Initializers(lifted.model.graph, self._names)
+        self._pending: deque[ir.Node] = deque()
+        self._reasons: dict[ir.Node, str] = {}
+        self._routes = {site: _Route() for site in lifted.sites}
+        self._applications: list[Application] = []
+
+    def run(self) -> FoldLog:
+        applied = -1
+        # What one plan moved away may be what stood in another's way.
+        while applied != len(self._applications):
+            applied = len(self._applications)
+            self._pending.extend(node for node in self._graph if affine_of(node) is not None)
+            self._drain()
+        return FoldLog(self._fates(), tuple(self._applications))
+
+    def _drain(self) -> None:
+        while self._pending and self._limit != len(self._applications):
+            node = self._pending.popleft()
+            if node.graph is not None:
+                self._try(node)
+
+    def _try(self, node: ir.Node) -> None:
+        affine = _lifted(node).affine
+        if affine.is_identity:
+            self._drop(node)
+            return
+        x, y = _ends(node)
+        refusals: list[str] = []
+        for pulled, pushed in _ways(affine):
+            plan = self._search.plan(x, pulled, y, pushed)
+            if isinstance(plan, Plan):
+                self._carry_out(node, plan, pushed)
+                return
+            refusals.append(plan.reason)
+        self._reasons[node] = "; ".join(dict.fromkeys(refusals))
+
+    def _carry_out(self, node: ir.Node, plan: Plan, pushed: ChannelAffine) -> None:
+        sites = _lifted(node).sites
+        for site in sites:
+            self._routes[site].into.update(dict.fromkeys(plan.targets))
+            self._routes[site].through.update(dict.fromkeys(plan.through))
+        survivors = tuple(self._edit(sites, plan.edits))
+        self._names.rename(plan.changed)
+        if pushed.is_identity:
+            bypass(node)
+        else:
+            _disconnect(node)
+        self._applications.append(Application(sites, plan.targets))
+        # An affine that took another in may now fit where it did not before.
+        self._pending.extend(survivors)
+
+    def _drop(self, node: ir.Node) -> None:
+        """Take out a node that changes nothing, unless it is what names a graph output."""
+        if node.outputs[0].is_graph_output():
+            self._reasons[node] = "it changes nothing but names a graph output"
+            return
+        _disconnect(node)
+
+    def _edit(self, sites: tuple[Site, ...], edits: tuple[Edit, ...]) -> Iterator[ir.Node]:
+        for edit in edits:
+            if isinstance(edit, Absorb):
+                linear = linear_of(edit.node)
+                assert linear is not None
+                take = linear.after if edit.side == "after" else linear.before
+                set_linear(edit.node, take(edit.affine, edit.rule))
+            elif isinstance(edit, Rewrite):
+                edit.build(edit.node)
+            elif isinstance(edit, Recompute):
+                self._recompute(edit)
+            else:
+                _compose(edit, sites)
+                yield edit.node
+
+    def _recompute(self, edit: Recompute) -> None:
+        old = edit.constant.value
+        position = edit.node.inputs.index(old)
+        array = edit.affine(edit.constant.array())
+        new = self._initializers.add(array, edit.constant.dtype, after=old.name or "constant")
+        self._constants.remember(new, array)
+        edit.node.replace_input_with(position, new)
+
+    def _fates(self) -> dict[Site, Fate]:
+        left: dict[Site, str] = {}
+        for node in self._graph:
+            lifted = affine_of(node)
+            for site in lifted.sites if lifted is not None else ():
+                left[site] = self._reasons.get(node, "the fold was stopped before it")
+        return {
+            site: Fate(
+                site not in left, tuple(route.into), tuple(route.through), left.get(site, "")
+            )
+            for site, route in self._routes.items()
+        }
+
+
+def _ways(affine: ChannelAffine) -> Iterator[tuple[ChannelAffine, ChannelAffine]]:
+    """How to part an affine into what goes backward and, after that, what goes forward."""
+    nothing = ChannelAffine.of(None)
+    yield affine, nothing
+    yield nothing, affine
+    if affine.has_scale and affine.has_shift:
+        yield affine.only_scale(), affine.only_shift()
+        if np.all(affine.scale != 0.0):
+            yield affine.shift_before_scale(), affine.only_scale()
+
+
+def _disconnect(node: ir.Node) -> None:
+    """Take an Affine out: its consumers take its input, and its output's name disappears."""
+    x, y = _ends(node)
+    graph = node.graph
+    assert graph is not None
+    y.replace_all_uses_with(x)
+    graph.remove(node, safe=True)
+
+
+def _compose(edit: Compose, sites: tuple[Site, ...]) -> None:
+    lifted = _lifted(edit.node)
+    first, second = lifted.affine, edit.affine
+    if edit.side == "before":
+        first, second = second, first
+    joined = LiftedAffine(first.then(second), (*lifted.sites, *sites))
+    set_affine(edit.node, joined)
+
+
+def _lifted(node: ir.Node) -> LiftedAffine:
+    lifted = affine_of(node)
+    assert lifted is not None
+    return lifted
+
+
+def _ends(node: ir.Node) -> tuple[ir.Value, ir.Value]:
+    x = node.inputs[0]
+    assert x is not None
+    return x, node.outputs[0]

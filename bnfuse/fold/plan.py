@@ -1,0 +1,120 @@
+"""What a rule answers: the edits to make, what they demand of the neighbours, or a refusal."""
+
+from __future__ import annotations
+
+__all__ = ["Absorb", "Answer", "Compose", "Edit", "Plan", "Recompute", "Refusal", "Response", "Rewrite"]
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import onnx_ir as ir
+
+from bnfuse.affine import ChannelAffine
+from bnfuse.lift.constants import Constant
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an affine stays where it is.
+
+    Attributes:
+        reason: One clause, as in ``"Conv 'conv1' also feeds Add 'add_3'"``.
+        node: The name of the node that blocks.
+    """
+
+    reason: str
+    node: str
+
+
+@dataclass(frozen=True, eq=False)
+class Absorb:
+    """A Linear node takes an affine that stands ``after`` or ``before`` it."""
+
+    node: ir.Node
+    side: Literal["after", "before"]
+    affine: ChannelAffine
+    rule: str
+
+
+@dataclass(frozen=True, eq=False)
+class Compose:
+    """An Affine node takes another affine that stands ``after`` or ``before`` it."""
+
+    node: ir.Node
+    side: Literal["after", "before"]
+    affine: ChannelAffine
+
+
+@dataclass(frozen=True, eq=False)
+class Rewrite:
+    """A node that the affine passes through is replaced by what ``build`` makes of it."""
+
+    node: ir.Node
+    build: Callable[[ir.Node], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Recompute:
+    """A node's constant input is replaced by ``affine`` of it; other uses keep the old one."""
+
+    node: ir.Node
+    constant: Constant
+    affine: ChannelAffine
+
+
+Edit = Absorb | Compose | Rewrite | Recompute
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A rule's word on one node: edit it, and ask this of the values around it.
+
+    Attributes:
+        edits: What changes at the node itself.
+        pull: Inputs whose producers must apply an affine to them.
+        push: Outputs, now lacking an affine, whose consumers must apply it.
+        passed: Further nodes that were passed in one go, each with one output.
+    """
+
+    edits: tuple[Edit, ...] = ()
+    pull: tuple[tuple[ir.Value, ChannelAffine], ...] = ()
+    push: tuple[tuple[ir.Value, ChannelAffine], ...] = ()
+    passed: tuple[ir.Node, ...] = ()
+
+
+Response = Answer | Refusal | tuple[Answer, ...]
+"""An answer, a refusal, or several answers of which any will do, the best first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything that one affine's disappearance takes: all of it happens, or none.
+
+    Attributes:
+        edits: The edits, in an order that is valid.
+        through: The op types that the affine passes through.
+        changed: The values that mean something else afterwards and so need new names.
+    """
+
+    edits: tuple[Edit, ...] = ()
+    through: tuple[str, ...] = ()
+    changed: tuple[ir.Value, ...] = ()
+
+    def __add__(self, other: Plan) -> Plan:
+        """Both plans."""
+        return Plan(
+            self.edits + other.edits,
+            self.through + other.through,
+            self.changed + other.changed,
+        )
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of the nodes that take the affine, each once."""
+        names = (e.node.name or "" for e in self.edits if not isinstance(e, Rewrite))
+        return tuple(dict.fromkeys(names))
+
+    def is_apart_from(self, other: Plan) -> bool:
+        """Whether no node is edited by both, so that neither changes what the other is about."""
+        return not {e.node for e in self.edits} & {e.node for e in other.edits}

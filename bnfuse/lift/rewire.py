@@ -1,0 +1,52 @@
+"""Small surgery on an onnx_ir graph: put one node in another's place, keeping value names."""
+
+from __future__ import annotations
+
+__all__ = ["bypass", "output_like", "substitute", "substitute_sequence"]
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+
+def output_like(value: ir.Value) -> ir.Value:
+    """A fresh value with the name, type, shape and metadata of ``value``."""
+    return ir.Value(
+        name=value.name,
+        type=value.type,
+        shape=value.shape,
+        doc_string=value.doc_string,
+        metadata_props=dict(value.metadata_props),
+    )
+
+
+def substitute(old: ir.Node, new: ir.Node) -> ir.Node:
+    """Put ``new``, whose one output stands for ``old``'s first, in ``old``'s place."""
+    return substitute_sequence(old, [new])
+
+
+def substitute_sequence(old: ir.Node, new: Sequence[ir.Node]) -> ir.Node:
+    """Put several nodes in ``old``'s place; the last one's output stands for ``old``'s first."""
+    graph = old.graph
+    assert graph is not None
+    graph.insert_before(old, new)
+    old.outputs[0].replace_all_uses_with(new[-1].outputs[0], replace_graph_outputs=True)
+    graph.remove(old, safe=True)
+    return new[-1]
+
+
+def bypass(node: ir.Node) -> None:
+    """Take a one-input node out; its input takes over its output's name and its consumers.
+
+    The input must be an inner value that nothing else needs under its old name.
+    """
+    graph = node.graph
+    x, y = node.inputs[0], node.outputs[0]
+    assert graph is not None
+    assert x is not None
+    y.replace_all_uses_with(x, replace_graph_outputs=True)
+    graph.remove(node, safe=True)
+    x.name = y.name
+    x.type = y.type or x.type
+    x.shape = y.shape or x.shape
+    x.metadata_props.update(y.metadata_props)

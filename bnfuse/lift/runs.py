@@ -1,0 +1,138 @@
+"""Runs of Affine nodes: each becomes one node, and is cut into the sites that the model has."""
+
+from __future__ import annotations
+
+__all__ = ["join_runs"]
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from bnfuse.affine import ChannelAffine
+from bnfuse.errors import NonFiniteNormError
+from bnfuse.lift.constants import ConstantEvaluator
+from bnfuse.lift.nodes import LiftedAffine, affine_of, linear_of, set_affine, set_linear
+from bnfuse.lift.limits import fits
+from bnfuse.lift.rewire import bypass
+from bnfuse.lift.sites import Kind, Site, Step, cut_into_sites
+
+
+def join_runs(
+    graph: ir.Graph, steps: dict[ir.Node, Step], constants: ConstantEvaluator
+) -> tuple[Site, ...]:
+    """Join each run of Affines into one node and cut it into sites."""
+    sites: list[Site] = []
+    for run in _runs(graph):
+        groups = cut_into_sites([steps[member] for member in run])
+        members = iter(run)
+        cut = [[next(members) for _ in group] for group in groups]
+        if _join_bias(cut[0], groups[0], constants):
+            cut, groups = cut[1:], groups[1:]
+        found = [Site.of(group) for group in groups]
+        for site, group_members in zip(found, cut, strict=True):
+            _check_finite(site, group_members)
+        _merge([member for group_members in cut for member in group_members], found)
+        sites.extend(found)
+    return tuple(sites)
+
+
+def _runs(graph: ir.Graph) -> list[list[ir.Node]]:
+    """The maximal runs of Affine nodes in which each alone consumes the one before it."""
+    runs: list[list[ir.Node]] = []
+    seen: set[ir.Node] = set()
+    for node in graph:
+        if node in seen or affine_of(node) is None:
+            continue
+        run = [node]
+        while (following := _following(run[-1])) is not None:
+            composed = _composed([*run, following])
+            # Ops that each hold in half precision may not hold as one.
+            if composed.is_finite and not fits(composed, following.outputs[0].dtype):
+                break
+            run.append(following)
+        seen.update(run)
+        runs.append(run)
+    return runs
+
+
+def _following(node: ir.Node | None) -> ir.Node | None:
+    """The Affine that alone consumes this one's output, if the two compose."""
+    first = affine_of(node)
+    if node is None or first is None or node.outputs[0].is_graph_output():
+        return None
+    uses = node.outputs[0].uses()
+    if len(uses) != 1:
+        return None
+    (use,) = uses
+    second = affine_of(use.node)
+    if second is None or use.node.graph is not node.graph:
+        return None
+    return use.node if first.affine.composes_with(second.affine) else None
+
+
+def _join_bias(
+    members: Sequence[ir.Node], group: Sequence[Step], constants: ConstantEvaluator
+) -> bool:
+    """A bias added to a MatMul's product is the linear map's, not a site of its own."""
+    if len(members) != 1 or Site.of(group).kind is not Kind.SHIFT:
+        return False
+    (node,) = members
+    product = node.inputs[0]
+    assert product is not None
+    producer = product.producer()
+    linear, lifted = linear_of(producer), affine_of(node)
+    if producer is None or linear is None or lifted is None or not lifted.origins:
+        return False
+    if linear.op_type != "MatMul" or linear.bias is not None:
+        return False
+    if lifted.affine.axis not in (None, linear.output_axis) or len(product.uses()) != 1:
+        return False
+    if product.is_graph_output() or lifted.affine.has_scale or not lifted.affine.is_finite:
+        return False
+    source = lifted.origins[0].source
+    stored = next(v for v in source.inputs if v is not None and v is not product)
+    bias = constants.constant(stored)
+    if bias is None:
+        return False
+    name = product.name or ""
+    bypass(node)
+    set_linear(producer, linear.with_bias(source, bias, lifted.affine.shift, name))
+    return True
+
+
+def _check_finite(site: Site, members: Sequence[ir.Node]) -> None:
+    affine = _composed(members)
+    if affine.is_finite or site.kind is Kind.SCALAR:
+        return
+    broken = ~(np.isfinite(affine.scale) & np.isfinite(affine.shift))
+    channels = np.flatnonzero(np.atleast_1d(broken))
+    raise NonFiniteNormError(
+        f"the norm {site.label!r} has a scale or shift that is not a finite number in channel "
+        f"{channels[0]}" + (f" and {len(channels) - 1} more" if len(channels) > 1 else "") + ".",
+        "Look for a zero deviation without eps, a negative or NaN variance, or statistics that "
+        "were never set.",
+    )
+
+
+def _composed(members: Sequence[ir.Node]) -> ChannelAffine:
+    affine = ChannelAffine.of(None)
+    for member in members:
+        lifted = affine_of(member)
+        assert lifted is not None
+        affine = affine.then(lifted.affine)
+    return affine
+
+
+def _merge(members: Sequence[ir.Node], sites: Sequence[Site]) -> None:
+    """Make one Affine node of a run: the last one, fed by what fed the first."""
+    if not members:
+        return
+    lifted = [affine_of(member) for member in members]
+    origins = tuple(origin for part in lifted if part is not None for origin in part.origins)
+    set_affine(members[-1], LiftedAffine(_composed(members), tuple(sites), origins))
+    if len(members) > 1:
+        members[-1].replace_input_with(0, members[0].inputs[0])
+        graph = members[0].graph
+        assert graph is not None
+        graph.remove(members[:-1], safe=True)

@@ -1,0 +1,119 @@
+"""Where the model has a norm, and how it is spelt there.
+
+A hand-written norm is a run of elementwise ops. Runs are cut into sites by the module that the
+ops came from and by the order a norm has: an optional shift, scales, an optional shift.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Kind", "Site", "Step", "cut_into_sites"]
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class Kind(enum.Enum):
+    """What a site is."""
+
+    NORM = "norm"
+    """A scale and a shift per channel: a BatchNormalization, or a chain that has both."""
+    SCALE = "scale"
+    """A scale per channel alone, as LayerScale is."""
+    SHIFT = "shift"
+    """A shift per channel alone: a bias."""
+    SCALAR = "scalar"
+    """The same number for every channel: part of an activation, an attention's 1/sqrt(d)."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node of a run.
+
+    Attributes:
+        op_type: The operator.
+        node: The node's name.
+        output: The name of the value it computes.
+        module: The dotted path of its module, or the empty string.
+        scales: Whether the op multiplies.
+        shifts: Whether the op adds.
+        per_channel: Whether its constant has a dimension: not a Python number.
+    """
+
+    op_type: str
+    node: str
+    output: str
+    module: str
+    scales: bool
+    shifts: bool
+    per_channel: bool
+
+
+@dataclass(frozen=True)
+class Site:
+    """One norm, scale or shift of the model.
+
+    Attributes:
+        name: The name of the value that it computes in the model.
+        module: The dotted path of the module it came from, or the empty string.
+        spelling: Its ops in order, as in ``("Sub", "Div", "Mul", "Add")``.
+        nodes: Their names.
+        kind: What it is.
+    """
+
+    name: str
+    module: str
+    spelling: tuple[str, ...]
+    nodes: tuple[str, ...]
+    kind: Kind
+
+    @property
+    def label(self) -> str:
+        """What to call it in a sentence."""
+        return self.module or self.name
+
+    @classmethod
+    def of(cls, steps: Sequence[Step]) -> Site:
+        """The site that these steps are, in order."""
+        return cls(
+            name=steps[-1].output,
+            module=steps[-1].module,
+            spelling=tuple(step.op_type for step in steps),
+            nodes=tuple(step.node for step in steps),
+            kind=_kind(steps),
+        )
+
+
+def cut_into_sites(steps: Sequence[Step]) -> list[list[Step]]:
+    """Cut a run of steps into norms, each a list of the steps it is made of."""
+    groups: list[list[Step]] = []
+    for step in steps:
+        if groups and _belongs(groups[-1], step):
+            groups[-1].append(step)
+        else:
+            groups.append([step])
+    return groups
+
+
+def _belongs(group: Sequence[Step], step: Step) -> bool:
+    last = group[-1]
+    if last.module != step.module or _is_whole(last) or _is_whole(step):
+        return False
+    scaled = any(s.scales for s in group)
+    if step.scales:
+        # After `scale, shift` the norm is over: a further scale starts the next one.
+        return not (scaled and last.shifts)
+    return scaled and last.scales
+
+
+def _is_whole(step: Step) -> bool:
+    return step.scales and step.shifts
+
+
+def _kind(steps: Sequence[Step]) -> Kind:
+    if not any(step.per_channel for step in steps):
+        return Kind.SCALAR
+    scales, shifts = any(s.scales for s in steps), any(s.shifts for s in steps)
+    if scales and shifts:
+        return Kind.NORM
+    return Kind.SCALE if scales else Kind.SHIFT

@@ -1,0 +1,85 @@
+"""What a node was before it was lifted, so that what does not change is put back as it was."""
+
+from __future__ import annotations
+
+__all__ = ["Source", "module_path"]
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+_SCOPES = "pkg.torch.onnx.name_scopes"
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A node's content, detached from the graph: it counts as nobody's consumer.
+
+    Attributes:
+        op_type: The operator.
+        domain: Its domain.
+        name: The node's name.
+        inputs: Its inputs.
+        attributes: Its attributes.
+        metadata: Its metadata properties.
+        module: The dotted path of the module it came from, as far as the exporter left it.
+    """
+
+    op_type: str
+    domain: str
+    name: str
+    inputs: tuple[ir.Value | None, ...]
+    attributes: ir.Attributes
+    metadata: Mapping[str, str]
+    module: str
+
+    @classmethod
+    def of(cls, node: ir.Node) -> Source:
+        """A snapshot of ``node``."""
+        return cls(
+            op_type=node.op_type,
+            domain=node.domain,
+            name=node.name or (node.outputs[0].name or ""),
+            inputs=tuple(node.inputs),
+            attributes=node.attributes,
+            metadata=dict(node.metadata_props),
+            module=module_path(node),
+        )
+
+    def emit(
+        self,
+        inputs: Sequence[ir.Value | None],
+        output: ir.Value,
+        attributes: Sequence[ir.Attr] | None = None,
+    ) -> ir.Node:
+        """The node again, with other inputs or attributes."""
+        return ir.Node(
+            self.domain,
+            self.op_type,
+            inputs,
+            attributes=list(self.attributes.values()) if attributes is None else attributes,
+            outputs=[output],
+            name=self.name,
+            metadata_props=dict(self.metadata),
+        )
+
+
+def module_path(node: ir.Node) -> str:
+    """The dotted path of the module that ``node`` came from, or the empty string.
+
+    PyTorch's exporter leaves the scopes in the node's metadata; its tracing exporter and many
+    other tools leave them in the node's name, as in ``/features/norm/Sub``.
+    """
+    scopes = node.metadata_props.get(_SCOPES)
+    if scopes:
+        try:
+            names = ast.literal_eval(scopes)
+        except (ValueError, SyntaxError):
+            return ""
+        # The last scope is the operator itself; the ones before it are nested module paths.
+        paths = [str(name) for name in names[:-1] if name]
+        return paths[-1] if paths else ""
+    name = node.name or ""
+    return ".".join(name.split("/")[1:-1]) if name.startswith("/") else ""

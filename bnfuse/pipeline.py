@@ -1,0 +1,243 @@
+"""One model through all stages: load, export, lift, fold, lower, verify, report."""
+
+from __future__ import annotations
+
+__all__ = ["Folded", "convert", "export", "fold", "load", "verify"]
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx_ir as ir
+
+from bnfuse.entry import Entry, Request, enter, export_source
+from bnfuse.errors import UsageError
+from bnfuse.fold import fold as fold_lifted
+from bnfuse.lift import lift
+from bnfuse.lift.prepare import prepare
+from bnfuse.load import load
+from bnfuse.lower import Lowered, lower
+from bnfuse.progress import Progress, Silent
+from bnfuse.report import Counts, Report, site_reports
+from bnfuse.verify import Derived, Verdict, verify
+from bnfuse.writing import Writing, measure
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import nn
+
+    from bnfuse.entry import Inputs
+    from bnfuse.export import Exported
+
+
+@dataclass(frozen=True, eq=False)
+class Folded:
+    """A folded model.
+
+    Attributes:
+        model: The model, with no norm left that could be folded.
+        report: What happened to each norm, and the proof.
+        path: Where it was written; ``None`` when no output was asked for. A candidate that did
+            not pass lies at ``*.unverified.onnx``.
+    """
+
+    model: ir.Model
+    report: Report
+    path: Path | None = None
+
+
+def export(
+    source: nn.Module | str | Path,
+    inputs: Inputs | None = None,
+    *,
+    opset: int | None = None,
+    model: str | None = None,
+    allow: Sequence[str] = (),
+    trust: bool = False,
+    input_shapes: Sequence[str] = (),
+    dtype: str | None = None,
+    progress: Progress | None = None,
+) -> Exported:
+    """Export a module, or a file that holds one, to ONNX with every norm still in it.
+
+    Args:
+        source: An ``nn.Module``, or a path that :func:`load` understands.
+        inputs: Example tensors for ``forward``; found from the first layers when not given.
+        opset: The ONNX operator set to write.
+        model, allow, trust, input_shapes, dtype: As for :func:`load`.
+        progress: Hears of each stage.
+
+    Raises:
+        BnfuseError: The source cannot be loaded, run or exported; see ``bnfuse.errors``.
+    """
+    request = Request(inputs, opset, model, tuple(allow), trust, tuple(input_shapes), dtype)
+    return export_source(source, request, progress or Silent())
+
+
+def fold(
+    source: nn.Module | str | Path | onnx.ModelProto | ir.Model,
+    inputs: Inputs | None = None,
+    *,
+    output: str | Path | None = None,
+    opset: int | None = None,
+    providers: Sequence[str] = ("auto",),
+    verified: bool = True,
+    model: str | None = None,
+    allow: Sequence[str] = (),
+    trust: bool = False,
+    input_shapes: Sequence[str] = (),
+    dtype: str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Folded:
+    """Fold every norm that can be folded exactly, and prove that the function is the same.
+
+    Args:
+        source: An ``nn.Module``, a path that :func:`load` understands, or an ONNX model as a
+            ``ModelProto`` or an ``onnx_ir.Model``. Nothing given in memory is changed.
+        inputs: Example tensors for the module's ``forward``; found when not given.
+        output: Where to write the folded model. It is written only if the verification passed;
+            else the candidate is left beside it as ``*.unverified.onnx``.
+        opset: The ONNX operator set to export to.
+        providers: The execution providers to verify on: ``auto``, ``cpu``, ``cuda`` or a name.
+        verified: Whether to verify at all.
+        model, allow, trust, input_shapes, dtype: As for :func:`load`.
+        seed: Seed of the verification's inputs.
+        progress: Hears of each stage.
+
+    Returns:
+        The folded model and its report. A verification that did not pass is in the report and
+        raises nothing.
+
+    Raises:
+        BnfuseError: The source cannot be loaded, exported, folded or written.
+    """
+    return convert(
+        source,
+        folding=True,
+        inputs=inputs,
+        output=output,
+        opset=opset,
+        providers=providers,
+        verified=verified,
+        model=model,
+        allow=allow,
+        trust=trust,
+        input_shapes=input_shapes,
+        dtype=dtype,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def convert(
+    source: nn.Module | str | Path | onnx.ModelProto | ir.Model,
+    *,
+    folding: bool,
+    output: str | Path | None = None,
+    providers: Sequence[str] = ("auto",),
+    verified: bool = True,
+    seed: int = 0,
+    progress: Progress | None = None,
+    **request: Any,
+) -> Folded:
+    """What ``bnfuse fold`` and, with ``folding`` off, ``bnfuse export`` do; see :func:`fold`."""
+    progress = progress or Silent()
+    if output is not None and isinstance(source, str | Path):
+        _refuse_overwriting(Path(source), Path(output))
+    entry = enter(source, Request(**request), progress)
+    inner = _Inner.run(entry, folding, progress)
+    judge = _Judge(entry, inner.lowered, tuple(providers), seed, progress) if verified else None
+    if output is None:
+        report = inner.report if judge is None else judge(inner.lowered.model, inner.report)
+        return Folded(inner.lowered.model, report)
+    return _write(inner, Path(output), judge)
+
+
+@dataclass(frozen=True, eq=False)
+class _Inner:
+    """The results of the stages between export and verification."""
+
+    lowered: Lowered
+    report: Report
+
+    @classmethod
+    def run(cls, entry: Entry, folding: bool, progress: Progress) -> _Inner:
+        before = measure(entry.model)
+        with progress.stage("fold" if folding else "find") as line:
+            notes = prepare(entry.model)
+            lifted = lift(entry.model)
+            log = fold_lifted(lifted, limit=None if folding else 0)
+            lowered = lower(entry.model)
+            after = measure(lowered.model)
+            report = Report(
+                source=entry.name,
+                output=None,
+                kind=entry.kind,
+                exporter=entry.exporter,
+                opset=entry.model.opset_imports.get("", 0),
+                sites=site_reports(lifted, log),
+                ops=Counts(before.ops, after.ops),
+                bytes=Counts(before.bytes, after.bytes),
+                notes=(*entry.notes, *notes),
+            )
+            norms = report.norms
+            line.detail = f"{sum(n.folded for n in norms)} of {len(norms)} norms folded"
+        return cls(lowered, report)
+
+
+@dataclass(frozen=True, eq=False)
+class _Judge:
+    """Verifies a candidate against what was given."""
+
+    entry: Entry
+    lowered: Lowered
+    providers: tuple[str, ...]
+    seed: int
+    progress: Progress
+
+    def __call__(self, candidate: Path | ir.Model, report: Report) -> Report:
+        with self.progress.stage("verify") as line:
+            verification = verify(
+                self.entry.original,
+                candidate,
+                self.entry.inputs,
+                providers=self.providers,
+                seed=self.seed,
+                derived=_derived(self.lowered),
+            )
+            line.detail = verification.verdict.name
+        return replace(report, verification=verification)
+
+
+def _write(inner: _Inner, output: Path, judge: _Judge | None) -> Folded:
+    model = inner.lowered.model
+    with Writing(output) as writing:
+        size = writing.save(model)
+        report = inner.report.of_size(size)
+        if judge is not None:
+            report = judge(writing.candidate, report)
+        passed = report.verification is None or report.verification.verdict is Verdict.PASS
+        path = writing.accept() if passed else writing.keep_unverified(model)
+    return Folded(model, replace(report, output=str(path)), path)
+
+
+def _derived(lowered: Lowered) -> Iterator[Derived]:
+    for derivation in lowered.derivations:
+        for constant in derivation.constants():
+            yield Derived(
+                tensor=constant.tensor,
+                value=constant.value,
+                unit=constant.unit,
+                rule=constant.rule,
+                node=constant.node,
+            )
+
+
+def _refuse_overwriting(source: Path, output: Path) -> None:
+    if output.exists() and source.exists() and output.samefile(source):
+        raise UsageError(
+            f"the output {str(output)!r} is the source itself.", "Give another path with -o."
+        )
+

@@ -1,0 +1,36 @@
+"""How a long call tells of its stages: a protocol, and the silence that is the default."""
+
+from __future__ import annotations
+
+__all__ = ["Progress", "Silent", "StageLine"]
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class StageLine(Protocol):
+    """What a stage has to say of itself when it is over."""
+
+    detail: str
+
+
+class Progress(Protocol):
+    """Hears of each stage as it begins; the command line prints a line for each."""
+
+    def stage(self, name: str) -> AbstractContextManager[StageLine]:
+        """A context that lasts as long as the stage."""
+
+
+@dataclass
+class _Unheard:
+    detail: str = ""
+
+
+class Silent:
+    """Says nothing."""
+
+    def stage(self, name: str) -> AbstractContextManager[StageLine]:
+        """A context that does nothing."""
+        del name
+        return nullcontext(_Unheard())

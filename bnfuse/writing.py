@@ -1,0 +1,130 @@
+"""Put a model where it was asked for, whole or not at all.
+
+The model is first saved in a folder of its own beside the final path, under its final file names,
+because external data is found by name. Only an accepted model is moved; an existing file stays as
+it was until then.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Size", "Writing", "measure"]
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import onnx_ir as ir
+
+from bnfuse.errors import OutputError
+
+_INLINE_LIMIT = 1 << 30
+"""Bytes of constants above which they go to a file beside the model: protobuf ends at 2 GiB."""
+
+
+class Writing:
+    """A model on its way to ``path``: saved aside, then accepted, or kept as unverified.
+
+    Used as a context manager; whatever was not moved is gone afterwards.
+
+    Attributes:
+        path: Where the model is to end.
+        candidate: Where it lies until then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._folder: Path | None = None
+
+    def __enter__(self) -> Writing:
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix=".bnfuse-", dir=self.path.parent))
+        except OSError as error:
+            raise OutputError(
+                f"{str(self.path)!r} cannot be written: {error.strerror}.",
+                "Give another path with -o.",
+            ) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def candidate(self) -> Path:
+        """The file that is to be judged before it is accepted."""
+        assert self._folder is not None
+        return self._folder / self.path.name
+
+    def save(self, model: ir.Model) -> int:
+        """Save ``model`` aside and return its size in bytes, external data included.
+
+        Raises:
+            OutputError: The disk refuses.
+        """
+        try:
+            return _save(model, self.candidate)
+        except OSError as error:
+            raise OutputError(
+                f"{str(self.path)!r} cannot be written: {error.strerror or error}.",
+                "Free some space or give another path with -o.",
+            ) from error
+
+    def accept(self) -> Path:
+        """Move the model to its final path, its data first."""
+        assert self._folder is not None
+        for file in sorted(self._folder.iterdir(), key=lambda f: f.name == self.path.name):
+            os.replace(file, self.path.parent / file.name)
+        return self.path
+
+    def keep_unverified(self, model: ir.Model) -> Path:
+        """Leave the model as ``*.unverified.onnx``; nothing lands at the final path."""
+        aside = self.path.with_name(f"{self.path.stem}.unverified.onnx")
+        with Writing(aside) as writing:
+            writing.save(model)
+            return writing.accept()
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a model is.
+
+    Attributes:
+        ops: Its nodes, constants not counted.
+        bytes: Its file, external data included.
+    """
+
+    ops: int
+    bytes: int
+
+
+def measure(model: ir.Model) -> Size:
+    """The size of a model without writing it or reading its constants."""
+    ops = sum(node.op_type != "Constant" for node in model.graph.all_nodes())
+    tensors = sum(v.const_value.nbytes for v in _stored(model) if v.const_value is not None)
+    return Size(ops, tensors + ir.serde.serialize_model(_without_data(model)).ByteSize())
+
+
+def _stored(model: ir.Model) -> list[ir.Value]:
+    return [v for v in model.graph.initializers.values() if v.const_value is not None]
+
+
+def _without_data(model: ir.Model) -> ir.Model:
+    skeleton = model.clone()
+    for value in _stored(skeleton):
+        value.const_value = None
+    skeleton.graph.initializers.clear()
+    return skeleton
+
+
+def _save(model: ir.Model, path: Path) -> int:
+    large = sum(v.const_value.nbytes for v in _stored(model)) > _INLINE_LIMIT
+    ir.save(model, path, external_data=f"{path.name}.data" if large else None)
+    return sum(file.stat().st_size for file in path.parent.iterdir())

@@ -1,0 +1,65 @@
+"""Where things are printed: results to stdout, progress to stderr, one error sentence at the end."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+__all__ = ["Terminal"]
+
+
+@dataclass
+class Terminal:
+    """Two consoles and how much to say on them.
+
+    ``rich`` drops colour and live displays where the stream is not a terminal or ``NO_COLOR`` is
+    set, so nothing here asks about either.
+    """
+
+    quiet: bool = False
+    verbosity: int = 0
+
+    @property
+    def out(self) -> Console:
+        """Results, for a person or a pipe."""
+        return _console(stderr=False, quiet=self.quiet)
+
+    @property
+    def err(self) -> Console:
+        """Progress, warnings and errors' context."""
+        return _console(stderr=True, quiet=self.quiet)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Stage]:
+        """One line on stderr when the stage is over: its name, what it found, its seconds."""
+        stage = Stage()
+        start = time.perf_counter()
+        with self.err.status(f"{name} …"):
+            yield stage
+        seconds = time.perf_counter() - start
+        self.err.print(
+            f"[bold]{name:<8}[/]{stage.detail}  [dim]{seconds:.1f} s[/]",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@dataclass
+class Stage:
+    """What a stage wants said of it on its line, in console markup."""
+
+    detail: str = ""
+
+
+def _console(stderr: bool, quiet: bool) -> Console:
+    from rich.console import Console
+
+    # Made anew each time: the streams may have been replaced since (tests, redirection).
+    return Console(stderr=stderr, quiet=quiet, emoji=False)

@@ -1,0 +1,18 @@
+"""``bnfuse export``: the same as ``fold``, without folding."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bnfuse.cli.convert import convert, convert_options
+
+__all__ = ["export"]
+
+
+@click.command()
+@convert_options
+def export(**options: Any) -> int:
+    """Export SOURCE to ONNX with every norm still in it, and verify."""
+    return convert(folding=False, **options)

@@ -1,0 +1,25 @@
+"""``bnfuse fold``: from whatever a person has to a folded and verified ONNX file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bnfuse.cli.convert import convert, convert_options
+
+__all__ = ["fold"]
+
+
+@click.command()
+@convert_options
+def fold(**options: Any) -> int:
+    r"""Fold the norms of SOURCE into its weights, export to ONNX, verify.
+
+    \b
+    Examples:
+      bnfuse fold model.pt
+      bnfuse fold weights.pt --model mynets:Net --input-shape N,3,224,224
+      bnfuse fold model.onnx -o small.onnx --json report.json
+    """
+    return convert(folding=True, **options)
