@@ -46,6 +46,8 @@ class ChannelAffine:
     ) -> ChannelAffine:
         """Build one from whatever of the three is known, broadcasting them against each other.
 
+        Constants of a single channel are uniform: no axis tells them apart.
+
         Raises:
             ValueError: A vector was given for a uniform map.
         """
@@ -55,6 +57,8 @@ class ChannelAffine:
         )
         if (axis is None) != (parts[0].ndim == 0):
             raise ValueError("a uniform map has scalars, a map along an axis has vectors")
+        if parts[0].size == 1:
+            return cls(None, *(part.reshape(()) for part in parts))
         return cls(axis, *parts)
 
     @property
@@ -147,9 +151,8 @@ class ChannelAffine:
         """The constants of the channels at ``index``, in that order."""
         if self.axis is None:
             return self
-        return ChannelAffine(
-            self.axis, self.scale[index], self.shift[index], self.magnitude[index]
-        )
+        parts = self.scale[index], self.shift[index], self.magnitude[index]
+        return ChannelAffine.of(self.axis, *parts)
 
     def expanded(self, channels: int) -> tuple[Vector, Vector, Vector]:
         """Scale, shift and magnitude as vectors of shape (channels,), a uniform map repeated."""

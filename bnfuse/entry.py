@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["Entry", "Inputs", "Request", "enter", "export_source"]
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +12,16 @@ import onnx_ir as ir
 
 from bnfuse.errors import UsageError
 from bnfuse.load import ExampleInputs, LoadedModel, example_inputs, given_inputs, load
-from bnfuse.progress import Progress
+from bnfuse.writing import file_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import onnx
     from torch import Tensor, nn
 
     from bnfuse.export import Exported
+    from bnfuse.progress import Progress
 
     Inputs = Tensor | Sequence[Tensor] | Mapping[str, Tensor] | ExampleInputs
 else:
@@ -51,6 +53,7 @@ class Entry:
         inputs: The example inputs; ``None`` for an ONNX source.
         exporter: Which exporter made the graph; ``None`` for an ONNX source.
         notes: What a person should know so far.
+        bytes: The size of the file, external data included; ``None`` where there is none.
     """
 
     model: ir.Model
@@ -60,6 +63,7 @@ class Entry:
     inputs: ExampleInputs | None = None
     exporter: str | None = None
     notes: tuple[str, ...] = ()
+    bytes: int | None = None
 
 
 def enter(
@@ -71,8 +75,10 @@ def enter(
     if isinstance(source, str | Path):
         loaded = _load(source, request, progress)
         if loaded.model is not None:
-            name, kind = str(loaded.path), loaded.kind.value
-            return Entry(loaded.model, name, kind, loaded.path, notes=loaded.notes)
+            name, kind = str(loaded.path), loaded.kind.description
+            _refuse_options(request, name)
+            size = file_bytes(loaded.path, loaded.model)
+            return Entry(loaded.model, name, kind, loaded.path, notes=loaded.notes, bytes=size)
         assert loaded.module is not None
         return _export_entry(loaded.module, loaded, request, progress)
     if isinstance(source, ir.Model):
@@ -84,9 +90,7 @@ def enter(
     return _export_entry(source, None, request, progress)
 
 
-def export_source(
-    source: nn.Module | str | Path, request: Request, progress: Progress
-) -> Exported:
+def export_source(source: nn.Module | str | Path, request: Request, progress: Progress) -> Exported:
     """Export a module or a file that holds one."""
     loaded = None
     if isinstance(source, str | Path):
@@ -110,7 +114,7 @@ def _load(source: str | Path, request: Request, progress: Progress) -> LoadedMod
             input_shapes=request.input_shapes,
             dtype=request.dtype,
         )
-        line.detail = f"{loaded.path}: {loaded.kind.value}"
+        line.detail = f"{loaded.path}: {loaded.kind.description}"
     return loaded
 
 
@@ -121,7 +125,7 @@ def _export_entry(
     return Entry(
         exported.model,
         type(module).__name__ if loaded is None else str(loaded.path),
-        "a module in memory" if loaded is None else loaded.kind.value,
+        "a module in memory" if loaded is None else loaded.kind.description,
         module,
         examples,
         exported.exporter,
@@ -149,6 +153,22 @@ def _examples(module: nn.Module, loaded: LoadedModel | None, request: Request) -
     if loaded is not None and loaded.inputs is not None:
         return loaded.inputs
     return example_inputs(module, request.input_shapes, request.dtype)
+
+
+def _refuse_options(request: Request, name: str) -> None:
+    """An ONNX model has its architecture, its inputs and its operator set."""
+    given = {
+        "--opset": request.opset,
+        "--model": request.model,
+        "--input-shape": request.input_shapes,
+        "--dtype": request.dtype,
+    }
+    useless = [option for option, value in given.items() if value]
+    if useless:
+        raise UsageError(
+            f"{name!r} is an ONNX model already, and folding keeps its inputs and operator set.",
+            f"Leave {' and '.join(useless)} out.",
+        )
 
 
 def _is_proto(source: object) -> bool:

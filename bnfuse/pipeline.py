@@ -4,12 +4,9 @@ from __future__ import annotations
 
 __all__ = ["Folded", "convert", "export", "fold", "load", "verify"]
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import onnx_ir as ir
 
 from bnfuse.entry import Entry, Request, enter, export_source
 from bnfuse.errors import UsageError
@@ -24,7 +21,10 @@ from bnfuse.verify import Derived, Verdict, verify
 from bnfuse.writing import Writing, measure
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import onnx
+    import onnx_ir as ir
     from torch import nn
 
     from bnfuse.entry import Inputs
@@ -147,6 +147,8 @@ def convert(
     if output is not None and isinstance(source, str | Path):
         _refuse_overwriting(Path(source), Path(output))
     entry = enter(source, Request(**request), progress)
+    if not folding and entry.exporter is None:
+        raise UsageError(f"{entry.name!r} is an ONNX model already.", "Give it to `bnfuse fold`.")
     inner = _Inner.run(entry, folding, progress)
     judge = _Judge(entry, inner.lowered, tuple(providers), seed, progress) if verified else None
     if output is None:
@@ -166,10 +168,14 @@ class _Inner:
     def run(cls, entry: Entry, folding: bool, progress: Progress) -> _Inner:
         before = measure(entry.model)
         with progress.stage("fold" if folding else "find") as line:
-            notes = prepare(entry.model)
-            lifted = lift(entry.model)
+            # Without folding the graph stays as it is, node by node: a copy tells of its norms.
+            model = entry.model if folding else entry.model.clone()
+            interface, notes = prepare(model)
+            lifted = lift(model)
             log = fold_lifted(lifted, limit=None if folding else 0)
-            lowered = lower(entry.model)
+            lowered = lower(model) if folding else Lowered(entry.model, ())
+            if folding:
+                interface.restore(model)
             after = measure(lowered.model)
             report = Report(
                 source=entry.name,
@@ -179,7 +185,7 @@ class _Inner:
                 opset=entry.model.opset_imports.get("", 0),
                 sites=site_reports(lifted, log),
                 ops=Counts(before.ops, after.ops),
-                bytes=Counts(before.bytes, after.bytes),
+                bytes=Counts(entry.bytes or before.bytes, after.bytes),
                 notes=(*entry.notes, *notes),
             )
             norms = report.norms
@@ -240,4 +246,3 @@ def _refuse_overwriting(source: Path, output: Path) -> None:
         raise UsageError(
             f"the output {str(output)!r} is the source itself.", "Give another path with -o."
         )
-

@@ -7,18 +7,25 @@ it was until then.
 
 from __future__ import annotations
 
-__all__ = ["Size", "Writing", "measure"]
+__all__ = ["Size", "Writing", "file_bytes", "measure"]
 
+import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
+from typing import TYPE_CHECKING
 
+import onnx
 import onnx_ir as ir
 
 from bnfuse.errors import OutputError
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 _INLINE_LIMIT = 1 << 30
 """Bytes of constants above which they go to a file beside the model: protobuf ends at 2 GiB."""
@@ -108,23 +115,52 @@ class Size:
 def measure(model: ir.Model) -> Size:
     """The size of a model without writing it or reading its constants."""
     ops = sum(node.op_type != "Constant" for node in model.graph.all_nodes())
-    tensors = sum(v.const_value.nbytes for v in _stored(model) if v.const_value is not None)
-    return Size(ops, tensors + ir.serde.serialize_model(_without_data(model)).ByteSize())
-
-
-def _stored(model: ir.Model) -> list[ir.Value]:
-    return [v for v in model.graph.initializers.values() if v.const_value is not None]
-
-
-def _without_data(model: ir.Model) -> ir.Model:
     skeleton = model.clone()
-    for value in _stored(skeleton):
+    for value in skeleton.graph.initializers.values():
         value.const_value = None
-    skeleton.graph.initializers.clear()
-    return skeleton
+    # What has no data is left out of the proto: its tensors are counted by their headers.
+    logger = logging.getLogger("onnx_ir.serde")
+    with _silenced(logger):
+        frame = ir.serde.serialize_model(skeleton).ByteSize()
+    return Size(ops, frame + sum(_field(_tensor_bytes(t)) for t in _tensors(model)))
+
+
+def file_bytes(path: Path, model: ir.Model) -> int:
+    """The size of an ONNX file and of the external data that its tensors lie in."""
+    data = {Path(t.path) for t in _tensors(model) if isinstance(t, ir.ExternalTensor)}
+    return sum(file.stat().st_size for file in {path, *data})
+
+
+def _tensors(model: ir.Model) -> Iterator[ir.TensorProtocol]:
+    for value in model.graph.initializers.values():
+        if value.const_value is not None:
+            yield value.const_value
+
+
+def _tensor_bytes(tensor: ir.TensorProtocol) -> int:
+    """The length of a TensorProto that holds ``tensor`` as raw data."""
+    header = onnx.TensorProto(
+        name=tensor.name, data_type=int(tensor.dtype), dims=tensor.shape.numpy()
+    )
+    return header.ByteSize() + _field(tensor.nbytes)
+
+
+def _field(length: int) -> int:
+    """The bytes of a protobuf field of this length: a tag, the length in sevens of bits, it."""
+    return 1 + max(1, -(-length.bit_length() // 7)) + length
+
+
+@contextmanager
+def _silenced(logger: logging.Logger) -> Iterator[None]:
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _save(model: ir.Model, path: Path) -> int:
-    large = sum(v.const_value.nbytes for v in _stored(model)) > _INLINE_LIMIT
+    large = sum(t.nbytes for t in _tensors(model)) > _INLINE_LIMIT
     ir.save(model, path, external_data=f"{path.name}.data" if large else None)
     return sum(file.stat().st_size for file in path.parent.iterdir())

@@ -1,9 +1,10 @@
-"""Where things are printed: results to stdout, progress to stderr, one error sentence at the end."""
+"""Where things are printed: results to stdout, progress to stderr."""
 
 from __future__ import annotations
 
+import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,14 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-__all__ = ["Terminal"]
+__all__ = ["Terminal", "results_only"]
+
+
+@contextmanager
+def results_only() -> Iterator[None]:
+    """Keep stdout for results: what a model prints while it runs goes to stderr."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 @dataclass

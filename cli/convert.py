@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from bnfuse.cli.console import Terminal
+from bnfuse.cli.console import Terminal, results_only
 from bnfuse.cli.options import load_options, provider_option, verbosity_options
 from bnfuse.cli.output import default_output, write_json
 
@@ -51,14 +51,15 @@ def convert(
     from bnfuse.report.text import render
 
     terminal = Terminal(quiet or json_file == "-", verbosity)
-    converted = run(
-        source,
-        folding=folding,
-        output=output or default_output(source),
-        verified=not no_verify,
-        progress=terminal,
-        **options,
-    )
+    with results_only():
+        converted = run(
+            source,
+            folding=folding,
+            output=output or default_output(source),
+            verified=not no_verify,
+            progress=terminal,
+            **options,
+        )
     report = converted.report
     render(report, terminal.out, verbosity)
     if json_file is not None:

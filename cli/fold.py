@@ -14,7 +14,7 @@ __all__ = ["fold"]
 @click.command()
 @convert_options
 def fold(**options: Any) -> int:
-    r"""Fold the norms of SOURCE into its weights, export to ONNX, verify.
+    """Fold the norms of SOURCE into its weights, export to ONNX, verify.
 
     \b
     Examples:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from typing import Any
 
 import click
 
 from bnfuse import __version__
+from bnfuse.cli.bench import bench
 from bnfuse.cli.export import export
 from bnfuse.cli.fold import fold
 from bnfuse.cli.train import train
@@ -33,13 +35,16 @@ def bnfuse() -> None:
     """
 
 
-for _command in (fold, export, verify, train):
+for _command in (fold, export, verify, bench, train):
     bnfuse.add_command(_command)
 
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line and leave with its exit code."""
     argv = sys.argv[1:] if args is None else args
+    if "-vv" not in argv:
+        # What libraries warn of is for their developers; bnfuse says what a user should know.
+        warnings.simplefilter("ignore")
     try:
         code: Any = bnfuse.main(argv, standalone_mode=False)
     except click.ClickException as error:

@@ -10,14 +10,18 @@ from __future__ import annotations
 __all__ = ["Block", "Spread", "blocks", "input_axis", "spread_of"]
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 
 from bnfuse.affine import ChannelAffine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
 
 Array = NDArray[np.float64]
 _LARGEST_BLOCK = 1 << 24
@@ -208,6 +212,9 @@ def _squeezed(arrays: Sequence[Array]) -> list[Array]:
     result = list(arrays)
     for axis in range(arrays[0].ndim):
         firsts = [np.take(a, [0], axis=axis) for a in result]
-        if all(np.array_equal(np.broadcast_to(f, a.shape), a) for f, a in zip(firsts, result, strict=True)):
+        if all(
+            np.array_equal(np.broadcast_to(f, a.shape), a)
+            for f, a in zip(firsts, result, strict=True)
+        ):
             result = firsts
     return result

@@ -5,11 +5,10 @@ from __future__ import annotations
 __all__ = ["Application", "Fate", "FoldLog", "fold"]
 
 from collections import deque
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx_ir as ir
 
 from bnfuse.affine import ChannelAffine
 from bnfuse.fold.initializers import Initializers
@@ -17,10 +16,16 @@ from bnfuse.fold.names import FreshNames
 from bnfuse.fold.plan import Absorb, Compose, Edit, Plan, Recompute, Rewrite
 from bnfuse.fold.rules import RULES
 from bnfuse.fold.search import Search
-from bnfuse.lift import Lifted
 from bnfuse.lift.nodes import LiftedAffine, affine_of, linear_of, set_affine, set_linear
 from bnfuse.lift.rewire import bypass
-from bnfuse.lift.sites import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import onnx_ir as ir
+
+    from bnfuse.lift import Lifted
+    from bnfuse.lift.sites import Site
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,7 @@ class _Folding:
         for node in self._graph:
             lifted = affine_of(node)
             for site in lifted.sites if lifted is not None else ():
-                left[site] = self._reasons.get(node, "the fold was stopped before it")
+                left[site] = self._reasons.get(node, "it was not tried")
         return {
             site: Fate(
                 site not in left, tuple(route.into), tuple(route.through), left.get(site, "")

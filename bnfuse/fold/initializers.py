@@ -5,12 +5,15 @@ from __future__ import annotations
 __all__ = ["Initializers"]
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
-from bnfuse.fold.names import FreshNames
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bnfuse.fold.names import FreshNames
 
 
 class Initializers:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 __all__ = ["FreshNames"]
 
-from collections.abc import Iterable
 
-import onnx_ir as ir
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import onnx_ir as ir
 
 _SUFFIX = "folded"
 

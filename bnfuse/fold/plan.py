@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-__all__ = ["Absorb", "Answer", "Compose", "Edit", "Plan", "Recompute", "Refusal", "Response", "Rewrite"]
+__all__ = [
+    "Absorb",
+    "Answer",
+    "Compose",
+    "Edit",
+    "Plan",
+    "Recompute",
+    "Refusal",
+    "Response",
+    "Rewrite",
+]
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import onnx_ir as ir
+from bnfuse.lift.nodes import affine_of, linear_of
 
-from bnfuse.affine import ChannelAffine
-from bnfuse.lift.constants import Constant
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import onnx_ir as ir
+
+    from bnfuse.affine import ChannelAffine
+    from bnfuse.lift.constants import Constant
 
 
 @dataclass(frozen=True)
@@ -111,10 +125,21 @@ class Plan:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """The names of the nodes that take the affine, each once."""
-        names = (e.node.name or "" for e in self.edits if not isinstance(e, Rewrite))
+        """What takes the affine, each once, as a person calls it."""
+        names = (target(edit) for edit in self.edits if not isinstance(edit, Rewrite))
         return tuple(dict.fromkeys(names))
 
     def is_apart_from(self, other: Plan) -> bool:
         """Whether no node is edited by both, so that neither changes what the other is about."""
         return not {e.node for e in self.edits} & {e.node for e in other.edits}
+
+
+def target(edit: Absorb | Compose | Recompute) -> str:
+    """What an edit changes, as in ``Conv features.0``."""
+    if isinstance(edit, Recompute):
+        return f"constant {edit.constant.name}"
+    linear, lifted = linear_of(edit.node), affine_of(edit.node)
+    if linear is not None:
+        return f"{linear.op_type} {linear.label}"
+    assert lifted is not None
+    return lifted.sites[0].label

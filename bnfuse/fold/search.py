@@ -9,16 +9,19 @@ from __future__ import annotations
 
 __all__ = ["Rule", "Search", "title"]
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import onnx_ir as ir
-
-from bnfuse.affine import ChannelAffine
 from bnfuse.fold.plan import Answer, Plan, Recompute, Refusal, Response
-from bnfuse.lift.constants import Constant, ConstantEvaluator
 from bnfuse.lift.limits import Limits
 from bnfuse.lift.nodes import DOMAIN, affine_of, linear_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import onnx_ir as ir
+
+    from bnfuse.affine import ChannelAffine
+    from bnfuse.lift.constants import Constant, ConstantEvaluator
 
 
 class Rule(Protocol):
@@ -142,7 +145,7 @@ class Search:
             found = self._push(value, affine)
             if isinstance(found, Refusal):
                 return found
-            plan += found + Plan(changed=(value,))
+            plan += found if affine.is_identity else found + Plan(changed=(value,))
         return plan
 
 
@@ -158,7 +161,7 @@ def title(node: ir.Node) -> str:
     """A node in a sentence, as in ``Conv 'features.0'``, internal ops by what they stand for."""
     linear, lifted = linear_of(node), affine_of(node)
     if linear is not None:
-        return f"{linear.op_type} {linear.name!r}"
+        return f"{linear.op_type} {linear.label!r}"
     if lifted is not None:
         return f"the norm {lifted.sites[0].label!r}"
     return f"{node.op_type} {_name(node)!r}"

@@ -10,10 +10,8 @@ from __future__ import annotations
 __all__ = ["Lifted", "Unlifted", "lift"]
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import onnx_ir as ir
-
-from bnfuse.affine import ChannelAffine
 from bnfuse.lift.batchnorm import read_batch_norm
 from bnfuse.lift.channel import NotPerChannel
 from bnfuse.lift.constants import ConstantEvaluator
@@ -24,6 +22,11 @@ from bnfuse.lift.rewire import output_like, substitute
 from bnfuse.lift.runs import join_runs
 from bnfuse.lift.sites import Site, Step
 from bnfuse.lift.source import Source, module_path
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from bnfuse.affine import ChannelAffine
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def lift(model: ir.Model) -> Lifted:
     unlifted: list[Unlifted] = []
     steps: dict[ir.Node, Step] = {}
     for node in tuple(model.graph):
-        if all(constants.is_constant(v) for v in node.outputs):
+        if all(constants.pattern(v) is not None for v in node.outputs):
             continue
         linear = read_linear(node, constants)
         if linear is not None:

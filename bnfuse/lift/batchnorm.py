@@ -8,12 +8,17 @@ from __future__ import annotations
 
 __all__ = ["read_batch_norm"]
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import onnx_ir as ir
 
 from bnfuse.affine import ChannelAffine
 from bnfuse.lift.channel import NotPerChannel
-from bnfuse.lift.constants import ConstantEvaluator
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from bnfuse.lift.constants import ConstantEvaluator
 
 _DEFAULT_EPSILON = 1e-5
 
@@ -39,6 +44,4 @@ def read_batch_norm(
     with np.errstate(all="ignore"):
         scale = gamma / np.sqrt(variance + epsilon)
         centred = mean * scale
-    return ChannelAffine.of(
-        1, scale, beta - centred, magnitude=np.abs(centred) + np.abs(beta)
-    )
+    return ChannelAffine.of(1, scale, beta - centred, magnitude=np.abs(centred) + np.abs(beta))

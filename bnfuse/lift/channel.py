@@ -10,11 +10,13 @@ from __future__ import annotations
 __all__ = ["ChannelConstant", "NotPerChannel", "channel_constant", "static_dim"]
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx_ir as ir
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 __all__ = ["Constant", "ConstantEvaluator"]
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Array = NDArray[Any]
 
@@ -40,6 +42,7 @@ _NUMPY_OPS: dict[str, Callable[..., Array]] = {
         x, np.broadcast_shapes(x.shape, tuple(int(d) for d in shape))
     ),
 }
+_ELEMENTWISE = frozenset(_NUMPY_OPS) - {"Reshape", "Expand"} | {"Cast"}
 _NEVER_CONSTANT = frozenset(
     {"Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform"}
     | {"RandomUniformLike", "If", "Loop", "Scan"}
@@ -88,6 +91,7 @@ class ConstantEvaluator:
         self._opset = opset
         self._known: dict[ir.Value, bool] = {}
         self._small: dict[ir.Value, Array] = {}
+        self._patterns: dict[ir.Value, Array | None] = {}
 
     def constant(self, value: ir.Value | None) -> Constant | None:
         """``value`` as a constant, or ``None`` when it depends on a run."""
@@ -141,6 +145,32 @@ class ConstantEvaluator:
             self._small[value] = array
         return array
 
+    def pattern(self, value: ir.Value) -> Array | None:
+        """The constant that ``value`` repeats over a shape known only at run time, if any.
+
+        ``expand_as`` and ``repeat`` make an Expand or a Tile of a constant; what is computed
+        elementwise from such values (``sqrt(var.expand_as(x) + eps)``) repeats too.
+        """
+        if self.is_constant(value):
+            return self.array(value)
+        if value not in self._patterns:
+            self._patterns[value] = self._pattern(value)
+        return self._patterns[value]
+
+    def _pattern(self, value: ir.Value) -> Array | None:
+        node = value.producer()
+        if node is None or node.domain not in ("", "ai.onnx"):
+            return None
+        if node.op_type in ("Expand", "Tile") and node.inputs[0] is not None:
+            return self.pattern(node.inputs[0])
+        if node.op_type not in _ELEMENTWISE:
+            return None
+        inputs = [None if v is None else self.pattern(v) for v in node.inputs]
+        if any(array is None for array in inputs):
+            return None
+        with np.errstate(all="ignore"):
+            return _widen(self._run(node, inputs, 0))
+
     def remember(self, value: ir.Value, array: Array) -> None:
         """Take ``array`` for a new constant's number: what it was before it was rounded."""
         self._known[value] = True
@@ -161,7 +191,9 @@ class ConstantEvaluator:
 
         proto = ir.serde.serialize_node(node)
         feeds = {
-            name: array for name, array in zip(proto.input, inputs, strict=True) if array is not None
+            name: array
+            for name, array in zip(proto.input, inputs, strict=True)
+            if array is not None
         }
         graph = onnx.helper.make_graph(
             [proto],

@@ -5,15 +5,18 @@ from __future__ import annotations
 __all__ = ["ElementwiseRead", "read_elementwise"]
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx_ir as ir
-from numpy.typing import NDArray
 
 from bnfuse.affine import ChannelAffine
 from bnfuse.lift.channel import ChannelConstant, NotPerChannel, channel_constant
-from bnfuse.lift.constants import ConstantEvaluator
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    from numpy.typing import NDArray
+
+    from bnfuse.lift.constants import ConstantEvaluator
 
 _BINARY = frozenset({"Add", "Sub", "Mul", "Div", "Sum"})
 
@@ -47,11 +50,13 @@ def read_elementwise(
         if constants.is_constant(node.inputs[0]):
             return None
         return ElementwiseRead(node.inputs[0], ChannelAffine.of(None, -1.0), True, False, False)
-    if node.op_type not in _BINARY or len(node.inputs) != 2:
+    if len(node.inputs) != 2 or None in node.inputs:
         return None
-    left, right = node.inputs
-    assert left is not None
-    assert right is not None
+    left, right = (value for value in node.inputs if value is not None)
+    if node.op_type == "Einsum":
+        return _read_einsum(node, left, right, constants)
+    if node.op_type not in _BINARY:
+        return None
     left_array = _operand(left, right, constants)
     right_array = _operand(right, left, constants)
     if (left_array is None) == (right_array is None):
@@ -73,6 +78,34 @@ def read_elementwise(
     )
 
 
+def _read_einsum(
+    node: ir.Node, left: ir.Value, right: ir.Value, constants: ConstantEvaluator
+) -> ElementwiseRead | NotPerChannel | None:
+    """``einsum('nchw,c->nchw', x, s)``: an elementwise product by name."""
+    equation = node.attributes.get_string("equation", "").replace(" ", "")
+    operands, arrow, result = equation.partition("->")
+    terms = operands.split(",")
+    if not arrow or len(terms) != 2 or "." in equation:
+        return None
+    for x, constant, names, others in (
+        (left, right, terms[0], terms[1]),
+        (right, left, terms[1], terms[0]),
+    ):
+        array = constants.array(constant)
+        if array is None or constants.is_constant(x) or names != result:
+            continue
+        distinct = len(set(names)) == len(names) and len(set(others)) == len(others)
+        if not distinct or not set(others) <= set(names):
+            return None
+        ordered = np.transpose(array, [others.index(n) for n in names if n in others])
+        shape = [array.shape[others.index(n)] if n in others else 1 for n in names]
+        found = channel_constant(ordered.reshape(shape), x.shape)
+        if isinstance(found, NotPerChannel):
+            return found
+        return ElementwiseRead(x, _affine("Mul", found, False), True, False, True)
+    return None
+
+
 def _affine(op_type: str, constant: ChannelConstant, constant_first: bool) -> ChannelAffine:
     axis, c = constant.axis, constant.vector
     with np.errstate(divide="ignore"):
@@ -85,21 +118,13 @@ def _affine(op_type: str, constant: ChannelConstant, constant_first: bool) -> Ch
         return ChannelAffine.of(axis, shift=-c if op_type == "Sub" else c)
 
 
-def _operand(
-    value: ir.Value, other: ir.Value, constants: ConstantEvaluator
-) -> NDArray[Any] | None:
+def _operand(value: ir.Value, other: ir.Value, constants: ConstantEvaluator) -> NDArray[Any] | None:
     """The number that ``value`` is, also when it is only expanded to ``other``'s run-time shape."""
     array = constants.array(value)
     if array is not None:
         return array
-    node = value.producer()
-    if node is None or node.op_type != "Expand" or node.domain not in ("", "ai.onnx"):
-        return None
-    # Without the Expand the op must still give the same shape: the expanded shape is `other`'s.
-    if not _same_shape(value.shape, other.shape):
-        return None
-    assert node.inputs[0] is not None
-    return constants.array(node.inputs[0])
+    # Without the repetition the op must still give the same shape: the repeated one is `other`'s.
+    return constants.pattern(value) if _same_shape(value.shape, other.shape) else None
 
 
 def _same_shape(one: ir.Shape | None, two: ir.Shape | None) -> bool:

@@ -5,13 +5,16 @@ from __future__ import annotations
 __all__ = ["Limits", "fits"]
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import ml_dtypes
 import numpy as np
-import onnx_ir as ir
-from numpy.typing import NDArray
 
-from bnfuse.affine import ChannelAffine
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    from numpy.typing import NDArray
+
+    from bnfuse.affine import ChannelAffine
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,19 @@ from __future__ import annotations
 __all__ = ["Absorbed", "LinearMap", "read_linear"]
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from bnfuse.affine import ChannelAffine
-from bnfuse.lift.constants import Constant, ConstantEvaluator
 from bnfuse.lift.layout import Layout
 from bnfuse.lift.source import Source
 from bnfuse.lift.weight import StoredWeight
+
+if TYPE_CHECKING:
+    from bnfuse.affine import ChannelAffine
+    from bnfuse.lift.constants import Constant, ConstantEvaluator
 
 Vector = NDArray[np.float64]
 
@@ -94,6 +96,11 @@ class LinearMap:
     def name(self) -> str:
         """The name of the node it was read from."""
         return self.source.name
+
+    @property
+    def label(self) -> str:
+        """What a person calls it: its module's path, or the node's name."""
+        return self.source.module or self.source.name
 
     @property
     def is_changed(self) -> bool:

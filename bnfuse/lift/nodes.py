@@ -20,13 +20,16 @@ __all__ = [
 ]
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from bnfuse.affine import ChannelAffine
 from bnfuse.lift.linear import LinearMap
-from bnfuse.lift.sites import Site
-from bnfuse.lift.source import Source
+
+if TYPE_CHECKING:
+    from bnfuse.affine import ChannelAffine
+    from bnfuse.lift.sites import Site
+    from bnfuse.lift.source import Source
 
 DOMAIN = "bnfuse.internal"
 _PAYLOAD = "bnfuse"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["prepare"]
+__all__ = ["Interface", "prepare"]
+
+from dataclasses import dataclass
 
 import onnx_ir as ir
 import onnx_ir.passes.common as common
@@ -10,13 +12,36 @@ import onnx_ir.passes.common as common
 from bnfuse.errors import ExportError
 
 
-def prepare(model: ir.Model) -> list[str]:
-    """Inline functions and infer shapes, in place.
+@dataclass(frozen=True, eq=False)
+class Interface:
+    """The shapes and types that a model declares for its inputs and outputs."""
 
-    The shapes and types of the model's own inputs and outputs stay as they were declared.
+    declared: tuple[tuple[ir.Shape | None, ir.TypeProtocol | None], ...]
+
+    @classmethod
+    def of(cls, model: ir.Model) -> Interface:
+        """What ``model`` declares now."""
+        return cls(tuple((value.shape, value.type) for value in _interface(model)))
+
+    def restore(self, model: ir.Model) -> None:
+        """Declare it again: what was inferred on the way stays inside."""
+        for value, (shape, declared) in zip(_interface(model), self.declared, strict=True):
+            value.shape, value.type = shape, declared
+
+
+def _interface(model: ir.Model) -> tuple[ir.Value, ...]:
+    return (*model.graph.inputs, *model.graph.outputs)
+
+
+def prepare(model: ir.Model) -> tuple[Interface, list[str]]:
+    """Inline functions, drop what nothing needs and infer shapes, in place.
 
     Returns:
-        What a person should know of it, a sentence each.
+        What the model declares of its inputs and outputs, to be restored at the end; and what a
+        person should know, a sentence each.
+
+    Raises:
+        ExportError: The model names no ONNX operator set.
     """
     notes: list[str] = []
     if "" not in model.opset_imports and "ai.onnx" not in model.opset_imports:
@@ -34,14 +59,7 @@ def prepare(model: ir.Model) -> list[str]:
         )
     # A value that nothing needs is no consumer: it must not keep a norm from folding.
     common.RemoveUnusedNodesPass()(model)
-    interface = [
-        (value, value.shape, value.type) for value in (*model.graph.inputs, *model.graph.outputs)
-    ]
+    interface = Interface.of(model)
     # Not strict: one operator that onnx does not know must not hide the shapes of all others.
     common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
-    for value, shape, declared in interface:
-        if shape is not None:
-            value.shape = shape
-        if declared is not None:
-            value.type = declared
-    return notes
+    return interface, notes

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 __all__ = ["bypass", "output_like", "substitute", "substitute_sequence"]
 
-from collections.abc import Sequence
+
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def output_like(value: ir.Value) -> ir.Value:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 __all__ = ["join_runs"]
 
-from collections.abc import Sequence
+
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx_ir as ir
 
 from bnfuse.affine import ChannelAffine
 from bnfuse.errors import NonFiniteNormError
-from bnfuse.lift.constants import ConstantEvaluator
-from bnfuse.lift.nodes import LiftedAffine, affine_of, linear_of, set_affine, set_linear
 from bnfuse.lift.limits import fits
+from bnfuse.lift.nodes import LiftedAffine, affine_of, linear_of, set_affine, set_linear
 from bnfuse.lift.rewire import bypass
 from bnfuse.lift.sites import Kind, Site, Step, cut_into_sites
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from bnfuse.lift.constants import ConstantEvaluator
 
 
 def join_runs(
@@ -24,15 +30,13 @@ def join_runs(
     """Join each run of Affines into one node and cut it into sites."""
     sites: list[Site] = []
     for run in _runs(graph):
-        groups = cut_into_sites([steps[member] for member in run])
-        members = iter(run)
-        cut = [[next(members) for _ in group] for group in groups]
-        if _join_bias(cut[0], groups[0], constants):
-            cut, groups = cut[1:], groups[1:]
+        members = run[1:] if _join_bias(run[0], steps[run[0]], constants) else run
+        groups = cut_into_sites([steps[member] for member in members])
         found = [Site.of(group) for group in groups]
-        for site, group_members in zip(found, cut, strict=True):
-            _check_finite(site, group_members)
-        _merge([member for group_members in cut for member in group_members], found)
+        left = iter(members)
+        for site, group in zip(found, groups, strict=True):
+            _check_finite(site, [next(left) for _ in group])
+        _merge(members, found)
         sites.extend(found)
     return tuple(sites)
 
@@ -44,9 +48,11 @@ def _runs(graph: ir.Graph) -> list[list[ir.Node]]:
     for node in graph:
         if node in seen or affine_of(node) is None:
             continue
-        run = [node]
+        run, composed = [node], _affine(node)
         while (following := _following(run[-1])) is not None:
-            composed = _composed([*run, following])
+            if not composed.composes_with(_affine(following)):
+                break
+            composed = composed.then(_affine(following))
             # Ops that each hold in half precision may not hold as one.
             if composed.is_finite and not fits(composed, following.outputs[0].dtype):
                 break
@@ -56,39 +62,38 @@ def _runs(graph: ir.Graph) -> list[list[ir.Node]]:
     return runs
 
 
-def _following(node: ir.Node | None) -> ir.Node | None:
-    """The Affine that alone consumes this one's output, if the two compose."""
-    first = affine_of(node)
-    if node is None or first is None or node.outputs[0].is_graph_output():
-        return None
-    uses = node.outputs[0].uses()
-    if len(uses) != 1:
+def _following(node: ir.Node) -> ir.Node | None:
+    """The Affine that alone consumes this one's output."""
+    y = node.outputs[0]
+    uses = y.uses()
+    if len(uses) != 1 or y.is_graph_output():
         return None
     (use,) = uses
-    second = affine_of(use.node)
-    if second is None or use.node.graph is not node.graph:
-        return None
-    return use.node if first.affine.composes_with(second.affine) else None
+    is_neighbour = affine_of(use.node) is not None and use.node.graph is node.graph
+    return use.node if is_neighbour else None
 
 
-def _join_bias(
-    members: Sequence[ir.Node], group: Sequence[Step], constants: ConstantEvaluator
-) -> bool:
-    """A bias added to a MatMul's product is the linear map's, not a site of its own."""
-    if len(members) != 1 or Site.of(group).kind is not Kind.SHIFT:
-        return False
-    (node,) = members
+def _affine(node: ir.Node) -> ChannelAffine:
+    lifted = affine_of(node)
+    assert lifted is not None
+    return lifted.affine
+
+
+def _join_bias(node: ir.Node, step: Step, constants: ConstantEvaluator) -> bool:
+    """Give a bias that is added to a MatMul's product to the linear map: it is no site."""
     product = node.inputs[0]
     assert product is not None
-    producer = product.producer()
-    linear, lifted = linear_of(producer), affine_of(node)
-    if producer is None or linear is None or lifted is None or not lifted.origins:
+    producer, lifted = product.producer(), affine_of(node)
+    linear = linear_of(producer)
+    if producer is None or linear is None or lifted is None:
         return False
     if linear.op_type != "MatMul" or linear.bias is not None:
         return False
-    if lifted.affine.axis not in (None, linear.output_axis) or len(product.uses()) != 1:
+    if step.op_type != "Add" or not step.per_channel or not lifted.affine.is_finite:
         return False
-    if product.is_graph_output() or lifted.affine.has_scale or not lifted.affine.is_finite:
+    if lifted.affine.axis not in (None, linear.output_axis):
+        return False
+    if len(product.uses()) != 1 or product.is_graph_output():
         return False
     source = lifted.origins[0].source
     stored = next(v for v in source.inputs if v is not None and v is not product)
@@ -118,9 +123,7 @@ def _check_finite(site: Site, members: Sequence[ir.Node]) -> None:
 def _composed(members: Sequence[ir.Node]) -> ChannelAffine:
     affine = ChannelAffine.of(None)
     for member in members:
-        lifted = affine_of(member)
-        assert lifted is not None
-        affine = affine.then(lifted.affine)
+        affine = affine.then(_affine(member))
     return affine
 
 

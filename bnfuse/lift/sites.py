@@ -9,8 +9,11 @@ from __future__ import annotations
 __all__ = ["Kind", "Site", "Step", "cut_into_sites"]
 
 import enum
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Kind(enum.Enum):

@@ -5,10 +5,13 @@ from __future__ import annotations
 __all__ = ["Source", "module_path"]
 
 import ast
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 

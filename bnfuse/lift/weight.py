@@ -6,12 +6,14 @@ __all__ = ["StoredWeight"]
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bnfuse.lift.constants import Constant
-from bnfuse.lift.layout import Layout
+if TYPE_CHECKING:
+    from bnfuse.lift.constants import Constant
+    from bnfuse.lift.layout import Layout
 
 Vector = NDArray[np.float64]
 

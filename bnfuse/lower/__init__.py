@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import onnx_ir as ir
 import onnx_ir.passes.common as common
 
+from bnfuse.fold.initializers import Initializers
 from bnfuse.fold.names import FreshNames
 from bnfuse.lift.nodes import DOMAIN, affine_of, linear_of
 from bnfuse.lift.rewire import substitute_sequence
 from bnfuse.lower.affine import lower_affine
 from bnfuse.lower.derive import Derivation
-from bnfuse.fold.initializers import Initializers
 from bnfuse.lower.linear import lower_linear
 
 

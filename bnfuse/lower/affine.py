@@ -5,23 +5,26 @@ from __future__ import annotations
 __all__ = ["lower_affine"]
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
-from bnfuse.affine import ChannelAffine
-from bnfuse.lift.nodes import LiftedAffine
 from bnfuse.lift.rewire import output_like
-from bnfuse.fold.initializers import Initializers
 
-_BATCH_NORM_RANKS = range(3, 6)
-_BATCH_NORM_DTYPES = (ir.DataType.FLOAT, ir.DataType.DOUBLE)
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bnfuse.affine import ChannelAffine
+    from bnfuse.fold.initializers import Initializers
+    from bnfuse.lift.nodes import LiftedAffine
+
+_RANKS = range(2, 6)
+_POSITIONS = range(3, 6)
+_DTYPES = (ir.DataType.FLOAT, ir.DataType.DOUBLE)
 
 
-def lower_affine(
-    node: ir.Node, lifted: LiftedAffine, initializers: Initializers
-) -> list[ir.Node]:
+def lower_affine(node: ir.Node, lifted: LiftedAffine, initializers: Initializers) -> list[ir.Node]:
     """The nodes that compute ``lifted``: nothing, Mul, Add, BatchNormalization, or Mul and Add.
 
     Where the model's own nodes are as few, they are put back as they were.
@@ -45,16 +48,20 @@ def lower_affine(
 
 
 def _cheapest(affine: ChannelAffine, x: ir.Value, y: ir.Value) -> tuple[str, ...]:
+    """The form that costs least on ONNX Runtime, as `benchmarks/relu_forms.py` measured it.
+
+    Between convolutions BatchNormalization stays in the runtime's blocked layout, where an Add by
+    a per-channel constant does not, so it is the form for a lone shift too; Mul does stay.
+    """
     if affine.is_identity:
         return ("Identity",)
     if not affine.has_shift:
         return ("Mul",)
-    if not affine.has_scale:
-        return ("Add",)
     dtype, rank = y.dtype or x.dtype, len(x.shape) if x.shape is not None else 0
-    if affine.axis == 1 and rank in _BATCH_NORM_RANKS and dtype in _BATCH_NORM_DTYPES:
+    takes_batch_norm = affine.axis == 1 and dtype in _DTYPES
+    if takes_batch_norm and rank in (_RANKS if affine.has_scale else _POSITIONS):
         return ("BatchNormalization",)
-    return ("Mul", "Add")
+    return ("Mul", "Add") if affine.has_scale else ("Add",)
 
 
 def _as_it_was(lifted: LiftedAffine, x: ir.Value, y: ir.Value) -> list[ir.Node]:

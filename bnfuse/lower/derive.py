@@ -9,19 +9,23 @@ from __future__ import annotations
 
 __all__ = ["Derivation", "DerivedConstant"]
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 
 from bnfuse.errors import FoldError
-from bnfuse.lift.layout import Layout
-from bnfuse.lift.linear import Absorbed, LinearMap
-from bnfuse.lower.linear import StoredConstants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import onnx_ir as ir
+
+    from bnfuse.lift.layout import Layout
+    from bnfuse.lift.linear import Absorbed, LinearMap
+    from bnfuse.lower.linear import StoredConstants
 
 Array = NDArray[np.float64]
 _SLACK_UNITS = 1.001

@@ -5,14 +5,18 @@ from __future__ import annotations
 __all__ = ["StoredConstants", "lower_linear"]
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
-from bnfuse.lift.linear import LinearMap
 from bnfuse.lift.rewire import output_like
-from bnfuse.fold.initializers import Initializers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bnfuse.fold.initializers import Initializers
+    from bnfuse.lift.linear import LinearMap
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +88,8 @@ def _nodes(
         return [linear.source.emit(inputs, output, attributes)]
     if bias is None:
         return [linear.source.emit(operands, output)]
+    if _is_matrix(x) and len(linear.layout.shape) == 2 and not linear.constant_on_left:
+        return [_gemm(linear, [*operands, bias], output)]
     product = linear.source.emit(operands, _product_value(linear, y, initializers))
     source = linear.bias_source
     add = ir.Node(
@@ -95,6 +101,22 @@ def _nodes(
         metadata_props=dict(linear.source.metadata if source is None else source.metadata),
     )
     return [product, add]
+
+
+def _gemm(linear: LinearMap, inputs: list[ir.Value], output: ir.Value) -> ir.Node:
+    """A product of matrices and its bias in one op."""
+    return ir.Node(
+        "",
+        "Gemm",
+        inputs,
+        outputs=[output],
+        name=linear.source.name,
+        metadata_props=dict(linear.source.metadata),
+    )
+
+
+def _is_matrix(x: ir.Value) -> bool:
+    return x.shape is not None and len(x.shape) == 2
 
 
 def _product_value(linear: LinearMap, y: ir.Value, initializers: Initializers) -> ir.Value:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 __all__ = ["Counts", "Report", "SiteReport", "site_reports"]
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bnfuse import __version__
-from bnfuse.fold import FoldLog
-from bnfuse.lift import Lifted
 from bnfuse.lift.sites import Kind, Site
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bnfuse.fold import FoldLog
+    from bnfuse.lift import Lifted
     from bnfuse.verify import Verification
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 __all__ = ["render"]
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -14,11 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from bnfuse.lift.sites import Kind
-from bnfuse.report.data import Report, SiteReport
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
+    from bnfuse.report.data import Report, SiteReport
     from bnfuse.verify import Verification
 
 _ROWS = 40

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 __all__ = ["RULES"]
 
+from typing import TYPE_CHECKING
+
 from bnfuse.fold.rules.absorb import AbsorbIntoLinear
 from bnfuse.fold.rules.compose import ComposeAffines
 from bnfuse.fold.rules.concat import MoveThroughConcat
@@ -18,7 +20,9 @@ from bnfuse.fold.rules.residual import MoveThroughAdd
 from bnfuse.fold.rules.resize import MoveThroughResize
 from bnfuse.fold.rules.select import MoveThroughSelection
 from bnfuse.fold.rules.space import MoveThroughSpace
-from bnfuse.fold.search import Rule
+
+if TYPE_CHECKING:
+    from bnfuse.fold.search import Rule
 
 RULES: tuple[Rule, ...] = (
     AbsorbIntoLinear(),

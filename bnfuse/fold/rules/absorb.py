@@ -17,14 +17,19 @@ from __future__ import annotations
 
 __all__ = ["AbsorbIntoLinear"]
 
-import onnx_ir as ir
 
-from bnfuse.affine import ChannelAffine
+from typing import TYPE_CHECKING
+
 from bnfuse.fold.plan import Absorb, Answer, Refusal, Response
-from bnfuse.lift.constants import ConstantEvaluator
 from bnfuse.lift.limits import Limits
-from bnfuse.lift.linear import LinearMap
 from bnfuse.lift.nodes import linear_of
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from bnfuse.affine import ChannelAffine
+    from bnfuse.lift.constants import ConstantEvaluator
+    from bnfuse.lift.linear import LinearMap
 
 
 class AbsorbIntoLinear:
@@ -53,7 +58,7 @@ class AbsorbIntoLinear:
         refusal = _axis_refusal(linear, affine, linear.input_axis, "takes its channels")
         if refusal is None and affine.has_shift and linear.pads_with_zeros:
             refusal = Refusal(
-                f"{linear.op_type} {linear.name!r} pads with zeros, which the shift must not reach",
+                f"{linear.op_type} {linear.label!r} pads with zeros, which the shift must not reach",
                 linear.name,
             )
         if refusal is None:
@@ -67,13 +72,11 @@ def _linear(node: ir.Node) -> LinearMap:
     return linear
 
 
-def _axis_refusal(
-    linear: LinearMap, affine: ChannelAffine, axis: int, verb: str
-) -> Refusal | None:
+def _axis_refusal(linear: LinearMap, affine: ChannelAffine, axis: int, verb: str) -> Refusal | None:
     if affine.axis in (None, axis):
         return None
     return Refusal(
-        f"its constants run along axis {affine.axis}, and {linear.op_type} {linear.name!r} "
+        f"its constants run along axis {affine.axis}, and {linear.op_type} {linear.label!r} "
         f"{verb} along axis {axis}",
         linear.name,
     )
@@ -85,9 +88,9 @@ def _fits(before: LinearMap, after: LinearMap) -> Refusal | None:
     limits, what = Limits.of(dtype), dtype.name.lower()
     for was, now in zip(before.channel_bounds(), after.channel_bounds(), strict=True):
         if limits.overflows(now):
-            return Refusal(f"a weight of {before.name!r} would overflow {what}", before.name)
+            return Refusal(f"a weight of {before.label!r} would overflow {what}", before.name)
         if limits.vanishes(now) and not limits.vanishes(was):
-            return Refusal(f"a channel of {before.name!r} would vanish in {what}", before.name)
+            return Refusal(f"a channel of {before.label!r} would vanish in {what}", before.name)
     if limits.overflows(after.offset):
-        return Refusal(f"a bias of {before.name!r} would overflow {what}", before.name)
+        return Refusal(f"a bias of {before.label!r} would overflow {what}", before.name)
     return None

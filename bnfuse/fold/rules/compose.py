@@ -4,15 +4,17 @@ from __future__ import annotations
 
 __all__ = ["ComposeAffines"]
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import onnx_ir as ir
-
-from bnfuse.affine import ChannelAffine
 from bnfuse.fold.plan import Answer, Compose, Refusal, Response
-from bnfuse.lift.constants import ConstantEvaluator
 from bnfuse.lift.limits import fits
 from bnfuse.lift.nodes import affine_of
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from bnfuse.affine import ChannelAffine
+    from bnfuse.lift.constants import ConstantEvaluator
 
 
 class ComposeAffines:

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 __all__ = ["MoveThroughConcat"]
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import onnx_ir as ir
 
 from bnfuse.affine import ChannelAffine
 from bnfuse.fold.plan import Answer, Refusal, Response
 from bnfuse.fold.rules.channels import embed
 from bnfuse.lift.channel import static_dim
-from bnfuse.lift.constants import ConstantEvaluator
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from bnfuse.lift.constants import ConstantEvaluator
 
 
 class MoveThroughConcat:
@@ -52,10 +57,8 @@ class MoveThroughConcat:
                 f"Concat {node.name!r} joins it with values that the affine does not concern",
                 node.name or "",
             )
-        span = spans[index]
-        own = span.stop - span.start
-        along = ChannelAffine.of(axis, *affine.expanded(own))
-        return Answer(push=((y, embed(along, np.arange(span.start, span.stop), channels)),))
+        own = np.arange(spans[index].start, spans[index].stop)
+        return Answer(push=((y, embed(affine, axis, own, channels)),))
 
 
 def _inputs(node: ir.Node) -> list[ir.Value]:

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 __all__ = ["MoveThroughActivation", "MoveThroughIdentity"]
 
-import numpy as np
-import onnx_ir as ir
+from typing import TYPE_CHECKING
 
-from bnfuse.affine import ChannelAffine
+import numpy as np
+
 from bnfuse.fold.plan import Answer, Refusal, Response
-from bnfuse.lift.constants import ConstantEvaluator
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from bnfuse.affine import ChannelAffine
+    from bnfuse.lift.constants import ConstantEvaluator
 
 
 class MoveThroughIdentity:
@@ -70,9 +75,7 @@ def _refuse_kink(node: ir.Node, affine: ChannelAffine) -> Refusal | None:
     return None
 
 
-def _refuse_training(
-    node: ir.Node, index: int, constants: ConstantEvaluator
-) -> Refusal | None:
+def _refuse_training(node: ir.Node, index: int, constants: ConstantEvaluator) -> Refusal | None:
     """A Dropout passes only what its first output carries, and only at inference."""
     if node.op_type != "Dropout":
         return None

@@ -10,12 +10,17 @@ from __future__ import annotations
 
 __all__ = ["MoveThroughLayout"]
 
-import onnx_ir as ir
 
-from bnfuse.affine import ChannelAffine
+from typing import TYPE_CHECKING
+
 from bnfuse.fold.axes import Spread, spread_of
 from bnfuse.fold.plan import Answer, Refusal, Response
-from bnfuse.lift.constants import ConstantEvaluator
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from bnfuse.affine import ChannelAffine
+    from bnfuse.lift.constants import ConstantEvaluator
 
 
 class MoveThroughLayout:

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 __all__ = ["MoveThroughPad"]
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import onnx_ir as ir
 
-from bnfuse.affine import ChannelAffine
 from bnfuse.fold.plan import Answer, Refusal, Response, Rewrite
-from bnfuse.lift.constants import ConstantEvaluator
+
+if TYPE_CHECKING:
+    from bnfuse.affine import ChannelAffine
+    from bnfuse.lift.constants import ConstantEvaluator
 
 
 class MoveThroughPad:
@@ -54,7 +58,9 @@ def _answer(
         return Refusal(f"what Pad {node.name!r} pads with is computed at run time", node.name or "")
     if inverse and np.any(affine.scale == 0.0):
         return Refusal(f"a scale of 0 cannot be undone before Pad {node.name!r}", node.name or "")
-    padding = (value - affine.shift) / affine.scale if inverse else affine.scale * value + affine.shift
+    padding = (
+        (value - affine.shift) / affine.scale if inverse else affine.scale * value + affine.shift
+    )
     if np.all(padding == value):
         return move
     if padding.size == 0 or np.any(padding != padding.reshape(-1)[0]):

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 __all__ = ["MoveThroughAveragePool", "MoveThroughMaxPool"]
 
-import numpy as np
-import onnx_ir as ir
+from typing import TYPE_CHECKING
 
-from bnfuse.affine import ChannelAffine
+import numpy as np
+
 from bnfuse.fold.plan import Answer, Refusal, Response
-from bnfuse.lift.constants import ConstantEvaluator
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from bnfuse.affine import ChannelAffine
+    from bnfuse.lift.constants import ConstantEvaluator
 
 
 class MoveThroughAveragePool:
@@ -86,8 +91,7 @@ def _refuse_max(node: ir.Node, index: int, affine: ChannelAffine) -> Refusal | N
     negative = np.flatnonzero(np.atleast_1d(affine.scale) < 0.0)
     if negative.size:
         return Refusal(
-            f"the scale of channel {negative[0]} is negative, next to {node.op_type} "
-            f"{node.name!r}",
+            f"the scale of channel {negative[0]} is negative, next to {node.op_type} {node.name!r}",
             node.name or "",
         )
     return None

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 __all__ = ["MoveThroughProduct"]
 
-import onnx_ir as ir
 
-from bnfuse.affine import ChannelAffine
+from typing import TYPE_CHECKING
+
 from bnfuse.fold.axes import input_axis
 from bnfuse.fold.plan import Answer, Refusal, Response
 from bnfuse.lift.channel import static_dim
-from bnfuse.lift.constants import ConstantEvaluator
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from bnfuse.affine import ChannelAffine
+    from bnfuse.lift.constants import ConstantEvaluator
 
 
 class MoveThroughProduct:
@@ -80,6 +85,4 @@ def _refuse_shift(node: ir.Node, affine: ChannelAffine) -> Refusal | None:
 
 
 def _broadcasts(node: ir.Node) -> Refusal:
-    return Refusal(
-        f"{node.op_type} {node.name!r} broadcasts along the channels", node.name or ""
-    )
+    return Refusal(f"{node.op_type} {node.name!r} broadcasts along the channels", node.name or "")

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 __all__ = ["MoveThroughReduction"]
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import onnx_ir as ir
 
 from bnfuse.affine import ChannelAffine
 from bnfuse.fold.plan import Answer, Refusal, Response
 from bnfuse.lift.channel import static_dim
-from bnfuse.lift.constants import ConstantEvaluator
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from bnfuse.lift.constants import ConstantEvaluator
 
 
 class MoveThroughReduction:

@@ -9,12 +9,17 @@ from __future__ import annotations
 
 __all__ = ["MoveThroughResize"]
 
-import onnx_ir as ir
 
-from bnfuse.affine import ChannelAffine
+from typing import TYPE_CHECKING
+
 from bnfuse.fold.plan import Answer, Refusal, Response
 from bnfuse.lift.channel import static_dim
-from bnfuse.lift.constants import ConstantEvaluator
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from bnfuse.affine import ChannelAffine
+    from bnfuse.lift.constants import ConstantEvaluator
 
 
 class MoveThroughResize:

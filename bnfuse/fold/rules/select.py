@@ -9,15 +9,20 @@ from __future__ import annotations
 
 __all__ = ["MoveThroughSelection"]
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 
 from bnfuse.affine import ChannelAffine
 from bnfuse.fold.plan import Answer, Refusal, Response
 from bnfuse.fold.rules.channels import embed
 from bnfuse.lift.channel import static_dim
-from bnfuse.lift.constants import ConstantEvaluator
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from bnfuse.lift.constants import ConstantEvaluator
 
 Index = NDArray[np.intp]
 
@@ -54,8 +59,7 @@ class MoveThroughSelection:
             return Answer(pull=((x, affine.along(axis)),))
         if channels is None:
             return _unknown(node)
-        along = ChannelAffine.of(axis, *affine.expanded(len(selected)))
-        merged = _merged(along, selected, channels)
+        merged = _merged(affine, axis, selected, channels)
         if merged is None:
             return Refusal(
                 f"Gather {node.name!r} takes a channel twice, with other constants each time",
@@ -199,10 +203,13 @@ def _axis_attribute(node: ir.Node, x: ir.Value) -> int:
     return node.attributes.get_int("axis", 0) % len(x.shape)
 
 
-def _merged(affine: ChannelAffine, selected: Index, channels: int) -> ChannelAffine | None:
+def _merged(
+    affine: ChannelAffine, axis: int, selected: Index, channels: int
+) -> ChannelAffine | None:
     """Constants of all channels; ``None`` if one is selected twice with other constants."""
-    merged = embed(affine, selected, channels)
-    same = (merged.scale[selected] == affine.scale) & (merged.shift[selected] == affine.shift)
+    merged = embed(affine, axis, selected, channels)
+    scale, shift, _ = merged.expanded(channels)
+    same = (scale[selected] == affine.scale) & (shift[selected] == affine.shift)
     return merged if bool(np.all(same)) else None
 
 

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 __all__ = ["MoveThroughSpace"]
 
-import numpy as np
-import onnx_ir as ir
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
-from bnfuse.affine import ChannelAffine
+import numpy as np
+
 from bnfuse.fold.plan import Answer, Refusal, Response
 from bnfuse.lift.channel import static_dim
-from bnfuse.lift.constants import ConstantEvaluator
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+    from numpy.typing import NDArray
+
+    from bnfuse.affine import ChannelAffine
+    from bnfuse.lift.constants import ConstantEvaluator
 
 
 class MoveThroughSpace:
@@ -66,9 +71,8 @@ def _moved(
         wide[groups] = np.arange(channels)[:, None]
         return affine.take(wide)
     first = affine.take(groups[:, 0])
-    same = (affine.scale[groups] == first.scale[:, None]) & (
-        affine.shift[groups] == first.shift[:, None]
-    )
+    scale, shift, _ = first.expanded(len(groups))
+    same = (affine.scale[groups] == scale[:, None]) & (affine.shift[groups] == shift[:, None])
     if not bool(np.all(same)):
         return Refusal(
             f"{node.op_type} {node.name!r} joins channels with different constants",

@@ -1,0 +1,174 @@
+"""What ``bnfuse.fold`` takes and gives back, and what it never touches."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+import torch
+from graphs import Net
+from torch import nn
+
+import bnfuse
+from bnfuse.errors import NonFiniteNormError, OutputError, UsageError
+
+
+def onnx_model() -> onnx.ModelProto:
+    net = Net(dtype=np.float32)
+    conv = net.conv(net.input(["N", 3, 8, 8]), 3, 4)
+    return net.model(net.op("Relu", net.norm(conv, 4, 2)))
+
+
+def saved(folder: Path, name: str = "model.onnx") -> Path:
+    onnx.save(onnx_model(), folder / name)
+    return folder / name
+
+
+@pytest.mark.parametrize("form", ["path", "text", "proto", "ir"])
+def test_an_onnx_model_in_any_form(form: str, tmp_path: Path) -> None:
+    proto = onnx_model()
+    path = saved(tmp_path)
+    sources = {
+        "path": path,
+        "text": str(path),
+        "proto": proto,
+        "ir": ir.serde.deserialize_model(proto),
+    }
+    folded = bnfuse.fold(sources[form])
+    assert isinstance(folded.model, ir.Model)
+    assert folded.path is None
+    assert [node.op_type for node in folded.model.graph] == ["Conv", "Relu"]
+    assert folded.report.verdict == "PASS"
+    assert folded.report.exporter is None
+
+
+def test_what_is_given_in_memory_is_not_changed() -> None:
+    proto = onnx_model()
+    before = proto.SerializeToString()
+    bnfuse.fold(proto)
+    assert proto.SerializeToString() == before
+    model = ir.serde.deserialize_model(proto)
+    bnfuse.fold(model)
+    assert ir.serde.serialize_model(model).SerializeToString() == (
+        ir.serde.serialize_model(ir.serde.deserialize_model(proto)).SerializeToString()
+    )
+
+
+def test_a_module_comes_back_as_it_was() -> None:
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    module.train()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    bnfuse.fold(module, torch.randn(2, 1, 8, 8))
+    assert module.training
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    digests = set()
+    for name in ("a.onnx", "b.onnx"):
+        bnfuse.fold(path, output=tmp_path / name)
+        digests.add(hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())
+    assert len(digests) == 1
+
+
+def test_folding_a_folded_file_changes_nothing(tmp_path: Path) -> None:
+    first = bnfuse.fold(saved(tmp_path), output=tmp_path / "once.onnx")
+    second = bnfuse.fold(tmp_path / "once.onnx", output=tmp_path / "twice.onnx")
+    assert first.report.norms
+    assert not second.report.norms
+    assert (tmp_path / "once.onnx").read_bytes() == (tmp_path / "twice.onnx").read_bytes()
+
+
+def test_the_source_is_never_overwritten(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="is the source itself"):
+        bnfuse.fold(path, output=path)
+    assert path.read_bytes() == before
+
+
+def test_an_output_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be written"):
+        bnfuse.fold(saved(tmp_path), output=tmp_path / "nowhere" / "out.onnx")
+
+
+def test_a_candidate_that_fails_does_not_land(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bnfuse.lift.linear import LinearMap
+    from bnfuse.lower.derive import Derivation
+
+    path, output = saved(tmp_path), tmp_path / "out.onnx"
+    output.write_bytes(b"what was there before")
+    honest = LinearMap.exact_weight
+    monkeypatch.setattr(LinearMap, "exact_weight", lambda self: honest(self) * 1.001)
+    monkeypatch.setattr(Derivation, "check", lambda self: None)
+    folded = bnfuse.fold(path, output=output)
+    assert folded.report.verdict == "FAIL"
+    assert output.read_bytes() == b"what was there before"
+    assert folded.path == tmp_path / "out.unverified.onnx"
+    onnx.checker.check_model(str(folded.path))
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "model.onnx",
+        "out.onnx",
+        "out.unverified.onnx",
+    ]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_norm_that_is_not_finite_is_named(value: float) -> None:
+    module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)).eval()
+    norm = module[1]
+    assert norm.running_mean is not None
+    norm.running_mean[2] = value
+    with pytest.raises(NonFiniteNormError, match=r"'1' .* channel 2"):
+        bnfuse.fold(module, torch.randn(2, 1, 8, 8))
+
+
+def test_a_negative_variance_is_named() -> None:
+    module = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4)).eval()
+    norm = module[1]
+    assert norm.running_var is not None
+    norm.running_var[1] = -1.0
+    with pytest.raises(NonFiniteNormError, match="channel 1"):
+        bnfuse.fold(module, torch.randn(2, 1, 8, 8))
+
+
+def test_report_json_has_what_is_documented(tmp_path: Path) -> None:
+    report = bnfuse.fold(saved(tmp_path), output=tmp_path / "out.onnx").report
+    data = report.to_json()
+    assert data["bnfuse"] == bnfuse.__version__
+    assert data["source"] == str(tmp_path / "model.onnx")
+    assert data["output"] == str(tmp_path / "out.onnx")
+    assert data["norms"] == {"found": 1, "folded": 1, "left": 0}
+    (fold,) = data["folds"]
+    assert set(fold) >= {"name", "module", "spelling", "status", "into", "through", "reason"}
+    assert fold["status"] == "folded"
+    assert data["ops"] == {"before": 8, "after": 2}
+    assert data["bytes"]["before"] == (tmp_path / "model.onnx").stat().st_size
+    assert data["bytes"]["after"] == (tmp_path / "out.onnx").stat().st_size
+    for row in data["parity"]:
+        assert set(row) >= {"provider", "optimization", "verdict", "outputs"}
+        for output in row["outputs"]:
+            assert set(output) >= {"name", "error_original", "error_candidate", "ratio"}
+    assert {row["optimization"] for row in data["parity"]} == {"disabled", "all"}
+    assert data["verdict"] == "PASS"
+
+
+def test_export_keeps_every_norm() -> None:
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2)).eval()
+    exported = bnfuse.export(module, torch.randn(2, 1, 8, 8))
+    assert [n.op_type for n in exported.model.graph] == ["Conv", "BatchNormalization"]
+
+
+def test_external_data_is_read_and_folded(tmp_path: Path) -> None:
+    path = tmp_path / "big.onnx"
+    onnx.save(onnx_model(), path, save_as_external_data=True, location="big.bin", size_threshold=0)
+    folded = bnfuse.fold(path, output=tmp_path / "small.onnx")
+    assert folded.report.verdict == "PASS"
+    assert folded.report.norms[0].folded
