@@ -6,7 +6,7 @@ __all__ = ["Entry", "Inputs", "Request", "enter", "export_source"]
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import onnx_ir as ir
 
@@ -85,7 +85,7 @@ def enter(
         name = source.graph.name or "model"
         return Entry(source.clone(), name, "an onnx_ir model", source)
     if _is_proto(source):
-        model = ir.serde.deserialize_model(source)
+        model = ir.serde.deserialize_model(cast("onnx.ModelProto", source))
         return Entry(model, model.graph.name or "model", "an ONNX model", source)
     return _export_entry(source, None, request, progress)
 

@@ -65,7 +65,11 @@ def export(
         source: An ``nn.Module``, or a path that :func:`load` understands.
         inputs: Example tensors for ``forward``; found from the first layers when not given.
         opset: The ONNX operator set to write.
-        model, allow, trust, input_shapes, dtype: As for :func:`load`.
+        model: What builds the architecture of a file that only holds weights; see :func:`load`.
+        allow: Classes that the file may import; see :func:`load`.
+        trust: Let the file run its own code; see :func:`load`.
+        input_shapes: The inputs' shapes, as in ``"N,3,224,224"``; see :func:`load`.
+        dtype: The example input's dtype.
         progress: Hears of each stage.
 
     Raises:
@@ -102,7 +106,11 @@ def fold(
         opset: The ONNX operator set to export to.
         providers: The execution providers to verify on: ``auto``, ``cpu``, ``cuda`` or a name.
         verified: Whether to verify at all.
-        model, allow, trust, input_shapes, dtype: As for :func:`load`.
+        model: What builds the architecture of a file that only holds weights; see :func:`load`.
+        allow: Classes that the file may import; see :func:`load`.
+        trust: Let the file run its own code; see :func:`load`.
+        input_shapes: The inputs' shapes, as in ``"N,3,224,224"``; see :func:`load`.
+        dtype: The example input's dtype.
         seed: Seed of the verification's inputs.
         progress: Hears of each stage.
 
@@ -187,6 +195,7 @@ class _Inner:
                 ops=Counts(before.ops, after.ops),
                 bytes=Counts(entry.bytes or before.bytes, after.bytes),
                 notes=(*entry.notes, *notes),
+                merges=log.merges,
             )
             norms = report.norms
             line.detail = f"{sum(n.folded for n in norms)} of {len(norms)} norms folded"

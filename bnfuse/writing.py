@@ -13,7 +13,6 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ import onnx_ir as ir
 from bnfuse.errors import OutputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 _INLINE_LIMIT = 1 << 30
@@ -142,7 +142,7 @@ def _tensor_bytes(tensor: ir.TensorProtocol) -> int:
     header = onnx.TensorProto(
         name=tensor.name, data_type=int(tensor.dtype), dims=tensor.shape.numpy()
     )
-    return header.ByteSize() + _field(tensor.nbytes)
+    return int(header.ByteSize()) + _field(tensor.nbytes)
 
 
 def _field(length: int) -> int:

@@ -71,7 +71,7 @@ def train(
     Example:
       bnfuse train scratch-cnn -o model.pt
       bnfuse train --compare deep-mlp -o plot.png
-    """  # noqa: D301 - click wants the character, not its escape
+    """
     terminal = Terminal(quiet=quiet, verbosity=verbose)
     if list_nets:
         _print_nets(terminal)

@@ -7,6 +7,6 @@ not at all, and every plan removes an op, so the loop ends.
 
 from __future__ import annotations
 
-__all__ = ["Application", "Fate", "FoldLog", "fold"]
+__all__ = ["Application", "Fate", "FoldLog", "MergeRecord", "fold"]
 
-from bnfuse.fold.engine import Application, Fate, FoldLog, fold
+from bnfuse.fold.engine import Application, Fate, FoldLog, MergeRecord, fold

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Application", "Fate", "FoldLog", "fold"]
+__all__ = ["Application", "Fate", "FoldLog", "MergeRecord", "fold"]
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -12,6 +12,7 @@ import numpy as np
 
 from bnfuse.affine import ChannelAffine
 from bnfuse.fold.initializers import Initializers
+from bnfuse.fold.merges import Merge, find_parallel, replace_sum
 from bnfuse.fold.names import FreshNames
 from bnfuse.fold.plan import Absorb, Compose, Edit, Plan, Recompute, Rewrite
 from bnfuse.fold.rules import RULES
@@ -54,11 +55,20 @@ class Application:
 
 
 @dataclass(frozen=True)
+class MergeRecord:
+    """Parallel branches that became one convolution."""
+
+    branches: tuple[str, ...]
+    into: str
+
+
+@dataclass(frozen=True)
 class FoldLog:
     """What the fold did: each site's fate, and the plans in the order they were carried out."""
 
     fates: Mapping[Site, Fate]
     applications: tuple[Application, ...]
+    merges: tuple[MergeRecord, ...] = ()
 
 
 def fold(lifted: Lifted, limit: int | None = None) -> FoldLog:
@@ -91,6 +101,7 @@ class _Folding:
         self._reasons: dict[ir.Node, str] = {}
         self._routes = {site: _Route() for site in lifted.sites}
         self._applications: list[Application] = []
+        self._merges: list[MergeRecord] = []
 
     def run(self) -> FoldLog:
         applied = -1
@@ -99,13 +110,30 @@ class _Folding:
             applied = len(self._applications)
             self._pending.extend(node for node in self._graph if affine_of(node) is not None)
             self._drain()
-        return FoldLog(self._fates(), tuple(self._applications))
+            self._merge_branches()
+        return FoldLog(self._fates(), tuple(self._applications), tuple(self._merges))
 
     def _drain(self) -> None:
         while self._pending and self._limit != len(self._applications):
             node = self._pending.popleft()
             if node.graph is not None:
                 self._try(node)
+
+    def _merge_branches(self) -> None:
+        for node in reversed(tuple(self._graph)):
+            if node.graph is None or self._limit == len(self._applications):
+                continue
+            merge = find_parallel(node, self._constants)
+            if merge is not None:
+                self._carry_out_merge(merge)
+
+    def _carry_out_merge(self, merge: Merge) -> None:
+        into = (f"Conv {merge.linear.label}",)
+        self._merges.append(MergeRecord(merge.labels, into[0]))
+        for site in merge.sites:
+            self._routes[site].into.update(dict.fromkeys(into))
+        replace_sum(merge, self._names)
+        self._applications.append(Application(merge.sites, into))
 
     def _try(self, node: ir.Node) -> None:
         affine = _lifted(node).affine

@@ -209,8 +209,8 @@ class ConstantEvaluator:
         model = onnx.helper.make_model(
             graph, opset_imports=[onnx.helper.make_opsetid("", self._opset)]
         )
-        result: Any = ReferenceEvaluator(model).run(None, feeds)[0]
-        return np.asarray(result)
+        results: Any = ReferenceEvaluator(model).run(None, feeds)
+        return np.asarray(results[0])
 
 
 def _widen(array: Array) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["Limits", "fits"]
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
 import numpy as np
@@ -32,7 +32,7 @@ class Limits:
     @classmethod
     def of(cls, dtype: ir.DataType) -> Limits:
         """The range of ``dtype``."""
-        info = ml_dtypes.finfo(dtype.numpy())
+        info: Any = ml_dtypes.finfo(dtype.numpy())  # type: ignore[no-untyped-call]
         return cls(float(info.max), float(info.smallest_normal))
 
     def overflows(self, vector: NDArray[np.float64]) -> bool:

@@ -7,7 +7,7 @@ absorption costs O(channels), and the weight is read and rounded once, when it i
 
 from __future__ import annotations
 
-__all__ = ["Absorbed", "LinearMap", "read_linear"]
+__all__ = ["Absorbed", "LinearMap", "merged_conv", "read_linear"]
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -21,6 +21,8 @@ from bnfuse.lift.source import Source
 from bnfuse.lift.weight import StoredWeight
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bnfuse.affine import ChannelAffine
     from bnfuse.lift.constants import Constant, ConstantEvaluator
 
@@ -56,6 +58,7 @@ class LinearMap:
         offset: float64 (O,), the whole bias as it stands now.
         offset_magnitude: float64 (O,), the sum of the absolute terms of ``offset``.
         history: What was absorbed, in order.
+        is_merged: Whether it is the sum of several of the model's linear maps.
     """
 
     op_type: str
@@ -73,6 +76,7 @@ class LinearMap:
     stored_offset: Vector
     product: str = ""
     history: tuple[Absorbed, ...] = ()
+    is_merged: bool = False
 
     @property
     def pads_with_zeros(self) -> bool:
@@ -82,10 +86,10 @@ class LinearMap:
         if self.op_type == "ConvTranspose":
             # Its borders see fewer taps than its inside: the same harm as zero padding.
             return True
-        automatic = self.source.attributes.get_string("auto_pad", "NOTSET")
+        automatic = self.source.frame.attributes.get_string("auto_pad", "NOTSET")
         if automatic in ("SAME_UPPER", "SAME_LOWER"):
             return True
-        return automatic == "NOTSET" and any(self.source.attributes.get_ints("pads", []))
+        return automatic == "NOTSET" and any(self.source.frame.attributes.get_ints("pads", []))
 
     @property
     def layout(self) -> Layout:
@@ -104,14 +108,14 @@ class LinearMap:
 
     @property
     def is_changed(self) -> bool:
-        """Whether anything was absorbed."""
-        return bool(self.history)
+        """Whether it is another map than the model's."""
+        return bool(self.history) or self.is_merged
 
     @property
     def weight_changed(self) -> bool:
         """Whether the weight that must be stored is another one than the model's."""
         pending = self.has_pending_rows or self.has_pending_columns
-        return self.is_changed and (pending or self.weight.gain != 1.0)
+        return self.is_merged or (self.is_changed and (pending or self.weight.gain != 1.0))
 
     def with_bias(self, source: Source, bias: Constant, offset: Vector, product: str) -> LinearMap:
         """The same map with the bias that an Add after a MatMul stores."""
@@ -192,6 +196,55 @@ class LinearMap:
         columns = self.columns.reshape(group, 1, -1, 1)
         scaled: NDArray[np.float64] = self.weight.canonical() * rows * columns
         return scaled
+
+
+def merged_conv(
+    largest: LinearMap,
+    weight: NDArray[np.float64],
+    attributes: Sequence[ir.Attr],
+    offset: Vector,
+    magnitude: Vector,
+    constants: ConstantEvaluator,
+    name: str,
+) -> LinearMap:
+    """One Conv in the place of several that were parallel.
+
+    Args:
+        largest: The branch whose name and module it takes.
+        weight: float64 of shape (G, O/G, I/G, K).
+        attributes: Its geometry.
+        offset: float64 (O,).
+        magnitude: float64 (O,), the sum of the absolute terms of ``offset``.
+        constants: Where the new weight is remembered in full precision.
+        name: What the new weight is called after.
+    """
+    # A node without inputs lends its attribute container and consumes nothing.
+    frame = ir.Node("", "Conv", [], attributes=list(attributes))
+    group, out, inner, _ = weight.shape
+    kernel = frame.attributes.get_ints("kernel_shape", [])
+    stored = weight.reshape(group * out, inner, *kernel)
+    dtype = largest.weight.constant.dtype
+    value = ir.Value(name=f"{name}.weight", type=ir.TensorType(dtype), shape=ir.Shape(stored.shape))
+    constants.remember(value, stored)
+    constant = constants.constant(value)
+    assert constant is not None
+    layout = Layout(stored.shape, out_axis=0, in_axis=1, group=group)
+    return LinearMap(
+        op_type="Conv",
+        source=replace(largest.source, frame=frame),
+        bias_source=None,
+        weight=StoredWeight(constant, layout),
+        bias=None,
+        constant_on_left=False,
+        input_axis=1,
+        output_axis=1,
+        rows=np.ones(layout.outputs),
+        columns=np.ones(layout.inputs),
+        offset=offset,
+        offset_magnitude=magnitude,
+        stored_offset=offset,
+        is_merged=True,
+    )
 
 
 def read_linear(node: ir.Node, constants: ConstantEvaluator) -> LinearMap | None:

@@ -25,7 +25,7 @@ class Source:
         domain: Its domain.
         name: The node's name.
         inputs: Its inputs.
-        attributes: Its attributes.
+        frame: A node without inputs that holds its attributes.
         metadata: Its metadata properties.
         module: The dotted path of the module it came from, as far as the exporter left it.
     """
@@ -34,7 +34,7 @@ class Source:
     domain: str
     name: str
     inputs: tuple[ir.Value | None, ...]
-    attributes: ir.Attributes
+    frame: ir.Node
     metadata: Mapping[str, str]
     module: str
 
@@ -46,7 +46,7 @@ class Source:
             domain=node.domain,
             name=node.name or (node.outputs[0].name or ""),
             inputs=tuple(node.inputs),
-            attributes=node.attributes,
+            frame=ir.Node(node.domain, node.op_type, [], attributes=list(node.attributes.values())),
             metadata=dict(node.metadata_props),
             module=module_path(node),
         )
@@ -62,7 +62,7 @@ class Source:
             self.domain,
             self.op_type,
             inputs,
-            attributes=list(self.attributes.values()) if attributes is None else attributes,
+            attributes=list(self.frame.attributes.values()) if attributes is None else attributes,
             outputs=[output],
             name=self.name,
             metadata_props=dict(self.metadata),

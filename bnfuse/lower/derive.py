@@ -92,8 +92,9 @@ class Derivation:
             tensor = value.const_value
             assert tensor is not None
             stored = tensor.numpy()
-            unit = float(ml_dtypes.finfo(stored.dtype).eps) / 2 * _SLACK_UNITS + self._double_units
-            floor = float(ml_dtypes.finfo(stored.dtype).smallest_subnormal)
+            info: Any = ml_dtypes.finfo(stored.dtype)  # type: ignore[no-untyped-call]
+            unit = float(info.eps) / 2 * _SLACK_UNITS + self._double_units
+            floor = float(info.smallest_subnormal)
             error = np.abs(stored.astype(np.float64) - derived.value)
             if not np.all(error <= unit * derived.unit + floor):
                 raise FoldError(

@@ -80,7 +80,7 @@ def _nodes(
     output = output_like(y)
     attributes = [
         attribute
-        for name, attribute in linear.source.attributes.items()
+        for name, attribute in linear.source.frame.attributes.items()
         if not (linear.op_type == "Gemm" and name in ("alpha", "beta"))
     ]
     if linear.op_type != "MatMul":

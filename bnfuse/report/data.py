@@ -13,7 +13,7 @@ from bnfuse.lift.sites import Kind, Site
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bnfuse.fold import FoldLog
+    from bnfuse.fold import FoldLog, MergeRecord
     from bnfuse.lift import Lifted
     from bnfuse.verify import Verification
 
@@ -82,6 +82,7 @@ class Report:
         ops: Nodes before and after, constants not counted.
         bytes: Size of the ONNX model before and after, external data included.
         notes: What else a person should know.
+        merges: Parallel branches that became one linear map.
         verification: The proof, or ``None`` when it was not asked for.
     """
 
@@ -94,6 +95,7 @@ class Report:
     ops: Counts
     bytes: Counts
     notes: tuple[str, ...] = ()
+    merges: tuple[MergeRecord, ...] = ()
     verification: Verification | None = None
 
     @property
@@ -122,6 +124,7 @@ class Report:
             "exporter": self.exporter,
             "opset": self.opset,
             "norms": {"found": len(norms), "folded": folded, "left": len(norms) - folded},
+            "merges": [{"branches": list(m.branches), "into": m.into} for m in self.merges],
             "folds": [site.to_json() for site in self.sites],
             "ops": self.ops.to_json(),
             "bytes": self.bytes.to_json(),

@@ -92,6 +92,11 @@ def _summary(report: Report) -> Iterator[RenderableType]:
     yield Text.assemble(
         ("norms  ", "bold"), f"{folded} of {len(norms)} folded, {len(norms) - folded} left"
     )
+    if report.merges:
+        branches = sum(len(merge.branches) for merge in report.merges)
+        yield Text.assemble(
+            ("merged ", "bold"), f"{branches} parallel branches into {len(report.merges)} Conv"
+        )
     yield Text.assemble(("nodes  ", "bold"), f"{report.ops.before} → {report.ops.after}")
 
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -17,6 +17,9 @@ from graphs import Net
 from torch import nn
 
 from bnfuse.cli.main import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ESCAPE = "\x1b["
 

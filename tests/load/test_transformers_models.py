@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from itertools import pairwise
 
+import hf_factories
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -13,53 +13,12 @@ from safetensors.torch import save_file
 from bnfuse.errors import LoadError, UnsafeFileError
 from bnfuse.load import load
 
-FACTORIES = """
-import torch
-import transformers as t
-
-
-def _filled(model):
-    torch.manual_seed(0)
-    for name, buffer in model.named_buffers():
-        if name.endswith("running_mean"):
-            buffer.uniform_(-0.5, 0.5)
-        elif name.endswith("running_var"):
-            buffer.uniform_(0.5, 2)
-    return model.eval()
-
-
-def resnet():
-    config = t.ResNetConfig(embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], num_labels=3)
-    return _filled(t.ResNetForImageClassification(config))
-
-
-def mobilenet():
-    config = t.MobileNetV2Config(depth_multiplier=0.1, image_size=32, num_labels=3)
-    return _filled(t.MobileNetV2ForImageClassification(config))
-
-
-def bert():
-    config = t.BertConfig(
-        vocab_size=19, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
-        intermediate_size=16, max_position_embeddings=16,
-    )
-    return _filled(t.BertModel(config, add_pooling_layer=False))
-"""
 NETS = {"resnet": "pixel_values", "mobilenet": "pixel_values", "bert": "input_ids"}
 
 
 @pytest.fixture(scope="module")
-def nets(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("nets")
-    (folder / "hf_factories.py").write_text(FACTORIES)
-    sys.path.insert(0, str(folder))
-    try:
-        import hf_factories
-
-        yield {name: getattr(hf_factories, name)() for name in NETS}
-    finally:
-        sys.path.remove(str(folder))
-        sys.modules.pop("hf_factories", None)
+def nets():
+    return {name: getattr(hf_factories, name)() for name in NETS}
 
 
 def told(error) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -15,6 +15,9 @@ from torch import nn
 
 import bnfuse
 from bnfuse.errors import NonFiniteNormError, OutputError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def onnx_model() -> onnx.ModelProto:
@@ -107,7 +110,7 @@ def test_a_candidate_that_fails_does_not_land(
     output.write_bytes(b"what was there before")
     honest = LinearMap.exact_weight
     monkeypatch.setattr(LinearMap, "exact_weight", lambda self: honest(self) * 1.001)
-    monkeypatch.setattr(Derivation, "check", lambda self: None)
+    monkeypatch.setattr(Derivation, "check", lambda _: None)
     folded = bnfuse.fold(path, output=output)
     assert folded.report.verdict == "FAIL"
     assert output.read_bytes() == b"what was there before"

@@ -58,7 +58,8 @@ class AbsorbIntoLinear:
         refusal = _axis_refusal(linear, affine, linear.input_axis, "takes its channels")
         if refusal is None and affine.has_shift and linear.pads_with_zeros:
             refusal = Refusal(
-                f"{linear.op_type} {linear.label!r} pads with zeros, which the shift must not reach",
+                f"{linear.op_type} {linear.label!r} pads with zeros, "
+                "which the shift must not reach",
                 linear.name,
             )
         if refusal is None:

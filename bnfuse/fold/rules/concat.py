@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnfuse.affine import ChannelAffine
 from bnfuse.fold.plan import Answer, Refusal, Response
 from bnfuse.fold.rules.channels import embed
 from bnfuse.lift.channel import static_dim
@@ -20,6 +19,7 @@ from bnfuse.lift.channel import static_dim
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from bnfuse.affine import ChannelAffine
     from bnfuse.lift.constants import ConstantEvaluator
 
 

@@ -1,6 +1,7 @@
 """Through pooling over the axes behind the channels.
 
-An average with weights that sum to 1 commutes with any affine: ``mean(s · x + t) = s · mean(x) + t``.
+An average with weights that sum to 1 commutes with any affine:
+``mean(s · x + t) = s · mean(x) + t``.
 Zero padding that counts breaks the sum, so the shift then stays. A maximum commutes with a
 non-negative scale and any shift; MaxPool pads with minus infinity, which never wins.
 """
@@ -71,11 +72,12 @@ def _refuse_average(node: ir.Node, affine: ChannelAffine) -> Refusal | None:
         return _refuse_axis(node, affine)
     if node.op_type == "GlobalAveragePool" or not affine.has_shift:
         return None
-    pads = any(node.attributes.get_ints("pads", []))
-    pads = pads or node.attributes.get_string("auto_pad", "NOTSET").startswith("SAME")
+    explicit = any(node.attributes.get_ints("pads", []))
+    pads = explicit or node.attributes.get_string("auto_pad", "NOTSET").startswith("SAME")
     # With ceil_mode the last window may hang over the edge, which runtimes count differently.
     overhangs = bool(node.attributes.get_int("ceil_mode", 0))
-    if (pads or overhangs) and node.attributes.get_int("count_include_pad", 0):
+    counts = node.attributes.get_int("count_include_pad", 0)
+    if (pads or overhangs) and counts:
         return Refusal(
             f"AveragePool {node.name!r} counts padded zeros, which the shift must not reach",
             node.name or "",
@@ -99,6 +101,7 @@ def _refuse_max(node: ir.Node, index: int, affine: ChannelAffine) -> Refusal | N
 
 def _refuse_axis(node: ir.Node, affine: ChannelAffine) -> Refusal:
     return Refusal(
-        f"{node.op_type} {node.name!r} pools over axis {affine.axis}, along which its constants run",
+        f"{node.op_type} {node.name!r} pools over axis {affine.axis}, "
+        "along which its constants run",
         node.name or "",
     )

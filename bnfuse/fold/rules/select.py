@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bnfuse.affine import ChannelAffine
 from bnfuse.fold.plan import Answer, Refusal, Response
 from bnfuse.fold.rules.channels import embed
 from bnfuse.lift.channel import static_dim
@@ -22,6 +21,7 @@ from bnfuse.lift.channel import static_dim
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from bnfuse.affine import ChannelAffine
     from bnfuse.lift.constants import ConstantEvaluator
 
 Index = NDArray[np.intp]
