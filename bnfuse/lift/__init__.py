@@ -21,7 +21,7 @@ from bnfuse.lift.nodes import LiftedAffine, Origin, new_affine, new_linear
 from bnfuse.lift.rewire import output_like, substitute
 from bnfuse.lift.runs import join_runs
 from bnfuse.lift.sites import Site, Step
-from bnfuse.lift.source import Source, module_path
+from bnfuse.lift.source import module_path
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -92,7 +92,7 @@ def lift(model: ir.Model) -> Lifted:
 def _lift_affine(node: ir.Node, read: _Read) -> ir.Node:
     output = output_like(node.outputs[0])
     output.shape = output.shape or read.x.shape
-    origin = Origin(Source.of(node), node.inputs.index(read.x), output.name or "")
+    origin = Origin.of(node, node.inputs.index(read.x))
     lifted = LiftedAffine(read.affine, (), (origin,))
     return substitute(node, new_affine(read.x, output, lifted, read.step.node))
 

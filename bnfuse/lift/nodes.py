@@ -25,11 +25,11 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from bnfuse.lift.linear import LinearMap
+from bnfuse.lift.source import Source
 
 if TYPE_CHECKING:
     from bnfuse.affine import ChannelAffine
     from bnfuse.lift.sites import Site
-    from bnfuse.lift.source import Source
 
 DOMAIN = "bnfuse.internal"
 _PAYLOAD = "bnfuse"
@@ -43,11 +43,19 @@ class Origin:
         source: The node as it stood.
         position: Which of its inputs is the run-time one.
         output: The name of the value that it computes.
+        type: That value's type.
     """
 
     source: Source
     position: int
     output: str
+    type: ir.TypeProtocol | None
+
+    @classmethod
+    def of(cls, node: ir.Node, position: int = 0) -> Origin:
+        """A node of the model, before it is lifted."""
+        output = node.outputs[0]
+        return cls(Source.of(node), position, output.name or "", output.type)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import numpy as np
 
 from bnfuse.affine import ChannelAffine
 from bnfuse.errors import NonFiniteNormError
+from bnfuse.lift.casts import Casts, casts_around
 from bnfuse.lift.limits import fits
 from bnfuse.lift.nodes import LiftedAffine, affine_of, linear_of, set_affine, set_linear
 from bnfuse.lift.rewire import bypass
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from bnfuse.lift.constants import ConstantEvaluator
+from bnfuse.lift.constants import ConstantEvaluator
 
 
 def join_runs(
@@ -36,7 +37,7 @@ def join_runs(
         left = iter(members)
         for site, group in zip(found, groups, strict=True):
             _check_finite(site, [next(left) for _ in group])
-        _merge(members, found)
+        _merge(members, found, casts_around(members))
         sites.extend(found)
     return tuple(sites)
 
@@ -127,9 +128,12 @@ def _composed(members: Sequence[ir.Node]) -> ChannelAffine:
     return affine
 
 
-def _merge(members: Sequence[ir.Node], sites: Sequence[Site]) -> None:
+def _merge(members: Sequence[ir.Node], sites: Sequence[Site], casts: Casts | None) -> None:
     """Make one Affine node of a run: the last one, fed by what fed the first."""
     if not members:
+        return
+    if casts is not None:
+        casts.replace(members, _composed(members), sites)
         return
     lifted = [affine_of(member) for member in members]
     origins = tuple(origin for part in lifted if part is not None for origin in part.origins)

@@ -32,7 +32,7 @@ def lower_affine(node: ir.Node, lifted: LiftedAffine, initializers: Initializers
     x = node.inputs[0]
     assert x is not None
     form = _cheapest(lifted.affine, x, node.outputs[0])
-    if lifted.origins and len(lifted.origins) <= len(form):
+    if lifted.origins and (len(lifted.origins) <= len(form) or _computes_wider(lifted)):
         return _as_it_was(lifted, x, node.outputs[0])
     stored = _Constants(lifted, x, node.outputs[0], initializers)
     if form == ("BatchNormalization",):
@@ -64,6 +64,11 @@ def _cheapest(affine: ChannelAffine, x: ir.Value, y: ir.Value) -> tuple[str, ...
     return ("Mul", "Add") if affine.has_scale else ("Add",)
 
 
+def _computes_wider(lifted: LiftedAffine) -> bool:
+    """Whether the model casts to a wider type for it: one op in the narrow type rounds more."""
+    return any(origin.source.op_type == "Cast" for origin in lifted.origins)
+
+
 def _as_it_was(lifted: LiftedAffine, x: ir.Value, y: ir.Value) -> list[ir.Node]:
     nodes: list[ir.Node] = []
     for origin in lifted.origins:
@@ -72,7 +77,7 @@ def _as_it_was(lifted: LiftedAffine, x: ir.Value, y: ir.Value) -> list[ir.Node]:
         if origin is lifted.origins[-1]:
             output = output_like(y)
         else:
-            output = ir.Value(name=origin.output, type=y.type, shape=y.shape)
+            output = ir.Value(name=origin.output, type=origin.type, shape=y.shape)
         nodes.append(origin.source.emit(inputs, output))
         x = output
     return nodes
