@@ -14,7 +14,7 @@ from bnfuse.affine import ChannelAffine
 from bnfuse.fold.initializers import Initializers
 from bnfuse.fold.merges import Merge, find_parallel, replace_sum
 from bnfuse.fold.names import FreshNames
-from bnfuse.fold.plan import Absorb, Compose, Edit, Plan, Recompute, Rewrite
+from bnfuse.fold.plan import Absorb, Compose, Edit, Plan, Recompute, Repad
 from bnfuse.fold.rules import RULES
 from bnfuse.fold.search import Search
 from bnfuse.lift.nodes import LiftedAffine, affine_of, linear_of, set_affine, set_linear
@@ -140,6 +140,9 @@ class _Folding:
         if affine.is_identity:
             self._drop(node)
             return
+        if not affine.is_finite:
+            self._reasons[node] = "its constants are not finite"
+            return
         x, y = _ends(node)
         refusals: list[str] = []
         for pulled, pushed in _ways(affine):
@@ -179,8 +182,8 @@ class _Folding:
                 assert linear is not None
                 take = linear.after if edit.side == "after" else linear.before
                 set_linear(edit.node, take(edit.affine, edit.rule))
-            elif isinstance(edit, Rewrite):
-                edit.build(edit.node)
+            elif isinstance(edit, Repad):
+                self._repad(edit)
             elif isinstance(edit, Recompute):
                 self._recompute(edit)
             else:
@@ -188,19 +191,31 @@ class _Folding:
                 yield edit.node
 
     def _recompute(self, edit: Recompute) -> None:
-        old = edit.constant.value
-        position = edit.node.inputs.index(old)
-        array = edit.affine(edit.constant.array())
-        new = self._initializers.add(array, edit.constant.dtype, after=old.name or "constant")
+        # Read anew: an edit before this one may have replaced it.
+        constant = self._constants.constant(edit.node.inputs[edit.position])
+        assert constant is not None
+        array = edit.affine(constant.array())
+        new = self._initializers.add(array, constant.dtype, after=constant.name)
         self._constants.remember(new, array)
-        edit.node.replace_input_with(position, new)
+        edit.node.replace_input_with(edit.position, new)
+
+    def _repad(self, edit: Repad) -> None:
+        x = edit.node.inputs[0]
+        assert x is not None
+        assert x.dtype is not None
+        value = np.asarray(edit.value)
+        new = self._initializers.add(value, x.dtype, after=f"{edit.node.name}.padding")
+        self._constants.remember(new, value)
+        if len(edit.node.inputs) < 3:
+            edit.node.resize_inputs(3)
+        edit.node.replace_input_with(2, new)
 
     def _fates(self) -> dict[Site, Fate]:
         left: dict[Site, str] = {}
         for node in self._graph:
             lifted = affine_of(node)
             for site in lifted.sites if lifted is not None else ():
-                left[site] = self._reasons.get(node, "it was not tried")
+                left[site] = self._reasons.get(node, "it was not to be folded")
         return {
             site: Fate(
                 site not in left, tuple(route.into), tuple(route.through), left.get(site, "")

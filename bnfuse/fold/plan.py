@@ -10,8 +10,8 @@ __all__ = [
     "Plan",
     "Recompute",
     "Refusal",
+    "Repad",
     "Response",
-    "Rewrite",
 ]
 
 from dataclasses import dataclass
@@ -20,12 +20,9 @@ from typing import TYPE_CHECKING, Literal
 from bnfuse.lift.nodes import affine_of, linear_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import onnx_ir as ir
 
     from bnfuse.affine import ChannelAffine
-    from bnfuse.lift.constants import Constant
 
 
 @dataclass(frozen=True)
@@ -61,23 +58,23 @@ class Compose:
 
 
 @dataclass(frozen=True, eq=False)
-class Rewrite:
-    """A node that the affine passes through is replaced by what ``build`` makes of it."""
-
-    node: ir.Node
-    build: Callable[[ir.Node], None]
-
-
-@dataclass(frozen=True, eq=False)
 class Recompute:
     """A node's constant input is replaced by ``affine`` of it; other uses keep the old one."""
 
     node: ir.Node
-    constant: Constant
+    position: int
     affine: ChannelAffine
 
 
-Edit = Absorb | Compose | Rewrite | Recompute
+@dataclass(frozen=True, eq=False)
+class Repad:
+    """A Pad pads with another number."""
+
+    node: ir.Node
+    value: float
+
+
+Edit = Absorb | Compose | Recompute | Repad
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +123,7 @@ class Plan:
     @property
     def targets(self) -> tuple[str, ...]:
         """What takes the affine, each once, as a person calls it."""
-        names = (target(edit) for edit in self.edits if not isinstance(edit, Rewrite))
+        names = (target(edit) for edit in self.edits if not isinstance(edit, Repad))
         return tuple(dict.fromkeys(names))
 
     def is_apart_from(self, other: Plan) -> bool:
@@ -137,7 +134,8 @@ class Plan:
 def target(edit: Absorb | Compose | Recompute) -> str:
     """What an edit changes, as in ``Conv features.0``."""
     if isinstance(edit, Recompute):
-        return f"constant {edit.constant.name}"
+        constant = edit.node.inputs[edit.position]
+        return f"constant {constant.name if constant is not None else edit.node.name}"
     linear, lifted = linear_of(edit.node), affine_of(edit.node)
     if linear is not None:
         return f"{linear.op_type} {linear.label}"

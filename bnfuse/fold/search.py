@@ -11,9 +11,10 @@ __all__ = ["Rule", "Search", "title"]
 
 from typing import TYPE_CHECKING, Protocol
 
-from bnfuse.fold.plan import Answer, Plan, Recompute, Refusal, Response
+from bnfuse.fold.plan import Answer, Plan, Recompute, Refusal, Repad, Response
 from bnfuse.lift.limits import Limits
 from bnfuse.lift.nodes import DOMAIN, affine_of, linear_of
+from bnfuse.lift.readers import readers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -66,23 +67,31 @@ class Search:
             return ahead
         if not back.is_apart_from(ahead):
             return Refusal("its two halves would meet in one node", x.name or "")
-        return back + ahead
+        plan = back + ahead
+        repadded = [edit.node for edit in plan.edits if isinstance(edit, Repad)]
+        if len(set(repadded)) < len(repadded):
+            return Refusal(f"two ways lead to {title(repadded[0])}", _name(repadded[0]))
+        return plan
 
     def _pull(
-        self, value: ir.Value, affine: ChannelAffine, consumer: ir.Node | None
+        self,
+        value: ir.Value,
+        affine: ChannelAffine,
+        consumer: ir.Node | None,
+        occurrence: int = 0,
     ) -> Plan | Refusal:
         if affine.is_identity:
             return Plan()
         constant = self._constants.constant(value)
         if constant is not None and consumer is not None:
-            return _recompute(consumer, constant, affine)
+            return _recompute(consumer, constant, affine, occurrence)
         node, index = value.producer(), value.index()
         if value.is_graph_input() or node is None or index is None:
             what = "the graph's input" if value.is_graph_input() else "the constant"
             return Refusal(f"it is fed by {what} {value.name!r}", value.name or "")
         if value.is_graph_output():
             return Refusal(f"{title(node)} gives the graph output {value.name!r}", _name(node))
-        uses = value.uses()
+        uses = readers(value)
         if len(uses) > 1:
             others = sorted(title(use.node) for use in uses)
             return Refusal(
@@ -100,12 +109,13 @@ class Search:
         if value.is_graph_output():
             return Refusal(f"{value.name!r} is an output of the graph", value.name or "")
         plan = Plan()
-        for use in value.uses():
+        uses = readers(value)
+        for use in uses:
             node = use.node
             rule = self._rules.get(node.op_type)
             if rule is None or not _is_ours(node) or node.graph is not value.graph:
                 return Refusal(f"no exact rule moves it on through {title(node)}", _name(node))
-            if sum(other.node is node for other in value.uses()) > 1:
+            if sum(other.node is node for other in uses) > 1:
                 return Refusal(f"{title(node)} takes it more than once", _name(node))
             response = rule.forward(node, use.idx, affine, self._constants)
             resolved = self._resolve(response, node, changed=())
@@ -136,8 +146,10 @@ class Search:
         passes = bool(answer.pull or answer.push)
         through = (node.op_type, *(other.op_type for other in answer.passed)) if passes else ()
         plan = Plan(answer.edits, through, tuple(other.outputs[0] for other in answer.passed))
-        for value, affine in answer.pull:
-            found = self._pull(value, affine, node)
+        for position, (value, affine) in enumerate(answer.pull):
+            # A rule asks for its inputs in order: the second mention is the second place.
+            before = sum(other is value for other, _ in answer.pull[:position])
+            found = self._pull(value, affine, node, before)
             if isinstance(found, Refusal):
                 return found
             plan += found
@@ -149,12 +161,15 @@ class Search:
         return plan
 
 
-def _recompute(node: ir.Node, constant: Constant, affine: ChannelAffine) -> Plan | Refusal:
+def _recompute(
+    node: ir.Node, constant: Constant, affine: ChannelAffine, occurrence: int
+) -> Plan | Refusal:
     array = affine(constant.array())
     limits = Limits.of(constant.dtype)
     if array.shape != constant.shape or limits.overflows(array):
         return Refusal(f"the constant {constant.name!r} cannot take it", constant.name)
-    return Plan(edits=(Recompute(node, constant, affine),))
+    places = [i for i, value in enumerate(node.inputs) if value is constant.value]
+    return Plan(edits=(Recompute(node, places[min(occurrence, len(places) - 1)], affine),))
 
 
 def title(node: ir.Node) -> str:

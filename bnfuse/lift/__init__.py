@@ -91,7 +91,7 @@ def lift(model: ir.Model) -> Lifted:
 
 def _lift_affine(node: ir.Node, read: _Read) -> ir.Node:
     output = output_like(node.outputs[0])
-    output.shape = output.shape or read.x.shape
+    output.shape = read.x.shape or output.shape
     origin = Origin.of(node, node.inputs.index(read.x))
     lifted = LiftedAffine(read.affine, (), (origin,))
     return substitute(node, new_affine(read.x, output, lifted, read.step.node))

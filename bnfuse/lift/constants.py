@@ -118,7 +118,9 @@ class ConstantEvaluator:
             elif node.op_type in _NEVER_CONSTANT or node.domain not in ("", "ai.onnx"):
                 self._known[top] = False
             else:
-                inputs = [v for v in node.inputs if v is not None]
+                # CastLike reads its second input's type, which is known before a run.
+                read = node.inputs[:1] if node.op_type == "CastLike" else node.inputs
+                inputs = [v for v in read if v is not None]
                 unknown = [v for v in inputs if v not in self._known]
                 if unknown:
                     pending.extend(unknown)
@@ -139,7 +141,10 @@ class ConstantEvaluator:
                 assert value.const_value is not None
                 array = _widen(value.const_value.numpy())
             else:
-                inputs = [None if v is None else self.array(v) for v in node.inputs]
+                inputs = [
+                    self.array(v) if v is not None and self.is_constant(v) else None
+                    for v in node.inputs
+                ]
                 array = _widen(self._run(node, inputs, node.outputs.index(value)))
         if array.nbytes <= self._REMEMBER_BYTES:
             self._small[value] = array
@@ -168,8 +173,12 @@ class ConstantEvaluator:
         inputs = [None if v is None else self.pattern(v) for v in node.inputs]
         if any(array is None for array in inputs):
             return None
-        with np.errstate(all="ignore"):
-            return _widen(self._run(node, inputs, 0))
+        try:
+            with np.errstate(all="ignore"):
+                return _widen(self._run(node, inputs, 0))
+        except ValueError:
+            # Repetitions of different lengths do not combine before they are repeated.
+            return None
 
     def remember(self, value: ir.Value, array: Array) -> None:
         """Take ``array`` for a new constant's number: what it was before it was rounded."""
@@ -230,9 +239,10 @@ def _cast(node: ir.Node, inputs: list[Array | None]) -> Array:
     source = inputs[0]
     assert source is not None
     if node.op_type == "CastLike":
-        assert inputs[1] is not None
-        return source.astype(inputs[1].dtype)
-    target = ir.DataType(node.attributes["to"].as_int())
+        like = node.outputs[0].dtype or (node.inputs[1].dtype if node.inputs[1] else None)
+        target = like or ir.DataType.DOUBLE
+    else:
+        target = ir.DataType(node.attributes["to"].as_int())
     if target.is_floating_point():
         return source.astype(np.float64)
     return source.astype(target.numpy())

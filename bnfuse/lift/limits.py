@@ -41,7 +41,11 @@ class Limits:
 
     def vanishes(self, vector: NDArray[np.float64]) -> bool:
         """Whether any entry that is not 0 loses its digits near 0."""
-        return bool(np.any((vector != 0.0) & (np.abs(vector) < self.smallest)))
+        return bool(np.any(self.vanishing(vector)))
+
+    def vanishing(self, vector: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which entries that are not 0 lose their digits near 0."""
+        return (vector != 0.0) & (np.abs(vector) < self.smallest)
 
 
 def fits(affine: ChannelAffine, dtype: ir.DataType | None) -> bool:

@@ -10,6 +10,8 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common
 
 from bnfuse.errors import ExportError
+from bnfuse.lift.constants import ConstantEvaluator
+from bnfuse.lift.dims import infer_run_time_shapes
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,5 +63,10 @@ def prepare(model: ir.Model) -> tuple[Interface, list[str]]:
     common.RemoveUnusedNodesPass()(model)
     interface = Interface.of(model)
     # Not strict: one operator that onnx does not know must not hide the shapes of all others.
-    common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+    infer = common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)
+    infer(model)
+    constants = ConstantEvaluator(model.opset_imports.get("", 1))
+    if infer_run_time_shapes(model.graph, constants):
+        infer(model)
+        infer_run_time_shapes(model.graph, constants)
     return interface, notes

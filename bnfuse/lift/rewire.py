@@ -53,4 +53,5 @@ def bypass(node: ir.Node) -> None:
     x.name = y.name
     x.type = y.type or x.type
     x.shape = y.shape or x.shape
+    x.doc_string = y.doc_string or x.doc_string
     x.metadata_props.update(y.metadata_props)

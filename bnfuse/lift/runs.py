@@ -14,6 +14,7 @@ from bnfuse.errors import NonFiniteNormError
 from bnfuse.lift.casts import Casts, casts_around
 from bnfuse.lift.limits import fits
 from bnfuse.lift.nodes import LiftedAffine, affine_of, linear_of, set_affine, set_linear
+from bnfuse.lift.readers import readers
 from bnfuse.lift.rewire import bypass
 from bnfuse.lift.sites import Kind, Site, Step, cut_into_sites
 
@@ -30,7 +31,7 @@ def join_runs(
 ) -> tuple[Site, ...]:
     """Join each run of Affines into one node and cut it into sites."""
     sites: list[Site] = []
-    for run in _runs(graph):
+    for run in _runs(graph, steps):
         members = run[1:] if _join_bias(run[0], steps[run[0]], constants) else run
         groups = cut_into_sites([steps[member] for member in members])
         found = [Site.of(group) for group in groups]
@@ -42,7 +43,7 @@ def join_runs(
     return tuple(sites)
 
 
-def _runs(graph: ir.Graph) -> list[list[ir.Node]]:
+def _runs(graph: ir.Graph, steps: dict[ir.Node, Step]) -> list[list[ir.Node]]:
     """The maximal runs of Affine nodes in which each alone consumes the one before it."""
     runs: list[list[ir.Node]] = []
     seen: set[ir.Node] = set()
@@ -52,6 +53,9 @@ def _runs(graph: ir.Graph) -> list[list[ir.Node]]:
         run, composed = [node], _affine(node)
         while (following := _following(run[-1])) is not None:
             if not composed.composes_with(_affine(following)):
+                break
+            # Minus infinity masks; it is no part of a norm and must not spoil one.
+            if _masks(steps[run[-1]], run[-1]) or _masks(steps[following], following):
                 break
             composed = composed.then(_affine(following))
             # Ops that each hold in half precision may not hold as one.
@@ -66,7 +70,7 @@ def _runs(graph: ir.Graph) -> list[list[ir.Node]]:
 def _following(node: ir.Node) -> ir.Node | None:
     """The Affine that alone consumes this one's output."""
     y = node.outputs[0]
-    uses = y.uses()
+    uses = readers(y)
     if len(uses) != 1 or y.is_graph_output():
         return None
     (use,) = uses
@@ -109,7 +113,7 @@ def _join_bias(node: ir.Node, step: Step, constants: ConstantEvaluator) -> bool:
 
 def _check_finite(site: Site, members: Sequence[ir.Node]) -> None:
     affine = _composed(members)
-    if affine.is_finite or site.kind is Kind.SCALAR:
+    if affine.is_finite or site.kind is Kind.SCALAR or _is_mask(affine):
         return
     broken = ~(np.isfinite(affine.scale) & np.isfinite(affine.shift))
     channels = np.flatnonzero(np.atleast_1d(broken))
@@ -119,6 +123,15 @@ def _check_finite(site: Site, members: Sequence[ir.Node]) -> None:
         "Look for a zero deviation without eps, a negative or NaN variance, or statistics that "
         "were never set.",
     )
+
+
+def _masks(step: Step, node: ir.Node) -> bool:
+    return step.op_type == "Add" and _is_mask(_affine(node))
+
+
+def _is_mask(affine: ChannelAffine) -> bool:
+    """Whether it adds minus infinity, as attention masks do."""
+    return not affine.has_scale and bool(np.any(np.isneginf(affine.shift)))
 
 
 def _composed(members: Sequence[ir.Node]) -> ChannelAffine:
@@ -139,7 +152,14 @@ def _merge(members: Sequence[ir.Node], sites: Sequence[Site], casts: Casts | Non
     origins = tuple(origin for part in lifted if part is not None for origin in part.origins)
     set_affine(members[-1], LiftedAffine(_composed(members), tuple(sites), origins))
     if len(members) > 1:
-        members[-1].replace_input_with(0, members[0].inputs[0])
+        x = members[0].inputs[0]
+        assert x is not None
+        for member in members[:-1]:
+            # What reads a shape in between finds the same shape before the run.
+            for use in tuple(member.outputs[0].uses()):
+                if use.node not in members:
+                    use.node.replace_input_with(use.idx, x)
+        members[-1].replace_input_with(0, x)
         graph = members[0].graph
         assert graph is not None
         graph.remove(members[:-1], safe=True)

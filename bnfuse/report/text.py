@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["render"]
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -13,19 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from bnfuse.lift.sites import Kind
+from bnfuse.report.data import Report, SiteReport
+from bnfuse.verify.text import render as render_verification
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rich.console import Console
-
-    from bnfuse.report.data import Report, SiteReport
-    from bnfuse.verify import Verification
 
 _ROWS = 40
 """Norms listed without ``-v``; those that are left come first."""
-
-_COLOURS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow", "NOT VERIFIED": "yellow"}
 
 
 def render(report: Report, console: Console, verbosity: int = 0) -> None:
@@ -36,24 +32,20 @@ def render(report: Report, console: Console, verbosity: int = 0) -> None:
         console: Where to print; plain text where it is not a terminal.
         verbosity: 1 lists every site, scalars and biases included.
     """
-    console.print(Group(*_parts(report, verbosity)), highlight=False)
+    console.print(Group(*_folds(report, verbosity)), highlight=False)
+    if report.verification is not None:
+        render_verification(report.verification, console, verbosity)
+    console.print(Group(*_result(report)), highlight=False)
 
 
-def _parts(report: Report, verbosity: int) -> Iterator[RenderableType]:
+def _folds(report: Report, verbosity: int) -> Iterator[RenderableType]:
     sites = _listed(report, verbosity)
     if sites:
         shown = sites if verbosity else sites[:_ROWS]
-        yield Padding(_sites_table(shown), (1, 0, 0, 0))
+        yield Padding(_sites_table(shown), (1, 0, 1, 0))
         if len(shown) < len(sites):
             yield Text(f"… and {len(sites) - len(shown)} more (-v lists them all)", style="dim")
-    yield Text()
     yield from _summary(report)
-    if report.verification is not None:
-        yield _parity_table(report.verification)
-        if report.verification.reason:
-            yield Text(report.verification.reason)
-    yield from (Text(f"note: {note}", style="dim") for note in report.notes)
-    yield from _result(report)
 
 
 def _listed(report: Report, verbosity: int) -> list[SiteReport]:
@@ -100,42 +92,12 @@ def _summary(report: Report) -> Iterator[RenderableType]:
     yield Text.assemble(("nodes  ", "bold"), f"{report.ops.before} → {report.ops.after}")
 
 
-def _parity_table(verification: Verification) -> RenderableType:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for header in ("parity", "optimization", "output"):
-        table.add_column(header)
-    for header in ("error, original", "error, folded", "ratio"):
-        table.add_column(header, justify="right")
-    table.add_column("")
-    for row in verification.rows:
-        colour = _COLOURS[row.verdict.name]
-        for output in row.outputs:
-            table.add_row(
-                row.provider,
-                row.optimization,
-                escape(output.name),
-                f"{output.error_original:.1e}",
-                f"{output.error_candidate:.1e}",
-                f"{output.ratio:.2f}",
-                f"[{colour}]{row.verdict.name}[/]",
-            )
-        if not row.outputs:
-            reason = f"[{colour}]{row.verdict.name}[/] {escape(row.reason)}"
-            table.add_row(row.provider, row.optimization, "", "", "", "", reason)
-    return Padding(table, (1, 0))
-
-
 def _result(report: Report) -> Iterator[RenderableType]:
+    yield from (Text(f"note: {note}", style="dim") for note in report.notes)
+    if report.verification is None:
+        yield Text("NOT VERIFIED", style="bold yellow")
     before, after = report.bytes.before, report.bytes.after
-    size = f"{_megabytes(after)} ({after - before:+,} bytes)"
-    verdict = Text(report.verdict, style=f"bold {_COLOURS[report.verdict]}")
-    if report.output is None:
-        yield Text.assemble(verdict, f"  {size}")
-        return
-    yield Text.assemble(verdict, "  ", (report.output, "bold"), f"  {size}")
-    if report.verdict == "PASS":
-        yield Text(f"next: bnfuse verify {report.source} {report.output}", style="dim")
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:.2f} MB"
+    size = f"{after / 1e6:.2f} MB ({after - before:+,} bytes)"
+    yield Text.assemble(("model  ", "bold"), (report.output or "not written", "bold"), f"  {size}")
+    if report.output is not None and report.verdict == "PASS":
+        yield Text.assemble(("next   ", "bold"), f"bnfuse verify {report.source} {report.output}")

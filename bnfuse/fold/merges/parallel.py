@@ -28,6 +28,7 @@ from bnfuse.fold.merges.kernel import (
     kernel_of,
     taps_of,
 )
+from bnfuse.lift.limits import Limits
 from bnfuse.lift.linear import LinearMap, merged_conv
 from bnfuse.lift.nodes import affine_of, linear_of, new_linear
 from bnfuse.lift.rewire import output_like, substitute_sequence
@@ -120,7 +121,8 @@ def replace_sum(merge: Merge, names: FreshNames) -> None:
         last = position == len(merge.rest)
         output = output_like(y)
         if not last:
-            output.name = names.after(y.name or "sum")
+            # The other terms of the sum may broadcast it: its own shape is smaller than y's.
+            output.name, output.shape = names.after(y.name or "sum"), None
         if value is None:
             node = new_linear(merge.x, output, merge.linear)
         else:
@@ -161,6 +163,9 @@ def _merge(
         constants,
         name=root.outputs[0].name or "merged",
     )
+    limits = Limits.of(largest.weight.constant.dtype)
+    if limits.overflows(weight) or limits.overflows(offset):
+        return None
     _check(summands, geometry, weight, linear)
     nodes = [term.node for term in summands if term.node is not None]
     return Merge(

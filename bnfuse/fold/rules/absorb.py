@@ -90,7 +90,7 @@ def _fits(before: LinearMap, after: LinearMap) -> Refusal | None:
     for was, now in zip(before.channel_bounds(), after.channel_bounds(), strict=True):
         if limits.overflows(now):
             return Refusal(f"a weight of {before.label!r} would overflow {what}", before.name)
-        if limits.vanishes(now) and not limits.vanishes(was):
+        if limits.vanishes(now[~limits.vanishing(was)]):
             return Refusal(f"a channel of {before.label!r} would vanish in {what}", before.name)
     if limits.overflows(after.offset):
         return Refusal(f"a bias of {before.label!r} would overflow {what}", before.name)

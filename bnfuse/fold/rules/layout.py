@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from bnfuse.affine import ChannelAffine
     from bnfuse.lift.constants import ConstantEvaluator
+from bnfuse.lift.readers import readers
 
 
 class MoveThroughLayout:
@@ -74,7 +75,7 @@ class MoveThroughLayout:
             if found is not None:
                 changed = tuple(n for n in passed)
                 return Answer(push=((y, found),), passed=changed)
-            uses = tuple(y.uses())
+            uses = readers(y)
             if len(uses) != 1 or not _is_inner(y) or uses[0].node.op_type not in self.op_types:
                 return _several_axes(node)
             if uses[0].idx != 0:
@@ -109,7 +110,7 @@ def _perm(node: ir.Node, rank: int) -> list[int]:
 
 
 def _is_inner(value: ir.Value) -> bool:
-    return len(value.uses()) == 1 and not value.is_graph_output()
+    return len(readers(value)) == 1 and not value.is_graph_output()
 
 
 def _unknown(node: ir.Node) -> Refusal:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from bnfuse.fold.plan import Answer, Refusal, Response, Rewrite
+from bnfuse.fold.plan import Answer, Refusal, Repad, Response
 
 if TYPE_CHECKING:
     from bnfuse.affine import ChannelAffine
     from bnfuse.lift.constants import ConstantEvaluator
+from bnfuse.lift.limits import Limits
 
 
 class MoveThroughPad:
@@ -71,8 +72,9 @@ def _answer(
     if len(node.inputs) < 2:
         return Refusal(f"Pad {node.name!r} keeps its value in an attribute", node.name or "")
     new = float(padding.reshape(-1)[0])
-    edit = Rewrite(node, lambda pad: _pad_with(pad, new))
-    return Answer(edits=(edit,), pull=move.pull, push=move.push)
+    if x.dtype is None or Limits.of(x.dtype).overflows(np.asarray(new)):
+        return Refusal(f"the padding of Pad {node.name!r} would overflow", node.name or "")
+    return Answer(edits=(Repad(node, new),), pull=move.pull, push=move.push)
 
 
 def _padding_value(node: ir.Node, constants: ConstantEvaluator) -> float | None:
@@ -112,22 +114,3 @@ def _refuse_axis(
             f"Pad {node.name!r} pads the axis that its constants run along", node.name or ""
         )
     return None
-
-
-def _pad_with(node: ir.Node, value: float) -> None:
-    x, graph = node.inputs[0], node.graph
-    assert x is not None
-    assert graph is not None
-    dtype = x.dtype
-    assert dtype is not None
-    name = f"{node.name}.padding"
-    constant = ir.Value(
-        name=name,
-        type=ir.TensorType(dtype),
-        shape=ir.Shape([]),
-        const_value=ir.Tensor(np.asarray(value).astype(dtype.numpy()), dtype=dtype, name=name),
-    )
-    graph.register_initializer(constant)
-    if len(node.inputs) < 3:
-        node.resize_inputs(3)
-    node.replace_input_with(2, constant)

@@ -35,20 +35,22 @@ class MoveThroughAdd:
         del index, constants
         inputs = [x for x in node.inputs if x is not None]
         answers: list[Answer] = []
+        refusals: list[Refusal] = []
         for chosen in range(len(inputs)):
-            pull: list[tuple[ir.Value, ChannelAffine]] = []
-            for position, x in enumerate(inputs):
-                part = affine if position == chosen else affine.only_scale()
-                if node.op_type == "Sub" and position == 1:
-                    part = _with_shift(part, -part.shift)
-                placed = _placed(node, x, part)
-                if isinstance(placed, Refusal):
-                    return placed
-                pull.append((x, placed))
-            answers.append(Answer(pull=tuple(pull)))
+            placed = [
+                _placed(node, x, _part(node, position, affine, position == chosen))
+                for position, x in enumerate(inputs)
+            ]
+            refused = [p for p in placed if isinstance(p, Refusal)]
+            refusals.extend(refused)
+            if not refused:
+                pairs = zip(inputs, placed, strict=True)
+                answers.append(
+                    Answer(pull=tuple((x, p) for x, p in pairs if isinstance(p, ChannelAffine)))
+                )
             if not affine.has_shift:
                 break
-        return tuple(answers)
+        return tuple(answers) or refusals[0]
 
     def forward(
         self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
@@ -77,6 +79,12 @@ class MoveThroughAdd:
                     return placed
                 pull.append((other, placed))
         return Answer(pull=tuple(pull), push=((y, out),))
+
+
+def _part(node: ir.Node, position: int, affine: ChannelAffine, takes_shift: bool) -> ChannelAffine:
+    """What one branch takes: the scale, and the shift or not, negative behind a minus."""
+    part = affine if takes_shift else affine.only_scale()
+    return _with_shift(part, -part.shift) if node.op_type == "Sub" and position == 1 else part
 
 
 def _placed(node: ir.Node, x: ir.Value, affine: ChannelAffine) -> ChannelAffine | Refusal:

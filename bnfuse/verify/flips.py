@@ -1,0 +1,95 @@
+"""Integers that differ: whether the floats behind them tie, judged by the margin in float64.
+
+An ``ArgMax`` of two nearly equal scores, or a comparison of two nearly equal numbers, may fall
+either way in float32. It is right either way if, in float64, the alternatives lie no further
+apart than the rounding of those scores explains.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["Decision", "decision_behind", "margins"]
+
+Array = np.ndarray[Any, Any]
+
+_COMPARISONS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
+_TRANSPARENT = frozenset({"Identity", "Cast", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Not"})
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The op that turned floats into the integers of an output.
+
+    Attributes:
+        op: Its type.
+        inputs: The float values it read.
+        axis: Along which it chose.
+        keepdims: Whether the axis stays.
+    """
+
+    op: str
+    inputs: tuple[str, ...]
+    axis: int = 0
+    keepdims: bool = True
+
+
+def decision_behind(graph: onnx.GraphProto, output: str) -> Decision | None:
+    """Return the decision that an integer output comes from, or None if it is something else."""
+    producers = {name: node for node in graph.node for name in node.output}
+    name = output
+    while (node := producers.get(name)) is not None and node.op_type in _TRANSPARENT:
+        name = node.input[0]
+    if node is None:
+        return None
+    attributes = {item.name: item.i for item in node.attribute}
+    if node.op_type in {"ArgMax", "ArgMin"}:
+        return Decision(
+            node.op_type,
+            (node.input[0],),
+            attributes.get("axis", 0),
+            bool(attributes.get("keepdims", 1)),
+        )
+    if node.op_type == "TopK" and len(node.output) > 1 and name == node.output[1]:
+        return Decision("TopK", (node.input[0],), attributes.get("axis", -1))
+    if node.op_type in _COMPARISONS:
+        return Decision(node.op_type, tuple(node.input))
+    return None
+
+
+def margins(decision: Decision, values: list[Array], first: Array, second: Array) -> Array | None:
+    """Return the gap in float64 between the two alternatives at each element that differs.
+
+    Args:
+        decision: What decided.
+        values: The decision's inputs in float64.
+        first: The original's integers or booleans.
+        second: The candidate's, of the same shape.
+
+    Returns:
+        One gap per differing element; None where the shapes do not fit the decision or an index
+        lies outside.
+    """
+    if decision.op in _COMPARISONS:
+        gap = np.abs(values[0] - values[1])
+        if gap.size != first.size:
+            return None
+        return np.asarray(gap.reshape(first.shape)[first != second])
+    scores = values[0]
+    axis = decision.axis % scores.ndim
+    shape = list(scores.shape)
+    shape[axis] = first.size // max(1, scores.size // scores.shape[axis])
+    if int(np.prod(shape)) != first.size:
+        return None
+    one, two = first.reshape(shape).astype(np.int64), second.reshape(shape).astype(np.int64)
+    for index in (one, two):
+        if index.size and (index.min() < -scores.shape[axis] or index.max() >= scores.shape[axis]):
+            return None
+    gap = np.take_along_axis(scores, one, axis) - np.take_along_axis(scores, two, axis)
+    return np.asarray(np.abs(gap)[one != two])

@@ -1,0 +1,54 @@
+"""Facts about float types that numpy alone does not tell of all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+__all__ = [
+    "SUPPORTED",
+    "TF32_UNIT",
+    "classes",
+    "is_float",
+    "largest",
+    "smallest_normal",
+    "unit_roundoff",
+]
+
+TF32_UNIT = 2.0**-11
+"""Half the spacing at 1 of NVIDIA's TF32, which rounds float32 to 10 bits of mantissa."""
+
+SUPPORTED = frozenset({"float16", "float32", "float64"})
+"""Float types that numpy and ONNX Runtime's Python interface both carry."""
+
+
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """Return whether a dtype is a float, bfloat16 and the 8-bit ones included."""
+    return bool(np.issubdtype(dtype, np.floating)) or dtype.name.startswith(("bfloat", "float"))
+
+
+def unit_roundoff(dtype: np.dtype[Any]) -> float:
+    """Return half the spacing at 1: the largest relative error of one rounding."""
+    if dtype.name == "bfloat16":
+        return 2.0**-8
+    return float(np.finfo(dtype).eps) / 2
+
+
+def smallest_normal(dtype: np.dtype[Any]) -> float:
+    """Return the smallest positive number of full precision."""
+    return 2.0**-126 if dtype.name == "bfloat16" else float(np.finfo(dtype).tiny)
+
+
+def largest(dtype: np.dtype[Any]) -> float:
+    """Return the largest finite number."""
+    return float(np.finfo(np.float32 if dtype.name == "bfloat16" else dtype).max)
+
+
+def classes(values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int8]]:
+    """Return 0 for finite, 1 for NaN, 2 for +Inf and 3 for −Inf, element by element."""
+    found = np.zeros(values.shape, np.int8)
+    found[np.isnan(values)] = 1
+    found[values == np.inf] = 2
+    found[values == -np.inf] = 3
+    return found

@@ -1,0 +1,180 @@
+"""The ONNX models under judgement, whatever form they came in, and their signatures."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import onnx
+
+from bnfuse.errors import LoadError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+
+__all__ = ["OnnxSource", "Port", "Signature", "is_onnx", "onnx_source", "signature_of"]
+
+# Above this protobuf refuses to serialise; weights then have to lie in a file of their own.
+_PROTOBUF_LIMIT = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output: ``dims`` holds numbers, symbols or None, and is None for any rank."""
+
+    name: str
+    elem_type: int
+    dims: tuple[int | str | None, ...] | None
+
+    @property
+    def dtype(self) -> np.dtype[Any] | None:
+        """The numpy dtype; None for sequences, maps and optionals."""
+        if not self.elem_type:
+            return None
+        return onnx.helper.tensor_dtype_to_np_dtype(self.elem_type)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a model takes and gives, in order."""
+
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+
+
+@dataclass(frozen=True)
+class OnnxSource:
+    """One ONNX model: a file, or a model in memory.
+
+    Attributes:
+        label: How to name it in messages.
+        path: The file, where there is one.
+        given: The model, where it came in memory.
+    """
+
+    label: str
+    path: Path | None = None
+    given: onnx.ModelProto | None = None
+    _folder: list[tempfile.TemporaryDirectory[str]] = field(default_factory=list, repr=False)
+
+    @cached_property
+    def graph(self) -> onnx.ModelProto:
+        """The model without the data of its external tensors."""
+        if self.given is not None:
+            return self.given
+        assert self.path is not None
+        try:
+            return onnx.load(self.path, load_external_data=False)
+        except Exception as error:
+            raise LoadError(
+                f"{self.path} cannot be read as ONNX: {error}",
+                "Give a complete .onnx file.",
+            ) from error
+
+    def proto(self) -> onnx.ModelProto:
+        """Return a copy of the model with all its data."""
+        if self.path is not None:
+            return onnx.load(self.path)
+        copy = onnx.ModelProto()
+        copy.CopyFrom(self.graph)
+        return copy
+
+    def session_input(self) -> str | bytes:
+        """Return what a runtime session opens: a path where possible, else bytes."""
+        if self.path is not None:
+            return str(self.path)
+        return self.runnable(self.graph)
+
+    def runnable(self, proto: onnx.ModelProto) -> str | bytes:
+        """Return ``proto`` as bytes, or as a temporary file if it is too large for bytes."""
+        if proto.ByteSize() < _PROTOBUF_LIMIT:
+            return bytes(proto.SerializeToString())
+        folder = tempfile.TemporaryDirectory(prefix="bnfuse-")
+        self._folder.append(folder)
+        path = Path(folder.name, "model.onnx")
+        onnx.save_model(proto, path, save_as_external_data=True, location="model.onnx.data")
+        return str(path)
+
+    def exposing(self, names: Iterable[str]) -> str | bytes:
+        """Return the model, runnable, with ``names`` as its only outputs, in their order."""
+        proto = self.proto()
+        known = {item.name: item for item in proto.graph.output}
+        del proto.graph.output[:]
+        # The runtime infers the types of outputs that have none.
+        proto.graph.output.extend(
+            known.get(name) or onnx.ValueInfoProto(name=name) for name in names
+        )
+        return self.runnable(proto)
+
+    @cached_property
+    def signature(self) -> Signature:
+        """The model's inputs (initialisers are none) and outputs."""
+        return signature_of(self.graph)
+
+
+def onnx_source(model: Any, label: str) -> OnnxSource:
+    """Return ``model`` (a path, ``onnx.ModelProto`` or ``onnx_ir.Model``) as a source.
+
+    Raises:
+        LoadError: The path does not exist, or the object is no ONNX model.
+    """
+    if isinstance(model, onnx.ModelProto):
+        return OnnxSource(label, given=model)
+    if isinstance(model, (str, Path)):
+        path = Path(model)
+        if not path.is_file():
+            raise LoadError(f"There is no file {path}.", "Check the path.")
+        return OnnxSource(str(path), path=path)
+    if type(model).__module__.split(".")[0] == "onnx_ir":
+        import onnx_ir
+
+        return OnnxSource(label, given=onnx_ir.to_proto(model))
+    raise LoadError(
+        f"{type(model).__name__} is not an ONNX model.",
+        "Give a path, an onnx.ModelProto or an onnx_ir.Model.",
+    )
+
+
+def is_onnx(model: Any) -> bool:
+    """Return whether ``model`` can be judged without torch: a path to ONNX or a model in memory."""
+    if isinstance(model, (str, Path)):
+        return Path(model).suffix.lower() in {".onnx", ".ort"} or _parses_as_onnx(Path(model))
+    return type(model).__module__.split(".")[0] in {"onnx", "onnx_ir"}
+
+
+def _parses_as_onnx(path: Path) -> bool:
+    # Only for files under a wrong name: zip archives and pickles start with other bytes.
+    if not path.is_file() or path.suffix.lower() in {".pt", ".pth", ".pt2", ".safetensors", ".py"}:
+        return False
+    try:
+        return bool(onnx.load(path, load_external_data=False).graph.node)
+    except Exception:
+        return False
+
+
+def signature_of(proto: onnx.ModelProto) -> Signature:
+    """Return the inputs and outputs of ``proto``."""
+    constants = {item.name for item in proto.graph.initializer}
+    constants |= {item.values.name for item in proto.graph.sparse_initializer}
+    return Signature(
+        tuple(_port(item) for item in proto.graph.input if item.name not in constants),
+        tuple(_port(item) for item in proto.graph.output),
+    )
+
+
+def _port(info: onnx.ValueInfoProto) -> Port:
+    tensor = info.type.tensor_type
+    if not tensor.HasField("shape"):
+        return Port(info.name, tensor.elem_type, None)
+    dims: list[int | str | None] = []
+    for dim in tensor.shape.dim:
+        if dim.HasField("dim_value"):
+            dims.append(dim.dim_value)
+        else:
+            dims.append(dim.dim_param or None)
+    return Port(info.name, tensor.elem_type, tuple(dims))

@@ -1,0 +1,173 @@
+"""``bnfuse verify``: is this ONNX file the same function as that model?"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bnfuse.cli.console import Terminal
+from bnfuse.cli.options import load_options, provider_option, verbosity_options
+from bnfuse.cli.output import write_json
+from bnfuse.errors import OutputError, UsageError
+
+if TYPE_CHECKING:
+    from bnfuse.verify import Verification
+
+__all__ = ["verify"]
+
+
+@click.command()
+@click.argument("original", required=False, type=click.Path(path_type=Path))
+@click.argument("candidate", required=False, type=click.Path(path_type=Path))
+@provider_option
+@click.option("--inputs", metavar="FILE.npz", help="Compare on these data; nothing is made up.")
+@click.option(
+    "--range",
+    "ranges",
+    metavar="NAME=LO,HI",
+    multiple=True,
+    help="The values that an input may have; repeatable.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the inputs.")
+@click.option(
+    "--truth-budget",
+    metavar="SECONDS",
+    type=float,
+    help="For the float64 run of the original; then truth is estimated.  [default: 300]",
+)
+@click.option("--localize", is_flag=True, help="On failure, say at which value they part.")
+@click.option("--repro", metavar="DIR", help="On failure, write what reproduces it.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the result; - is stdout.")
+@click.option("--junit", metavar="FILE", help="Write JUnit XML.")
+@click.option("--github", is_flag=True, help="Print GitHub annotations.")
+@click.option(
+    "--rejudge",
+    metavar="FILE.json",
+    help="Judge a result that --json saved again; takes no models.",
+)
+@click.option(
+    "--factor",
+    type=click.FloatRange(min=1.0),
+    help="How many times the original's error is allowed.  [default: 2]",
+)
+@load_options
+@verbosity_options
+def verify(
+    original: Path | None,
+    candidate: Path | None,
+    rejudge: str | None,
+    quiet: bool,
+    verbosity: int,
+    json_file: str | None,
+    junit: str | None,
+    github: bool,
+    **options: Any,
+) -> int:
+    r"""Judge whether CANDIDATE computes what ORIGINAL computes.
+
+    ORIGINAL is an ONNX file or any model file that fold reads; CANDIDATE is an ONNX file. Exit
+    code 0 means proven, 1 that they differ, 3 that it could not be judged.
+
+    \b
+    Examples:
+      bnfuse verify model.onnx model.folded.onnx
+      bnfuse verify model.pt model.onnx --provider cpu --json result.json
+      bnfuse verify --rejudge result.json --factor 4
+    """
+    terminal = Terminal(quiet or json_file == "-", verbosity)
+    if rejudge is not None:
+        if original is not None:
+            raise UsageError("--rejudge takes no models.", "Leave ORIGINAL and CANDIDATE out.")
+        result = _rejudged(rejudge, options["factor"])
+        name = rejudge
+    else:
+        if original is None or candidate is None:
+            raise UsageError(
+                "verify needs an original and a candidate.",
+                "Give both: bnfuse verify ORIGINAL CANDIDATE.",
+            )
+        name = str(candidate)
+        result = _judged(original, candidate, terminal, **options)
+
+    from bnfuse.verify.formats import github_lines, junit_xml
+    from bnfuse.verify.text import render
+
+    render(result, terminal.out, verbosity)
+    if json_file is not None:
+        write_json(result.to_json(), json_file)
+    if junit is not None:
+        _write(junit, junit_xml(result, name))
+    if github:
+        # Annotations are read from either stream; with JSON on stdout they go to stderr.
+        for line in github_lines(result, name):
+            click.echo(line, err=json_file == "-")
+    return result.verdict.exit_code
+
+
+def _judged(
+    original: Path,
+    candidate: Path,
+    terminal: Terminal,
+    *,
+    inputs: str | None,
+    ranges: tuple[str, ...],
+    truth_budget: float | None,
+    factor: float | None,
+    providers: tuple[str, ...],
+    seed: int,
+    localize: bool,
+    repro: str | None,
+    **load: Any,
+) -> Verification:
+    from bnfuse.verify import TRUTH_BUDGET, Thresholds
+    from bnfuse.verify import verify as judge
+
+    with terminal.stage("verify") as stage:
+        result = judge(
+            original,
+            candidate,
+            inputs,
+            providers=providers,
+            seed=seed,
+            truth_budget=TRUTH_BUDGET if truth_budget is None else truth_budget,
+            ranges=dict(_range(item) for item in ranges),
+            thresholds=Thresholds() if factor is None else Thresholds(factor=factor),
+            load_options=load,
+            localize=localize,
+            repro=repro,
+        )
+        stage.detail = f"{len(result.samples)} samples, {len(result.rows)} configurations"
+    return result
+
+
+def _rejudged(file: str, factor: float | None) -> Verification:
+    from bnfuse.verify import read_json
+    from bnfuse.verify import rejudge as judge_again
+
+    saved = read_json(file)
+    limits = saved.thresholds if factor is None else replace(saved.thresholds, factor=factor)
+    return judge_again(saved, limits)
+
+
+def _range(text: str) -> tuple[str, tuple[float, float]]:
+    name, _, bounds = text.rpartition("=")
+    low, _, high = bounds.partition(",")
+    try:
+        found = float(low), float(high)
+    except ValueError:
+        found = (1.0, 0.0)
+    if not name or not found[0] <= found[1]:
+        raise UsageError(f"--range {text!r} is not NAME=LO,HI.", "Write it as in image=0,1.")
+    return name, found
+
+
+def _write(file: str, text: str) -> None:
+    try:
+        Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(
+            f"{file!r} cannot be written: {error.strerror}.", "Give another path."
+        ) from error

@@ -1,0 +1,34 @@
+"""Seeded random graphs keep their function, and between them norms pass every rule."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from graphs import assert_same_function, fold_model
+from random_graphs import seeded_model
+
+from bnfuse.fold.rules import RULES
+
+GRAPHS = 400
+ENOUGH = 3
+MADE_BY_LIFTING = {"Affine", "Linear"}
+
+
+def test_norms_pass_every_rule_and_the_function_stays() -> None:
+    reached: Counter[str] = Counter()
+    sides: Counter[str] = Counter()
+    rule_of = {op_type: type(rule).__name__ for rule in RULES for op_type in rule.op_types}
+    for seed in range(GRAPHS):
+        result = fold_model(seeded_model(seed))
+        assert_same_function(result)
+        for site in result.sites:
+            reached.update({rule_of[op_type] for op_type in site.through})
+        for derivation in result.lowered.derivations:
+            linear = derivation.linear
+            sides.update(f"{linear.op_type} {step.side}" for step in linear.history)
+    expected = {rule_of[op_type] for op_type in rule_of.keys() - MADE_BY_LIFTING}
+    rare = {rule: reached[rule] for rule in expected if reached[rule] < ENOUGH}
+    assert not rare, f"too few norms pass {rare}"
+    linear_ops = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+    pairs = {f"{op_type} {side}" for op_type in linear_ops for side in ("after", "before")}
+    assert pairs <= sides.keys()

@@ -1,0 +1,7 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+# The nets, mutations and candidates are shared with benchmarks/verification.py.
+sys.path.insert(0, str(Path(__file__).parent))

@@ -1,0 +1,199 @@
+"""Modules as originals: truth from their own code, whatever it pins or hides from .double()."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from bnfuse.verify import Verdict, verify
+from bnfuse.verify.branches import BranchCounter
+from bnfuse.verify.torch_model import TorchModel, flatten
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Hidden(nn.Module):
+    """Statistics as plain attributes, which .double() does not reach."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(6, 6)
+        self.means = torch.rand(6)
+        self.variances = torch.rand(6) + 0.5
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu((self.linear(x) - self.means) / (self.variances + 1e-5).sqrt())
+
+
+class Pinned(nn.Module):
+    """Code that asks for float32 by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(6, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.linear(x).float().exp().to(torch.float32) * torch.ones(6, dtype=torch.float32)
+
+
+class Heads(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(30, 6)
+        self.norm = nn.BatchNorm1d(6)
+        with torch.no_grad():
+            self.norm.running_mean.normal_()
+            self.norm.running_var.uniform_(0.5, 2.0)
+
+    def forward(self, ids: torch.Tensor, scale: torch.Tensor) -> dict[str, Any]:
+        hidden = self.norm(self.table(ids).mean(1)) * scale
+        return {"hidden": hidden, "rest": (hidden.softmax(-1), hidden.argmax(-1))}
+
+
+class Random(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.rand_like(x)
+
+
+def exported(module: nn.Module, args: tuple[Any, ...], folder: Path, **names: Any) -> Path:
+    path = folder / "model.onnx"
+    with warnings.catch_warnings():
+        # The tracing exporter says that it is deprecated; it is here for its speed.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module.eval(), args, str(path), dynamo=False, opset_version=17, **names)
+    return path
+
+
+def features() -> torch.Tensor:
+    return torch.randn(2, 6)
+
+
+DYNAMIC = {"input_names": ["x"], "dynamic_axes": {"x": {0: "N"}}}
+
+
+@pytest.mark.parametrize("kind", [Hidden, Pinned])
+def test_truth_is_the_module_in_float64(kind: type[nn.Module], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = kind()
+    path = exported(module, (features(),), tmp_path, **DYNAMIC)
+    result = verify(module, path, providers=["cpu"])
+    assert result.verdict is Verdict.PASS, result.reason
+    assert result.truth.kind == "module in float64"
+    assert ("pins" in result.truth.detail) == (kind is Pinned)
+
+
+def test_float64_reaches_plain_attributes_and_pinned_casts() -> None:
+    torch.manual_seed(0)
+    for module in (Hidden(), Pinned()):
+        x = features()
+        values, _ = TorchModel(module, ["x"]).run_double({"x": x.numpy()})
+        single = module.eval()(x).detach().double().numpy()
+        assert values[0].dtype == np.float64
+        gap = np.abs(values[0] - single)
+        # Near the float32 result, but not on the float32 grid.
+        assert 0 < gap.max() < 1e-5 * np.abs(single).max()
+        live = values[0][values[0] != 0]
+        assert (live != live.astype(np.float32)).mean() > 0.9
+
+
+def test_a_wrong_statistic_is_caught(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Hidden()
+    path = exported(module, (features(),), tmp_path, **DYNAMIC)
+    module.means[2] *= 1 + 1e-4
+    result = verify(module, path, providers=["cpu"])
+    assert result.verdict is Verdict.FAIL
+    assert "original" in result.reason
+
+
+def test_the_module_is_left_as_it_was(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Hidden()
+    path = exported(module, (features(),), tmp_path, **DYNAMIC)
+    module.train()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    result = verify(module, path, providers=["cpu"])
+    assert module.training
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert next(module.parameters()).dtype == torch.float32
+    assert any("training mode" in warning for warning in result.warnings)
+
+
+def test_nested_outputs_tables_and_integers(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Heads()
+    args = (torch.randint(0, 30, (2, 5)), torch.rand(2, 1))
+    axes = {"ids": {0: "N", 1: "L"}, "scale": {0: "N"}}
+    path = exported(module, args, tmp_path, input_names=["ids", "scale"], dynamic_axes=axes)
+    example = SimpleNamespace(args=args, names=("ids", "scale"), dynamic=tuple(axes.values()))
+    for inputs in (None, example):
+        result = verify(module, path, inputs, providers=["cpu"])
+        assert result.verdict is Verdict.PASS, result.reason
+        assert len(result.rows[0].outputs) == 3
+    found = TorchModel(module, ["ids", "scale"]).table_sizes(
+        {"ids": args[0].numpy(), "scale": args[1].numpy()}
+    )
+    assert found == {"ids": 30}
+
+
+def test_a_frozen_batch_fails_where_the_example_says_it_is_dynamic(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Hidden()
+    path = exported(module, (features()[:1],), tmp_path, input_names=["x"])
+    example = SimpleNamespace(args=(features()[:1],), names=("x",), dynamic=({0: "N"},))
+    result = verify(module, path, example, providers=["cpu"])
+    assert result.verdict is Verdict.FAIL
+    assert "fails on" in result.reason
+
+
+def test_a_random_module_is_inconclusive(tmp_path: Path) -> None:
+    path = tmp_path / "r.onnx"
+    text = '<ir_version: 8, opset_import: ["": 17]> g (float[N] x) => (float[N] y) { y = Neg(x) }'
+    onnx.save(onnx.parser.parse_model(text), path)
+    result = verify(Random(), path, providers=["cpu"])
+    assert result.verdict in {Verdict.INCONCLUSIVE, Verdict.FAIL}
+    assert result.truth.kind == "estimated"
+    assert "random" in result.truth.detail
+
+
+def test_branches_of_a_module_are_counted() -> None:
+    counter = BranchCounter()
+    model = TorchModel(nn.Sequential(nn.ReLU(), nn.Hardtanh(-1, 2)), ["input"])
+    model.run_double({"input": np.array([-3.0, 1.0, 5.0], np.float32)}, branches=counter)
+    relu, clamp = counter.counts()
+    assert relu.sides == {"negative": 1, "positive": 2}
+    assert clamp.untaken == ("below",)
+
+
+def test_a_baseline_is_a_run_and_never_truth(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Hidden()
+    path = exported(module, (features(),), tmp_path, **DYNAMIC)
+    assert verify(module, path, baseline=path, providers=["cpu"]).verdict is Verdict.PASS
+    wrong = Hidden()
+    other = exported(wrong, (features(),), tmp_path, **DYNAMIC)
+    result = verify(module, other, baseline=other, providers=["cpu"])
+    assert result.verdict is Verdict.FAIL
+
+
+@dataclass
+class Result:
+    logits: torch.Tensor
+    hidden: tuple[torch.Tensor, ...]
+    loss: torch.Tensor | None = None
+
+
+def test_outputs_are_flattened_in_order() -> None:
+    one, two, three = (torch.full((1,), float(i)) for i in range(3))
+    found = flatten(Result(one, (two, three)))
+    assert [value.item() for value in found] == [0.0, 1.0, 2.0]
+    assert [value.item() for value in flatten({"b": two, "a": [one, None]})] == [1.0, 0.0]
