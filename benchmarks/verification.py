@@ -27,7 +27,7 @@ from verification_candidates import RIGHT
 from verification_mutations import breakages
 from verification_nets import NETS
 
-from bnfuse.verify import Verdict, Verification, verify
+from bnfuse.verifying import Verdict, Verification, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

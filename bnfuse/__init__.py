@@ -17,11 +17,11 @@ from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bnfuse.export import Exported
-    from bnfuse.load import ExampleInputs, LoadedModel
+    from bnfuse.exporting import Exported
+    from bnfuse.loading import ExampleInputs, LoadedModel
     from bnfuse.pipeline import Folded, export, fold, load, verify
-    from bnfuse.report import Report
-    from bnfuse.verify import Verification
+    from bnfuse.reporting import Report
+    from bnfuse.verifying import Verification
 
 __all__ = [
     "ExampleInputs",
@@ -44,12 +44,12 @@ __version__ = "0.1.0"
 __path__ = extend_path(__path__, __name__)
 
 _HOME = {
-    "ExampleInputs": "bnfuse.load",
-    "Exported": "bnfuse.export",
+    "ExampleInputs": "bnfuse.loading",
+    "Exported": "bnfuse.exporting",
     "Folded": "bnfuse.pipeline",
-    "LoadedModel": "bnfuse.load",
-    "Report": "bnfuse.report",
-    "Verification": "bnfuse.verify",
+    "LoadedModel": "bnfuse.loading",
+    "Report": "bnfuse.reporting",
+    "Verification": "bnfuse.verifying",
     "export": "bnfuse.pipeline",
     "fold": "bnfuse.pipeline",
     "load": "bnfuse.pipeline",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import onnx_ir as ir
 
 from bnfuse.errors import UsageError
-from bnfuse.load import ExampleInputs, LoadedModel, example_inputs, given_inputs, load
+from bnfuse.loading import ExampleInputs, LoadedModel, example_inputs, given_inputs, load
 from bnfuse.writing import file_bytes
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import onnx
     from torch import Tensor, nn
 
-    from bnfuse.export import Exported
+    from bnfuse.exporting import Exported
     from bnfuse.progress import Progress
 
     Inputs = Tensor | Sequence[Tensor] | Mapping[str, Tensor] | ExampleInputs
@@ -136,7 +136,7 @@ def _export_entry(
 def _export(
     module: nn.Module, loaded: LoadedModel | None, request: Request, progress: Progress
 ) -> tuple[Exported, ExampleInputs]:
-    from bnfuse.export import export_module
+    from bnfuse.exporting import export_module
 
     with progress.stage("export") as line:
         examples = _examples(module, loaded, request)

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from bnfuse.entry import Entry, Request, enter, export_source
 from bnfuse.errors import UsageError
-from bnfuse.fold import fold as fold_lifted
-from bnfuse.lift import lift
-from bnfuse.lift.prepare import prepare
-from bnfuse.load import load
-from bnfuse.lower import Lowered, lower
+from bnfuse.folding import fold as fold_lifted
+from bnfuse.lifting import lift
+from bnfuse.lifting.prepare import prepare
+from bnfuse.loading import load
+from bnfuse.lowering import Lowered, lower
 from bnfuse.progress import Progress, Silent
-from bnfuse.report import Counts, Report, site_reports
-from bnfuse.verify import Derived, Verdict, verify
+from bnfuse.reporting import Counts, Report, site_reports
+from bnfuse.verifying import Derived, Verdict, verify
 from bnfuse.writing import Writing, measure
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from bnfuse.entry import Inputs
-    from bnfuse.export import Exported
+    from bnfuse.exporting import Exported
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bnfuse.verify import Verification
+    from bnfuse.verifying import Verification
 
 __all__ = ["assert_parity"]
 
@@ -45,7 +45,7 @@ def assert_parity(
             and how to go on.
     """
     __tracebackhide__ = True
-    from bnfuse.verify import Verdict, verify
+    from bnfuse.verifying import Verdict, verify
 
     result = verify(original, candidate, inputs, providers=providers, **options)
     if result.verdict is not Verdict.PASS:
@@ -54,7 +54,7 @@ def assert_parity(
 
 
 def _message(result: Verification) -> str:
-    from bnfuse.verify.repro import worst_of
+    from bnfuse.verifying.repro import worst_of
 
     lines = [f"{result.verdict.value}: {result.reason}"]
     worst = worst_of(result)

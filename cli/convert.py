@@ -48,7 +48,7 @@ def convert(
 ) -> int:
     """Run the pipeline, print its report, and return the exit code."""
     from bnfuse.pipeline import convert as run
-    from bnfuse.report.text import render
+    from bnfuse.reporting.text import render
 
     terminal = Terminal(quiet or json_file == "-", verbosity)
     with results_only():

@@ -14,7 +14,7 @@ from bnfuse.cli.output import write_json
 from bnfuse.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
-    from bnfuse.verify import Verification
+    from bnfuse.verifying import Verification
 
 __all__ = ["verify"]
 
@@ -92,8 +92,8 @@ def verify(
         name = str(candidate)
         result = _judged(original, candidate, terminal, **options)
 
-    from bnfuse.verify.formats import github_lines, junit_xml
-    from bnfuse.verify.text import render
+    from bnfuse.verifying.formats import github_lines, junit_xml
+    from bnfuse.verifying.text import render
 
     render(result, terminal.out, verbosity)
     if json_file is not None:
@@ -122,8 +122,8 @@ def _judged(
     repro: str | None,
     **load: Any,
 ) -> Verification:
-    from bnfuse.verify import TRUTH_BUDGET, Thresholds
-    from bnfuse.verify import verify as judge
+    from bnfuse.verifying import TRUTH_BUDGET, Thresholds
+    from bnfuse.verifying import verify as judge
 
     with terminal.stage("verify") as stage:
         result = judge(
@@ -144,8 +144,8 @@ def _judged(
 
 
 def _rejudged(file: str, factor: float | None) -> Verification:
-    from bnfuse.verify import read_json
-    from bnfuse.verify import rejudge as judge_again
+    from bnfuse.verifying import read_json
+    from bnfuse.verifying import rejudge as judge_again
 
     saved = read_json(file)
     limits = saved.thresholds if factor is None else replace(saved.thresholds, factor=factor)

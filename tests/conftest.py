@@ -11,7 +11,5 @@ sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 
 _QUIET = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much)
 settings.register_profile("ci", deadline=None, suppress_health_check=_QUIET, derandomize=True)
-settings.register_profile(
-    "nightly", deadline=None, suppress_health_check=_QUIET, max_examples=5000
-)
+settings.register_profile("nightly", deadline=None, suppress_health_check=_QUIET, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))

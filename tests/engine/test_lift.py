@@ -12,8 +12,8 @@ from graphs import Net, assert_folded, assert_left, assert_same_function, fold_m
 from onnx import helper, numpy_helper
 
 from bnfuse.errors import ExportError, NonFiniteNormError
-from bnfuse.lift import lift
-from bnfuse.lift.prepare import prepare
+from bnfuse.lifting import lift
+from bnfuse.lifting.prepare import prepare
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 

@@ -15,8 +15,8 @@ from graphs import EPSILON, Net, assert_same_function, fold_model
 from onnx import helper, numpy_helper
 
 from bnfuse.errors import FoldError
-from bnfuse.fold.initializers import Initializers
-from bnfuse.lift.linear import LinearMap
+from bnfuse.folding.initializers import Initializers
+from bnfuse.lifting.linear import LinearMap
 
 CHEAP = {"Mul", "Add", "BatchNormalization"}
 

@@ -7,7 +7,7 @@ from collections import Counter
 from graphs import assert_same_function, fold_model
 from random_graphs import seeded_model
 
-from bnfuse.fold.rules import RULES
+from bnfuse.folding.rules import RULES
 
 GRAPHS = 400
 ENOUGH = 3

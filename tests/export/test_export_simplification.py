@@ -8,9 +8,9 @@ import onnx_ir as ir
 import onnxruntime as ort
 import pytest
 
-from bnfuse.export import simplify
-from bnfuse.export.simplification import KEPT_PASSES, simplified, skipped_passes
-from bnfuse.export.skeleton import skeleton
+from bnfuse.exporting import simplify
+from bnfuse.exporting.simplification import KEPT_PASSES, simplified, skipped_passes
+from bnfuse.exporting.skeleton import skeleton
 
 DANGEROUS = {
     "eliminate_common_subexpression",
@@ -166,7 +166,7 @@ def test_a_failing_onnxsim_leaves_the_graph_and_a_note(monkeypatch, fault):
             proto.graph.node[0].input[0] = proto.graph.node[0].input[1]
         return proto
 
-    monkeypatch.setattr("bnfuse.export.simplification._onnxsim", broken)
+    monkeypatch.setattr("bnfuse.exporting.simplification._onnxsim", broken)
     result = simplified(model)
     assert "onnxsim was left out" in result.note
     assert [n.op_type for n in result.model.graph] == [n.op_type for n in model.graph]

@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from bnfuse.errors import ExportError
-from bnfuse.export import CAPTURE, TRACE
-from bnfuse.export.quiet import quiet
+from bnfuse.exporting import CAPTURE, TRACE
+from bnfuse.exporting.quiet import quiet
 
 
 class Loud(nn.Module):
@@ -79,7 +79,7 @@ def test_the_module_is_as_before(tools, traced):
     kept = net.register_forward_hook(lambda *_: None)
     state = {name: value.clone() for name, value in net.state_dict().items()}
     stds, attributes = net.stds, dict(net.__dict__)
-    from bnfuse.export import export_module
+    from bnfuse.exporting import export_module
 
     export_module(net, tools.inputs(torch.randn(3, 4)))
     assert net.stds is stds
@@ -114,7 +114,7 @@ def test_state_is_back_after_an_error(tools):
     net = Fails(traced=False)
     net.train()
     streams = sys.stdout, sys.stderr, logging.root.manager.disable
-    from bnfuse.export import export_module
+    from bnfuse.exporting import export_module
 
     with pytest.raises(ExportError, match="no such luck"):
         export_module(net, tools.inputs(torch.randn(3, 4)))

@@ -11,12 +11,12 @@ import onnx_ir as ir
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from bnfuse.fold import FoldLog, fold
-from bnfuse.lift import Lifted, lift
-from bnfuse.lift.prepare import prepare
-from bnfuse.lower import Lowered, lower
-from bnfuse.report import SiteReport, site_reports
-from bnfuse.verify.double_ops import DOUBLE_OPS
+from bnfuse.folding import FoldLog, fold
+from bnfuse.lifting import Lifted, lift
+from bnfuse.lifting.prepare import prepare
+from bnfuse.lowering import Lowered, lower
+from bnfuse.reporting import SiteReport, site_reports
+from bnfuse.verifying.double_ops import DOUBLE_OPS
 
 _ELEMENT = {
     np.dtype(np.float64): TensorProto.DOUBLE,

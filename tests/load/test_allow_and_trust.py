@@ -13,7 +13,7 @@ from load_samples import replace_entry
 from torch import nn
 
 from bnfuse.errors import LoadError, UnsafeFileError, UsageError
-from bnfuse.load import load
+from bnfuse.loading import load
 
 
 def flags_of(remedy: str) -> list[str]:

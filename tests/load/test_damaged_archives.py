@@ -13,8 +13,8 @@ import torch
 from load_samples import replace_entry, small_net, write
 
 from bnfuse.errors import LoadError
-from bnfuse.load import FileKind, detect, load
-from bnfuse.load.archive import DamagedFileError, open_archive
+from bnfuse.loading import FileKind, detect, load
+from bnfuse.loading.archive import DamagedFileError, open_archive
 
 _BIG = 2**40
 

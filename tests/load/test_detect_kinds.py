@@ -13,7 +13,7 @@ import torch
 from load_samples import KINDS, small_net, write
 
 from bnfuse.errors import LoadError
-from bnfuse.load import FileKind, detect, load
+from bnfuse.loading import FileKind, detect, load
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -121,7 +121,7 @@ def test_detection_and_onnx_loading_import_neither_torch_nor_onnxsim(tmp_path, k
     path = write(kind, tmp_path / "model.pt")
     program = f"""
 import sys
-from bnfuse.load import detect, load
+from bnfuse.loading import detect, load
 detect({str(path)!r})
 if {kind == "onnx"}:
     load({str(path)!r})

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bnfuse.errors import InputShapeError, UsageError
-from bnfuse.load import example_inputs, given_inputs
+from bnfuse.loading import example_inputs, given_inputs
 
 
 def shapes(found):

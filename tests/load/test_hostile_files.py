@@ -13,7 +13,7 @@ import torch
 from load_samples import Payload, replace_entry, small_net, touch, write
 
 from bnfuse.errors import BnfuseError, LoadError, UnsafeFileError
-from bnfuse.load import FileKind, detect, inspect_file, load
+from bnfuse.loading import FileKind, detect, inspect_file, load
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnfuse.errors import UsageError
-from bnfuse.load import parse_input_shape
-from bnfuse.load.shapes import Dimension
+from bnfuse.loading import parse_input_shape
+from bnfuse.loading.shapes import Dimension
 
 
 @pytest.mark.parametrize(

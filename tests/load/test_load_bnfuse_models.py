@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from bnfuse.load import load
-from bnfuse.load.denied import Verdict, judge
-from bnfuse.load.known import HARMLESS, is_storage_type
+from bnfuse.loading import load
+from bnfuse.loading.denied import Verdict, judge
+from bnfuse.loading.known import HARMLESS, is_storage_type
 from bnfuse.models import SPELLINGS, build, names, swap_norms
 from bnfuse.models.saved import MODULE_CLASSES
 

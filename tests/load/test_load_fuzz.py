@@ -16,7 +16,7 @@ import pytest
 from load_samples import KINDS, write
 
 from bnfuse.errors import BnfuseError
-from bnfuse.load import LoadedModel, detect, load
+from bnfuse.loading import LoadedModel, detect, load
 
 COUNT = int(os.environ.get("BNFUSE_FUZZ", "25"))
 ZIPPED = ("module", "state_dict", "checkpoint")

@@ -10,7 +10,7 @@ from load_samples import small_net, write
 from torch import nn
 
 from bnfuse.errors import InputShapeError, LoadError
-from bnfuse.load import FileKind, load
+from bnfuse.loading import FileKind, load
 
 X = torch.linspace(-1, 1, 2 * 8 * 8).reshape(2, 1, 8, 8)
 

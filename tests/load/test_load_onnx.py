@@ -9,7 +9,7 @@ from load_samples import small_onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from bnfuse.errors import LoadError, UnsafeFileError
-from bnfuse.load import FileKind, load
+from bnfuse.loading import FileKind, load
 
 
 def saved(path, model):

@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from bnfuse.errors import LoadError, UsageError
-from bnfuse.load import load
+from bnfuse.loading import load
 
 
 @pytest.fixture

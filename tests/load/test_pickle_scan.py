@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from load_samples import Payload
 
-from bnfuse.load.pickled import (
+from bnfuse.loading.pickled import (
     Call,
     Global,
     MalformedPickleError,
@@ -22,7 +22,7 @@ from bnfuse.load.pickled import (
     Tuple,
     values_below,
 )
-from bnfuse.load.pickles import scan
+from bnfuse.loading.pickles import scan
 
 values = st.recursive(
     st.none()

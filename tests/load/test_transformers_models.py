@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from bnfuse.errors import LoadError, UnsafeFileError
-from bnfuse.load import load
+from bnfuse.loading import load
 
 NETS = {"resnet": "pixel_values", "mobilenet": "pixel_values", "bert": "input_ids"}
 

@@ -103,8 +103,8 @@ def test_an_output_folder_that_is_not_there(tmp_path: Path) -> None:
 def test_a_candidate_that_fails_does_not_land(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bnfuse.lift.linear import LinearMap
-    from bnfuse.lower.derive import Derivation
+    from bnfuse.lifting.linear import LinearMap
+    from bnfuse.lowering.derive import Derivation
 
     path, output = saved(tmp_path), tmp_path / "out.onnx"
     output.write_bytes(b"what was there before")

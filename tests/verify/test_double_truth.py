@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from bnfuse.verify import spatial
-from bnfuse.verify.branches import BranchCounter
-from bnfuse.verify.double import BudgetSpentError, DoubleEvaluator, random_ops
-from bnfuse.verify.models import OnnxSource
-from bnfuse.verify.truth import OnnxTruth
+from bnfuse.verifying import spatial
+from bnfuse.verifying.branches import BranchCounter
+from bnfuse.verifying.double import BudgetSpentError, DoubleEvaluator, random_ops
+from bnfuse.verifying.models import OnnxSource
+from bnfuse.verifying.truth import OnnxTruth
 
 
 def parse(body: str, opset: int = 18) -> onnx.ModelProto:
@@ -213,7 +213,7 @@ def test_two_onnx_files_are_judged_without_torch(tmp_path: Any) -> None:
     onnx.save(model, path)
     code = f"""
         import sys
-        from bnfuse.verify import verify
+        from bnfuse.verifying import verify
         result = verify({str(path)!r}, {str(path)!r}, providers=["cpu"], localize=True)
         assert result.verdict.value == "PASS", result
         heavy = {{"torch", "onnxsim", "onnxscript", "onnx_ir"}} & set(sys.modules)

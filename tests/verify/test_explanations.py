@@ -14,8 +14,8 @@ from verification_nets import NETS
 
 from bnfuse.errors import OutputError
 from bnfuse.testing import assert_parity
-from bnfuse.verify import Derived, Verdict, check_constants, first_bad_step, verify
-from bnfuse.verify.formats import github_lines, junit_xml
+from bnfuse.verifying import Derived, Verdict, check_constants, first_bad_step, verify
+from bnfuse.verifying.formats import github_lines, junit_xml
 
 if TYPE_CHECKING:
     from collections.abc import Callable

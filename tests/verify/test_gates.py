@@ -10,8 +10,8 @@ import onnx
 import pytest
 
 from bnfuse.errors import LoadError, UsageError
-from bnfuse.verify import Verdict, from_json, rejudge, verify
-from bnfuse.verify.thresholds import Thresholds
+from bnfuse.verifying import Verdict, from_json, rejudge, verify
+from bnfuse.verifying.thresholds import Thresholds
 
 HEADER = '<ir_version: 8, opset_import: ["": 17]>'
 

@@ -9,7 +9,7 @@ from onnx import numpy_helper
 from verification_mutations import MUTATIONS, breakages
 from verification_nets import NETS
 
-from bnfuse.verify import Derived, Verdict, verify
+from bnfuse.verifying import Derived, Verdict, verify
 
 WRONG = [
     pytest.param(net, name, wrong, id=f"{net}-{name}")

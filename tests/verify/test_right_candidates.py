@@ -11,7 +11,7 @@ import pytest
 from verification_candidates import RIGHT
 from verification_nets import NETS
 
-from bnfuse.verify import Verdict, verify
+from bnfuse.verifying import Verdict, verify
 
 if TYPE_CHECKING:
     from pathlib import Path

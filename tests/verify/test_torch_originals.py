@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import nn
 
-from bnfuse.verify import Verdict, verify
-from bnfuse.verify.branches import BranchCounter
-from bnfuse.verify.torch_model import TorchModel, flatten
+from bnfuse.verifying import Verdict, verify
+from bnfuse.verifying.branches import BranchCounter
+from bnfuse.verifying.torch_model import TorchModel, flatten
 
 if TYPE_CHECKING:
     from pathlib import Path

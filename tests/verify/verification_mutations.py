@@ -14,10 +14,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from verification_nets import NETS
 
-from bnfuse.verify.double import DoubleEvaluator
-from bnfuse.verify.models import signature_of
-from bnfuse.verify.samples import Draft, candidates
-from bnfuse.verify.tables import index_limits
+from bnfuse.verifying.double import DoubleEvaluator
+from bnfuse.verifying.models import signature_of
+from bnfuse.verifying.samples import Draft, candidates
+from bnfuse.verifying.tables import index_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

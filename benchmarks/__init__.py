@@ -1,0 +1,1 @@
+"""What stands behind each number of the README, one command each; see docs/benchmarks.md."""

@@ -1,0 +1,10 @@
+"""Time ONNX models against each other: interleaved, in one process, with the noise stated."""
+
+from __future__ import annotations
+
+from bnfuse.bench.compare import compare
+from bnfuse.bench.memory import Memory
+from bnfuse.bench.result import Comparison, Contestant, Difference
+from bnfuse.bench.statistics import Ratio, Spread
+
+__all__ = ["Comparison", "Contestant", "Difference", "Memory", "Ratio", "Spread", "compare"]

@@ -1,7 +1,0 @@
-"""Linear maps that become one: what is parallel today, in a file of its own."""
-
-from __future__ import annotations
-
-__all__ = ["Merge", "find_parallel", "replace_sum"]
-
-from bnfuse.fold.merges.parallel import Merge, find_parallel, replace_sum

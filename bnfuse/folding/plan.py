@@ -1,0 +1,143 @@
+"""What a rule answers: the edits to make, what they demand of the neighbours, or a refusal."""
+
+from __future__ import annotations
+
+__all__ = [
+    "Absorb",
+    "Answer",
+    "Compose",
+    "Edit",
+    "Plan",
+    "Recompute",
+    "Refusal",
+    "Repad",
+    "Response",
+]
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from bnfuse.lifting.nodes import affine_of, linear_of
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from bnfuse.affine import ChannelAffine
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why an affine stays where it is.
+
+    Attributes:
+        reason: One clause, as in ``"Conv 'conv1' also feeds Add 'add_3'"``.
+        node: The name of the node that blocks.
+    """
+
+    reason: str
+    node: str
+
+
+@dataclass(frozen=True, eq=False)
+class Absorb:
+    """A Linear node takes an affine that stands ``after`` or ``before`` it."""
+
+    node: ir.Node
+    side: Literal["after", "before"]
+    affine: ChannelAffine
+    rule: str
+
+
+@dataclass(frozen=True, eq=False)
+class Compose:
+    """An Affine node takes another affine that stands ``after`` or ``before`` it."""
+
+    node: ir.Node
+    side: Literal["after", "before"]
+    affine: ChannelAffine
+
+
+@dataclass(frozen=True, eq=False)
+class Recompute:
+    """A node's constant input is replaced by ``affine`` of it; other uses keep the old one."""
+
+    node: ir.Node
+    position: int
+    affine: ChannelAffine
+
+
+@dataclass(frozen=True, eq=False)
+class Repad:
+    """A Pad pads with another number."""
+
+    node: ir.Node
+    value: float
+
+
+Edit = Absorb | Compose | Recompute | Repad
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A rule's word on one node: edit it, and ask this of the values around it.
+
+    Attributes:
+        edits: What changes at the node itself.
+        pull: Inputs whose producers must apply an affine to them.
+        push: Outputs, now lacking an affine, whose consumers must apply it.
+        passed: Further nodes that were passed in one go, each with one output.
+    """
+
+    edits: tuple[Edit, ...] = ()
+    pull: tuple[tuple[ir.Value, ChannelAffine], ...] = ()
+    push: tuple[tuple[ir.Value, ChannelAffine], ...] = ()
+    passed: tuple[ir.Node, ...] = ()
+
+
+Response = Answer | Refusal | tuple[Answer, ...]
+"""An answer, a refusal, or several answers of which any will do, the best first."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Everything that one affine's disappearance takes: all of it happens, or none.
+
+    Attributes:
+        edits: The edits, in an order that is valid.
+        through: The op types that the affine passes through.
+        changed: The values that mean something else afterwards and so need new names.
+    """
+
+    edits: tuple[Edit, ...] = ()
+    through: tuple[str, ...] = ()
+    changed: tuple[ir.Value, ...] = ()
+
+    def __add__(self, other: Plan) -> Plan:
+        """Both plans."""
+        return Plan(
+            self.edits + other.edits,
+            self.through + other.through,
+            self.changed + other.changed,
+        )
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What takes the affine, each once, as a person calls it."""
+        names = (target(edit) for edit in self.edits if not isinstance(edit, Repad))
+        return tuple(dict.fromkeys(names))
+
+    def is_apart_from(self, other: Plan) -> bool:
+        """Whether no node is edited by both, so that neither changes what the other is about."""
+        return not {e.node for e in self.edits} & {e.node for e in other.edits}
+
+
+def target(edit: Absorb | Compose | Recompute) -> str:
+    """What an edit changes, as in ``Conv features.0``."""
+    if isinstance(edit, Recompute):
+        constant = edit.node.inputs[edit.position]
+        return f"constant {constant.name if constant is not None else edit.node.name}"
+    linear, lifted = linear_of(edit.node), affine_of(edit.node)
+    if linear is not None:
+        return f"{linear.op_type} {linear.label}"
+    assert lifted is not None
+    return lifted.sites[0].label

@@ -1,0 +1,107 @@
+"""Through pooling over the axes behind the channels.
+
+An average with weights that sum to 1 commutes with any affine:
+``mean(s · x + t) = s · mean(x) + t``.
+Zero padding that counts breaks the sum, so the shift then stays. A maximum commutes with a
+non-negative scale and any shift; MaxPool pads with minus infinity, which never wins.
+"""
+
+from __future__ import annotations
+
+__all__ = ["MoveThroughAveragePool", "MoveThroughMaxPool"]
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bnfuse.folding.plan import Answer, Refusal, Response
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from bnfuse.affine import ChannelAffine
+    from bnfuse.lifting.constants import ConstantEvaluator
+
+
+class MoveThroughAveragePool:
+    """AveragePool and GlobalAveragePool."""
+
+    op_types = ("AveragePool", "GlobalAveragePool")
+
+    def backward(
+        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
+    ) -> Response:
+        """``s · mean(x) + t = mean(s · x + t)``."""
+        del index, constants
+        x = node.inputs[0]
+        assert x is not None
+        return _refuse_average(node, affine) or Answer(pull=((x, affine),))
+
+    def forward(
+        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
+    ) -> Response:
+        """``mean(s · x + t) = s · mean(x) + t``."""
+        del index, constants
+        return _refuse_average(node, affine) or Answer(push=((node.outputs[0], affine),))
+
+
+class MoveThroughMaxPool:
+    """MaxPool and GlobalMaxPool."""
+
+    op_types = ("MaxPool", "GlobalMaxPool")
+
+    def backward(
+        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
+    ) -> Response:
+        """``s · max(x) + t = max(s · x + t)`` for s ≥ 0."""
+        del constants
+        x = node.inputs[0]
+        assert x is not None
+        return _refuse_max(node, index, affine) or Answer(pull=((x, affine),))
+
+    def forward(
+        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
+    ) -> Response:
+        """``max(s · x + t) = s · max(x) + t`` for s ≥ 0."""
+        del constants
+        return _refuse_max(node, index, affine) or Answer(push=((node.outputs[0], affine),))
+
+
+def _refuse_average(node: ir.Node, affine: ChannelAffine) -> Refusal | None:
+    if affine.axis not in (None, 0, 1):
+        return _refuse_axis(node, affine)
+    if node.op_type == "GlobalAveragePool" or not affine.has_shift:
+        return None
+    explicit = any(node.attributes.get_ints("pads", []))
+    pads = explicit or node.attributes.get_string("auto_pad", "NOTSET").startswith("SAME")
+    # With ceil_mode the last window may hang over the edge, which runtimes count differently.
+    overhangs = bool(node.attributes.get_int("ceil_mode", 0))
+    counts = node.attributes.get_int("count_include_pad", 0)
+    if (pads or overhangs) and counts:
+        return Refusal(
+            f"AveragePool {node.name!r} counts padded zeros, which the shift must not reach",
+            node.name or "",
+        )
+    return None
+
+
+def _refuse_max(node: ir.Node, index: int, affine: ChannelAffine) -> Refusal | None:
+    if affine.axis not in (None, 0, 1):
+        return _refuse_axis(node, affine)
+    if index != 0 or any(output.uses() for output in node.outputs[1:]):
+        return Refusal(f"{node.op_type} {node.name!r} gives indices too", node.name or "")
+    negative = np.flatnonzero(np.atleast_1d(affine.scale) < 0.0)
+    if negative.size:
+        return Refusal(
+            f"the scale of channel {negative[0]} is negative, next to {node.op_type} {node.name!r}",
+            node.name or "",
+        )
+    return None
+
+
+def _refuse_axis(node: ir.Node, affine: ChannelAffine) -> Refusal:
+    return Refusal(
+        f"{node.op_type} {node.name!r} pools over axis {affine.axis}, "
+        "along which its constants run",
+        node.name or "",
+    )

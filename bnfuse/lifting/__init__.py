@@ -1,0 +1,135 @@
+"""Lift: name what is there. The graph's norms become ``Affine`` and its linear ops ``Linear``.
+
+One pass over the nodes in order. Every elementwise op or BatchNormalization that is one scale
+and one shift per channel becomes an Affine node, every linear op by a constant a Linear node,
+and runs of Affines become one, which remembers the sites it stands for.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Lifted", "Unlifted", "lift"]
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bnfuse.lifting.batchnorm import read_batch_norm
+from bnfuse.lifting.channel import NotPerChannel
+from bnfuse.lifting.constants import ConstantEvaluator
+from bnfuse.lifting.elementwise import ElementwiseRead, read_elementwise
+from bnfuse.lifting.linear import read_linear
+from bnfuse.lifting.nodes import LiftedAffine, Origin, new_affine, new_linear
+from bnfuse.lifting.rewire import output_like, substitute
+from bnfuse.lifting.runs import join_runs
+from bnfuse.lifting.sites import Site, Step
+from bnfuse.lifting.source import module_path
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from bnfuse.affine import ChannelAffine
+
+
+@dataclass(frozen=True)
+class Unlifted:
+    """A norm-like op that is no constant map per channel, and why."""
+
+    site: Site
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Lifted:
+    """A model whose norms and linear ops are named.
+
+    Attributes:
+        model: The model, changed in place; holds internal ops.
+        constants: Its constants.
+        sites: Every norm, scale and shift that was lifted.
+        unlifted: Every one that could not be.
+    """
+
+    model: ir.Model
+    constants: ConstantEvaluator
+    sites: tuple[Site, ...]
+    unlifted: tuple[Unlifted, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """An op read as a map, with the step it is in its run."""
+
+    x: ir.Value
+    affine: ChannelAffine
+    step: Step
+
+
+def lift(model: ir.Model) -> Lifted:
+    """Lift a prepared model in place (see :func:`bnfuse.lifting.prepare.prepare`).
+
+    Raises:
+        NonFiniteNormError: A norm's scale or shift is NaN or infinite.
+    """
+    constants = ConstantEvaluator(model.opset_imports.get("", 1))
+    unlifted: list[Unlifted] = []
+    steps: dict[ir.Node, Step] = {}
+    for node in tuple(model.graph):
+        if all(constants.pattern(v) is not None for v in node.outputs):
+            continue
+        linear = read_linear(node, constants)
+        if linear is not None:
+            x = _present(node.inputs[1 if linear.constant_on_left else 0])
+            substitute(node, new_linear(x, output_like(node.outputs[0]), linear))
+            continue
+        read = _read(node, constants)
+        if isinstance(read, Unlifted):
+            unlifted.append(read)
+        elif read is not None:
+            steps[_lift_affine(node, read)] = read.step
+    sites = join_runs(model.graph, steps, constants)
+    return Lifted(model, constants, sites, tuple(unlifted))
+
+
+def _lift_affine(node: ir.Node, read: _Read) -> ir.Node:
+    output = output_like(node.outputs[0])
+    output.shape = read.x.shape or output.shape
+    origin = Origin.of(node, node.inputs.index(read.x))
+    lifted = LiftedAffine(read.affine, (), (origin,))
+    return substitute(node, new_affine(read.x, output, lifted, read.step.node))
+
+
+def _read(node: ir.Node, constants: ConstantEvaluator) -> _Read | Unlifted | None:
+    norm = read_batch_norm(node, constants)
+    if norm is not None:
+        step = _step(node, scales=True, shifts=True, per_channel=True)
+        if isinstance(norm, NotPerChannel):
+            return Unlifted(Site.of([step]), norm.reason)
+        return _Read(_present(node.inputs[0]), norm, step)
+    read = read_elementwise(node, constants)
+    if isinstance(read, ElementwiseRead):
+        if not read.affine.is_finite and not read.per_channel:
+            return None
+        step = _step(node, scales=read.scales, shifts=read.shifts, per_channel=read.per_channel)
+        return _Read(read.x, read.affine, step)
+    if isinstance(read, NotPerChannel):
+        scales = node.op_type in ("Mul", "Div")
+        step = _step(node, scales=scales, shifts=not scales, per_channel=True)
+        return Unlifted(Site.of([step]), read.reason)
+    return None
+
+
+def _step(node: ir.Node, *, scales: bool, shifts: bool, per_channel: bool) -> Step:
+    output = node.outputs[0].name or ""
+    return Step(
+        op_type=node.op_type,
+        node=node.name or output,
+        output=output,
+        module=module_path(node),
+        scales=scales,
+        shifts=shifts,
+        per_channel=per_channel,
+    )
+
+
+def _present(value: ir.Value | None) -> ir.Value:
+    assert value is not None
+    return value

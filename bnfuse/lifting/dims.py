@@ -1,0 +1,161 @@
+"""Shapes computed at run time, followed symbolically where ONNX's inference gives up.
+
+``x.view(n, -1)``, ``expand_as`` and ``repeat`` become Reshape, Expand and Tile by a tensor that is
+cut out of ``Shape(x)``. Its entries are dimensions by name, and with them the result's shape.
+"""
+
+from __future__ import annotations
+
+__all__ = ["infer_run_time_shapes"]
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from bnfuse.lifting.constants import ConstantEvaluator
+
+Dim = int | str
+_DEPTH = 24
+
+
+def infer_run_time_shapes(graph: ir.Graph, constants: ConstantEvaluator) -> bool:
+    """Fill in the shapes of Reshape, Expand and Tile; whether any became known."""
+    changed = False
+    for node in graph:
+        if node.op_type not in ("Reshape", "Expand", "Tile") or node.domain not in ("", "ai.onnx"):
+            continue
+        y = node.outputs[0]
+        if len(node.inputs) < 2 or _is_known(y.shape):
+            continue
+        shape = _result(node, constants)
+        if shape is not None:
+            y.shape = ir.Shape(shape)
+            changed = True
+    return changed
+
+
+def _result(node: ir.Node, constants: ConstantEvaluator) -> list[Dim] | None:
+    x, steering = node.inputs[0], node.inputs[1]
+    assert steering is not None
+    before = None if x is None else _dims(x.shape)
+    given = _entries(steering, constants, _DEPTH)
+    if before is None or given is None:
+        return None
+    if node.op_type == "Reshape":
+        return _reshaped(before, given, node.attributes.get_int("allowzero", 0) == 1)
+    if node.op_type == "Expand":
+        return _broadcast(before, given)
+    tiled = [_times(length, count) for length, count in zip(before, given, strict=False)]
+    known = [dim for dim in tiled if dim is not None]
+    return known if len(known) == len(before) == len(given) else None
+
+
+def _reshaped(before: Sequence[Dim], given: Sequence[Dim], allow_zero: bool) -> list[Dim] | None:
+    copied = [
+        before[i] if d == 0 and not allow_zero and i < len(before) else d
+        for i, d in enumerate(given)
+    ]
+    if copied.count(-1) != 1:
+        return list(copied) if -1 not in copied else None
+    left, right = list(before), [d for d in copied if d != -1]
+    for dim in [d for d in right if isinstance(d, str)]:
+        if dim not in left:
+            return None
+        left.remove(dim)
+        right.remove(dim)
+    if any(isinstance(dim, str) for dim in left):
+        symbols = [dim for dim in left if isinstance(dim, str)]
+        numbers = int(np.prod([d for d in left if isinstance(d, int)]))
+        rest = int(np.prod([d for d in right if isinstance(d, int)]))
+        if len(symbols) != 1 or numbers != rest:
+            return None
+        missing: Dim = symbols[0]
+    else:
+        total = int(np.prod([d for d in left if isinstance(d, int)]))
+        rest = int(np.prod([d for d in right if isinstance(d, int)]))
+        if rest == 0 or total % rest:
+            return None
+        missing = total // rest
+    return [missing if d == -1 else d for d in copied]
+
+
+def _broadcast(before: Sequence[Dim], given: Sequence[Dim]) -> list[Dim] | None:
+    rank = max(len(before), len(given))
+    left = [1] * (rank - len(before)) + list(before)
+    right = [1] * (rank - len(given)) + list(given)
+    result: list[Dim] = []
+    for one, two in zip(left, right, strict=True):
+        if two == 1 or one == two:
+            result.append(one)
+        elif one == 1:
+            result.append(two)
+        else:
+            return None
+    return result
+
+
+def _times(length: Dim, count: Dim) -> Dim | None:
+    if length == 1:
+        return count
+    if count == 1:
+        return length
+    return length * count if isinstance(length, int) and isinstance(count, int) else None
+
+
+def _entries(value: ir.Value, constants: ConstantEvaluator, depth: int) -> list[Dim] | None:
+    """An integer tensor's entries, dimensions by their names; ``None`` where one is not known."""
+    array = constants.array(value) if constants.is_constant(value) else None
+    if array is not None:
+        return [int(n) for n in np.asarray(array).reshape(-1)]
+    node = value.producer()
+    if node is None or depth == 0 or node.domain not in ("", "ai.onnx"):
+        return None
+    if node.op_type == "Shape":
+        return _shape_entries(node)
+    parts = [None if v is None else _entries(v, constants, depth - 1) for v in node.inputs[:1]]
+    first = parts[0] if parts else None
+    if node.op_type == "Concat":
+        pieces = [None if v is None else _entries(v, constants, depth - 1) for v in node.inputs]
+        known = [piece for piece in pieces if piece is not None]
+        return [d for piece in known for d in piece] if len(known) == len(pieces) else None
+    if first is None:
+        return None
+    if node.op_type in ("Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape"):
+        return first
+    if node.op_type in ("Gather", "Slice"):
+        rest: list[Any] = [None if v is None else constants.array(v) for v in node.inputs[1:]]
+        if any(r is None for r in rest):
+            return None
+        if node.op_type == "Gather":
+            return [first[int(i)] for i in np.asarray(rest[0]).reshape(-1)]
+        step = int(rest[3].reshape(-1)[0]) if len(rest) > 3 else 1
+        return first[slice(int(rest[0].reshape(-1)[0]), int(rest[1].reshape(-1)[0]), step)]
+    return None
+
+
+def _shape_entries(node: ir.Node) -> list[Dim] | None:
+    x = node.inputs[0]
+    dims = None if x is None else _dims(x.shape)
+    if dims is None:
+        return None
+    start = node.attributes.get_int("start", 0)
+    end = node.attributes.get_int("end", len(dims))
+    return dims[start:end]
+
+
+def _dims(shape: ir.Shape | None) -> list[Dim] | None:
+    if shape is None:
+        return None
+    dims = [dim if isinstance(dim, int) else dim.value for dim in shape]
+    known = [dim for dim in dims if dim is not None]
+    return known if len(known) == len(dims) else None
+
+
+def _is_known(shape: ir.Shape | None) -> bool:
+    # A name that inference made up stands for a dimension that nothing else can be compared to.
+    return shape is not None and all(
+        isinstance(dim, int) or (dim.value is not None and not dim.value.startswith("unk__"))
+        for dim in shape
+    )

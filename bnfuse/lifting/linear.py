@@ -1,0 +1,396 @@
+"""Linear maps by a constant: Conv, ConvTranspose, Gemm, MatMul and MatMul + Add.
+
+A :class:`LinearMap` remembers the nodes it was read from and what has been absorbed since. Its
+weight stays the stored tensor with one pending scale per output and per input channel, so an
+absorption costs O(channels), and the weight is read and rounded once, when it is written.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Absorbed", "LinearMap", "merged_conv", "read_linear"]
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from bnfuse.lifting.layout import Layout
+from bnfuse.lifting.source import Source
+from bnfuse.lifting.weight import StoredWeight
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bnfuse.affine import ChannelAffine
+    from bnfuse.lifting.constants import Constant, ConstantEvaluator
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Absorbed:
+    """One absorption: on which side of the linear map the affine stood."""
+
+    side: Literal["after", "before"]
+    affine: ChannelAffine
+    rule: str
+
+
+@dataclass(frozen=True, eq=False)
+class LinearMap:
+    """``y = W · x + b`` with constant ``W`` and ``b``.
+
+    Attributes:
+        op_type: Conv, ConvTranspose, Gemm or MatMul.
+        source: The node, as it stood in the graph.
+        bias_source: The Add of a MatMul's bias, as it stood in the graph.
+        weight: The stored weight.
+        bias: The stored bias, if there is one.
+        constant_on_left: Whether the weight is the left factor of a matrix product.
+        input_axis: The axis of ``x`` that holds its channels.
+        output_axis: The axis of ``y`` that holds its channels.
+        rows: float64 (O,), the pending scale of each output channel.
+        columns: float64 (I,), the pending scale of each input channel.
+        stored_offset: float64 (O,), the whole bias as the model stores it.
+        product: The name of a MatMul's output before the Add of its bias.
+        offset: float64 (O,), the whole bias as it stands now.
+        offset_magnitude: float64 (O,), the sum of the absolute terms of ``offset``.
+        history: What was absorbed, in order.
+        is_merged: Whether it is the sum of several of the model's linear maps.
+    """
+
+    op_type: str
+    source: Source
+    bias_source: Source | None
+    weight: StoredWeight
+    bias: Constant | None
+    constant_on_left: bool
+    input_axis: int
+    output_axis: int
+    rows: Vector
+    columns: Vector
+    offset: Vector
+    offset_magnitude: Vector
+    stored_offset: Vector
+    product: str = ""
+    history: tuple[Absorbed, ...] = ()
+    is_merged: bool = False
+
+    @property
+    def pads_with_zeros(self) -> bool:
+        """Whether any output may see a zero that stands for no input."""
+        if self.op_type not in ("Conv", "ConvTranspose"):
+            return False
+        if self.op_type == "ConvTranspose":
+            # Its borders see fewer taps than its inside: the same harm as zero padding.
+            return True
+        automatic = self.source.frame.attributes.get_string("auto_pad", "NOTSET")
+        if automatic in ("SAME_UPPER", "SAME_LOWER"):
+            return True
+        return automatic == "NOTSET" and any(self.source.frame.attributes.get_ints("pads", []))
+
+    @property
+    def layout(self) -> Layout:
+        """Where the channels lie in the weight."""
+        return self.weight.layout
+
+    @property
+    def name(self) -> str:
+        """The name of the node it was read from."""
+        return self.source.name
+
+    @property
+    def label(self) -> str:
+        """What a person calls it: its module's path, or the node's name."""
+        return self.source.module or self.source.name
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether it is another map than the model's."""
+        return bool(self.history) or self.is_merged
+
+    @property
+    def weight_changed(self) -> bool:
+        """Whether the weight that must be stored is another one than the model's."""
+        pending = self.has_pending_rows or self.has_pending_columns
+        return self.is_merged or (self.is_changed and (pending or self.weight.gain != 1.0))
+
+    def with_bias(self, source: Source, bias: Constant, offset: Vector, product: str) -> LinearMap:
+        """The same map with the bias that an Add after a MatMul stores."""
+        vector = np.broadcast_to(offset, (self.layout.outputs,))
+        return replace(
+            self,
+            bias_source=source,
+            product=product,
+            bias=bias,
+            stored_offset=vector,
+            offset=vector,
+            offset_magnitude=np.abs(vector),
+        )
+
+    def after(self, affine: ChannelAffine, rule: str) -> LinearMap:
+        """``affine(W · x + b)``: ``W[o] *= s[o]``, ``b = s · b + t``."""
+        scale, shift, magnitude = affine.expanded(self.layout.outputs)
+        return replace(
+            self,
+            rows=scale * self.rows,
+            offset=scale * self.offset + shift,
+            offset_magnitude=np.abs(scale) * self.offset_magnitude + magnitude,
+            history=(*self.history, Absorbed("after", affine, rule)),
+        )
+
+    def before(self, affine: ChannelAffine, rule: str) -> LinearMap:
+        """``W · affine(x) + b``: ``W[:, i] *= s[i]``, ``b += Σ W[:, i] · t[i]``."""
+        scale, shift, magnitude = affine.expanded(self.layout.inputs)
+        offset, offset_magnitude = self.offset, self.offset_magnitude
+        if affine.has_shift:
+            weight = self.exact_weight()
+            taps, absolute = weight.sum(axis=3), np.abs(weight).sum(axis=3)
+            groups = (self.layout.group, -1)
+            offset = offset + np.einsum("goi,gi->go", taps, shift.reshape(groups)).ravel()
+            offset_magnitude = (
+                offset_magnitude
+                + np.einsum("goi,gi->go", absolute, magnitude.reshape(groups)).ravel()
+            )
+        return replace(
+            self,
+            columns=scale * self.columns,
+            offset=offset,
+            offset_magnitude=offset_magnitude,
+            history=(*self.history, Absorbed("before", affine, rule)),
+        )
+
+    def channel_bounds(self) -> tuple[Vector, Vector]:
+        """The largest absolute weight per output channel (O,), and per input channel (I,).
+
+        Exact with scales pending on one side, an upper bound with both.
+        """
+        rows, columns = self.weight.peaks
+        group = self.layout.group
+        per_row = np.abs(self.rows) * rows
+        per_column = np.abs(self.columns) * columns
+        if self.has_pending_columns:
+            widest = np.abs(self.columns).reshape(group, -1).max(axis=1)
+            per_row = (per_row.reshape(group, -1) * widest[:, None]).ravel()
+        if self.has_pending_rows:
+            widest = np.abs(self.rows).reshape(group, -1).max(axis=1)
+            per_column = (per_column.reshape(group, -1) * widest[:, None]).ravel()
+        return per_row, per_column
+
+    @property
+    def has_pending_rows(self) -> bool:
+        """Whether an output channel's scale is pending."""
+        return bool(np.any(self.rows != 1.0))
+
+    @property
+    def has_pending_columns(self) -> bool:
+        """Whether an input channel's scale is pending."""
+        return bool(np.any(self.columns != 1.0))
+
+    def exact_weight(self) -> NDArray[np.float64]:
+        """The weight with everything pending applied, canonical (G, O/G, I/G, K), float64."""
+        group = self.layout.group
+        rows = self.rows.reshape(group, -1, 1, 1)
+        columns = self.columns.reshape(group, 1, -1, 1)
+        scaled: NDArray[np.float64] = self.weight.canonical() * rows * columns
+        return scaled
+
+
+def merged_conv(
+    largest: LinearMap,
+    weight: NDArray[np.float64],
+    attributes: Sequence[ir.Attr],
+    offset: Vector,
+    magnitude: Vector,
+    constants: ConstantEvaluator,
+    name: str,
+) -> LinearMap:
+    """One Conv in the place of several that were parallel.
+
+    Args:
+        largest: The branch whose name and module it takes.
+        weight: float64 of shape (G, O/G, I/G, K).
+        attributes: Its geometry.
+        offset: float64 (O,).
+        magnitude: float64 (O,), the sum of the absolute terms of ``offset``.
+        constants: Where the new weight is remembered in full precision.
+        name: What the new weight is called after.
+    """
+    # A node without inputs lends its attribute container and consumes nothing.
+    frame = ir.Node("", "Conv", [], attributes=list(attributes))
+    group, out, inner, _ = weight.shape
+    kernel = frame.attributes.get_ints("kernel_shape", [])
+    stored = weight.reshape(group * out, inner, *kernel)
+    dtype = largest.weight.constant.dtype
+    value = ir.Value(name=f"{name}.weight", type=ir.TensorType(dtype), shape=ir.Shape(stored.shape))
+    constants.remember(value, stored)
+    constant = constants.constant(value)
+    assert constant is not None
+    layout = Layout(stored.shape, out_axis=0, in_axis=1, group=group)
+    return LinearMap(
+        op_type="Conv",
+        source=replace(largest.source, frame=frame),
+        bias_source=None,
+        weight=StoredWeight(constant, layout),
+        bias=None,
+        constant_on_left=False,
+        input_axis=1,
+        output_axis=1,
+        rows=np.ones(layout.outputs),
+        columns=np.ones(layout.inputs),
+        offset=offset,
+        offset_magnitude=magnitude,
+        stored_offset=offset,
+        is_merged=True,
+    )
+
+
+def read_linear(node: ir.Node, constants: ConstantEvaluator) -> LinearMap | None:
+    """The linear map that ``node`` is, or ``None``; a MatMul's bias is joined later."""
+    if node.domain not in ("", "ai.onnx"):
+        return None
+    if node.op_type in ("Conv", "ConvTranspose"):
+        return _read_conv(node, constants)
+    if node.op_type == "Gemm":
+        return _read_gemm(node, constants)
+    if node.op_type == "MatMul":
+        return _read_matmul(node, constants)
+    return None
+
+
+def _read_conv(node: ir.Node, constants: ConstantEvaluator) -> LinearMap | None:
+    weight = constants.constant(node.inputs[1])
+    bias_value = node.inputs[2] if len(node.inputs) > 2 else None
+    bias = constants.constant(bias_value)
+    if weight is None or (bias_value is not None and bias is None):
+        return None
+    if constants.is_constant(_present(node.inputs[0])):
+        return None
+    transposed = node.op_type == "ConvTranspose"
+    layout = Layout(
+        shape=weight.shape,
+        out_axis=1 if transposed else 0,
+        in_axis=0 if transposed else 1,
+        group=node.attributes.get_int("group", 1),
+        transposed=transposed,
+    )
+    offset = np.zeros(layout.outputs) if bias is None else bias.array().reshape(-1)
+    return _fresh(node, layout, weight, bias, offset, input_axis=1, output_axis=1)
+
+
+def _read_gemm(node: ir.Node, constants: ConstantEvaluator) -> LinearMap | None:
+    left, right = (_present(v) for v in node.inputs[:2])
+    on_left = constants.is_constant(left)
+    if on_left == constants.is_constant(right):
+        return None
+    weight = constants.constant(left if on_left else right)
+    bias_value = node.inputs[2] if len(node.inputs) > 2 else None
+    bias = constants.constant(bias_value)
+    if weight is None or (bias_value is not None and bias is None):
+        return None
+    transposed = bool(node.attributes.get_int("transA" if on_left else "transB", 0))
+    # As a matrix the left operand is (outputs, inputs) and the right one (inputs, outputs).
+    out_axis = int(on_left == transposed)
+    layout = Layout(weight.shape, out_axis=out_axis, in_axis=1 - out_axis)
+    offset = np.zeros(layout.outputs)
+    if bias is not None:
+        vector = _bias_vector(bias.array(), layout.outputs, axis=0 if on_left else 1, rank=2)
+        if vector is None:
+            return None
+        offset = vector * node.attributes.get_float("beta", 1.0)
+    other_transposed = bool(node.attributes.get_int("transB" if on_left else "transA", 0))
+    inner = 0 if on_left else 1
+    return _fresh(
+        node,
+        layout,
+        weight,
+        bias,
+        offset,
+        input_axis=1 - inner if other_transposed else inner,
+        output_axis=0 if on_left else 1,
+        gain=node.attributes.get_float("alpha", 1.0),
+        on_left=on_left,
+    )
+
+
+def _read_matmul(node: ir.Node, constants: ConstantEvaluator) -> LinearMap | None:
+    left, right = (_present(v) for v in node.inputs)
+    on_left = constants.is_constant(left)
+    if on_left == constants.is_constant(right):
+        return None
+    weight = constants.constant(left if on_left else right)
+    x, y = (right if on_left else left), node.outputs[0]
+    if weight is None or x.shape is None or len(x.shape) < 2:
+        return None
+    shape = weight.shape
+    # A batch of matrices is a linear map per batch index, and a vector drops an axis: neither is
+    # one map along one channel axis.
+    if len(shape) < 2 or len(shape) > len(x.shape) or any(n != 1 for n in shape[:-2]):
+        return None
+    rank = len(x.shape)
+    last, before_last = len(shape) - 1, len(shape) - 2
+    layout = Layout(
+        shape,
+        out_axis=before_last if on_left else last,
+        in_axis=last if on_left else before_last,
+    )
+    if y.shape is None:
+        y.shape = ir.Shape([*x.shape.dims[:-2], *_product_dims(x.shape, layout.outputs, on_left)])
+    return _fresh(
+        node,
+        layout,
+        weight,
+        None,
+        np.zeros(layout.outputs),
+        input_axis=rank - 2 if on_left else rank - 1,
+        output_axis=rank - 2 if on_left else rank - 1,
+        on_left=on_left,
+    )
+
+
+def _fresh(
+    node: ir.Node,
+    layout: Layout,
+    weight: Constant,
+    bias: Constant | None,
+    offset: Vector,
+    *,
+    input_axis: int,
+    output_axis: int,
+    gain: float = 1.0,
+    on_left: bool = False,
+) -> LinearMap:
+    return LinearMap(
+        op_type=node.op_type,
+        source=Source.of(node),
+        bias_source=None,
+        weight=StoredWeight(weight, layout, gain),
+        bias=bias,
+        constant_on_left=on_left,
+        input_axis=input_axis,
+        output_axis=output_axis,
+        rows=np.ones(layout.outputs),
+        columns=np.ones(layout.inputs),
+        offset=offset.astype(np.float64),
+        offset_magnitude=np.abs(offset).astype(np.float64),
+        stored_offset=offset.astype(np.float64),
+    )
+
+
+def _bias_vector(array: NDArray[np.float64], outputs: int, axis: int, rank: int) -> Vector | None:
+    """A Gemm's C as one number per output channel, or ``None`` when it is something else."""
+    aligned = array.reshape((1,) * (rank - array.ndim) + array.shape)
+    if any(n != 1 for i, n in enumerate(aligned.shape) if i != axis):
+        return None
+    return np.broadcast_to(aligned.reshape(-1), (outputs,))
+
+
+def _product_dims(shape: ir.Shape, outputs: int, on_left: bool) -> list[int | ir.SymbolicDim]:
+    return [outputs, shape[-1]] if on_left else [shape[-2], outputs]
+
+
+def _present(value: ir.Value | None) -> ir.Value:
+    assert value is not None
+    return value

@@ -1,0 +1,72 @@
+"""Make a model ready to lift: functions inlined, shapes known, interface remembered."""
+
+from __future__ import annotations
+
+__all__ = ["Interface", "prepare"]
+
+from dataclasses import dataclass
+
+import onnx_ir as ir
+import onnx_ir.passes.common as common
+
+from bnfuse.errors import ExportError
+from bnfuse.lifting.constants import ConstantEvaluator
+from bnfuse.lifting.dims import infer_run_time_shapes
+
+
+@dataclass(frozen=True, eq=False)
+class Interface:
+    """The shapes and types that a model declares for its inputs and outputs."""
+
+    declared: tuple[tuple[ir.Shape | None, ir.TypeProtocol | None], ...]
+
+    @classmethod
+    def of(cls, model: ir.Model) -> Interface:
+        """What ``model`` declares now."""
+        return cls(tuple((value.shape, value.type) for value in _interface(model)))
+
+    def restore(self, model: ir.Model) -> None:
+        """Declare it again: what was inferred on the way stays inside."""
+        for value, (shape, declared) in zip(_interface(model), self.declared, strict=True):
+            value.shape, value.type = shape, declared
+
+
+def _interface(model: ir.Model) -> tuple[ir.Value, ...]:
+    return (*model.graph.inputs, *model.graph.outputs)
+
+
+def prepare(model: ir.Model) -> tuple[Interface, list[str]]:
+    """Inline functions, drop what nothing needs and infer shapes, in place.
+
+    Returns:
+        What the model declares of its inputs and outputs, to be restored at the end; and what a
+        person should know, a sentence each.
+
+    Raises:
+        ExportError: The model names no ONNX operator set.
+    """
+    notes: list[str] = []
+    if "" not in model.opset_imports and "ai.onnx" not in model.opset_imports:
+        raise ExportError(
+            "the model imports no ONNX operator set.", "Save it again with an opset of 7 or more."
+        )
+    if model.functions:
+        common.InlinePass()(model)
+        notes.append("its local functions were inlined")
+    overridable = [v.name for v in model.graph.inputs if v.name in model.graph.initializers]
+    if overridable:
+        common.RemoveInitializersFromInputsPass()(model)
+        notes.append(
+            f"{len(overridable)} initialisers were graph inputs too: they are constants from here"
+        )
+    # A value that nothing needs is no consumer: it must not keep a norm from folding.
+    common.RemoveUnusedNodesPass()(model)
+    interface = Interface.of(model)
+    # Not strict: one operator that onnx does not know must not hide the shapes of all others.
+    infer = common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)
+    infer(model)
+    constants = ConstantEvaluator(model.opset_imports.get("", 1))
+    if infer_run_time_shapes(model.graph, constants):
+        infer(model)
+        infer_run_time_shapes(model.graph, constants)
+    return interface, notes

@@ -1,0 +1,165 @@
+"""Runs of Affine nodes: each becomes one node, and is cut into the sites that the model has."""
+
+from __future__ import annotations
+
+__all__ = ["join_runs"]
+
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bnfuse.affine import ChannelAffine
+from bnfuse.errors import NonFiniteNormError
+from bnfuse.lifting.casts import Casts, casts_around
+from bnfuse.lifting.limits import fits
+from bnfuse.lifting.nodes import LiftedAffine, affine_of, linear_of, set_affine, set_linear
+from bnfuse.lifting.readers import readers
+from bnfuse.lifting.rewire import bypass
+from bnfuse.lifting.sites import Kind, Site, Step, cut_into_sites
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+from bnfuse.lifting.constants import ConstantEvaluator
+
+
+def join_runs(
+    graph: ir.Graph, steps: dict[ir.Node, Step], constants: ConstantEvaluator
+) -> tuple[Site, ...]:
+    """Join each run of Affines into one node and cut it into sites."""
+    sites: list[Site] = []
+    for run in _runs(graph, steps):
+        members = run[1:] if _join_bias(run[0], steps[run[0]], constants) else run
+        groups = cut_into_sites([steps[member] for member in members])
+        found = [Site.of(group) for group in groups]
+        left = iter(members)
+        for site, group in zip(found, groups, strict=True):
+            _check_finite(site, [next(left) for _ in group])
+        _merge(members, found, casts_around(members))
+        sites.extend(found)
+    return tuple(sites)
+
+
+def _runs(graph: ir.Graph, steps: dict[ir.Node, Step]) -> list[list[ir.Node]]:
+    """The maximal runs of Affine nodes in which each alone consumes the one before it."""
+    runs: list[list[ir.Node]] = []
+    seen: set[ir.Node] = set()
+    for node in graph:
+        if node in seen or affine_of(node) is None:
+            continue
+        run, composed = [node], _affine(node)
+        while (following := _following(run[-1])) is not None:
+            if not composed.composes_with(_affine(following)):
+                break
+            # Minus infinity masks; it is no part of a norm and must not spoil one.
+            if _masks(steps[run[-1]], run[-1]) or _masks(steps[following], following):
+                break
+            composed = composed.then(_affine(following))
+            # Ops that each hold in half precision may not hold as one.
+            if composed.is_finite and not fits(composed, following.outputs[0].dtype):
+                break
+            run.append(following)
+        seen.update(run)
+        runs.append(run)
+    return runs
+
+
+def _following(node: ir.Node) -> ir.Node | None:
+    """The Affine that alone consumes this one's output."""
+    y = node.outputs[0]
+    uses = readers(y)
+    if len(uses) != 1 or y.is_graph_output():
+        return None
+    (use,) = uses
+    is_neighbour = affine_of(use.node) is not None and use.node.graph is node.graph
+    return use.node if is_neighbour else None
+
+
+def _affine(node: ir.Node) -> ChannelAffine:
+    lifted = affine_of(node)
+    assert lifted is not None
+    return lifted.affine
+
+
+def _join_bias(node: ir.Node, step: Step, constants: ConstantEvaluator) -> bool:
+    """Give a bias that is added to a MatMul's product to the linear map: it is no site."""
+    product = node.inputs[0]
+    assert product is not None
+    producer, lifted = product.producer(), affine_of(node)
+    linear = linear_of(producer)
+    if producer is None or linear is None or lifted is None:
+        return False
+    if linear.op_type != "MatMul" or linear.bias is not None:
+        return False
+    if step.op_type != "Add" or not step.per_channel or not lifted.affine.is_finite:
+        return False
+    if lifted.affine.axis not in (None, linear.output_axis):
+        return False
+    if len(product.uses()) != 1 or product.is_graph_output():
+        return False
+    source = lifted.origins[0].source
+    stored = next(v for v in source.inputs if v is not None and v is not product)
+    bias = constants.constant(stored)
+    if bias is None:
+        return False
+    name = product.name or ""
+    bypass(node)
+    set_linear(producer, linear.with_bias(source, bias, lifted.affine.shift, name))
+    return True
+
+
+def _check_finite(site: Site, members: Sequence[ir.Node]) -> None:
+    affine = _composed(members)
+    if affine.is_finite or site.kind is Kind.SCALAR or _is_mask(affine):
+        return
+    broken = ~(np.isfinite(affine.scale) & np.isfinite(affine.shift))
+    channels = np.flatnonzero(np.atleast_1d(broken))
+    raise NonFiniteNormError(
+        f"the norm {site.label!r} has a scale or shift that is not a finite number in channel "
+        f"{channels[0]}" + (f" and {len(channels) - 1} more" if len(channels) > 1 else "") + ".",
+        "Look for a zero deviation without eps, a negative or NaN variance, or statistics that "
+        "were never set.",
+    )
+
+
+def _masks(step: Step, node: ir.Node) -> bool:
+    return step.op_type == "Add" and _is_mask(_affine(node))
+
+
+def _is_mask(affine: ChannelAffine) -> bool:
+    """Whether it adds minus infinity, as attention masks do."""
+    return not affine.has_scale and bool(np.any(np.isneginf(affine.shift)))
+
+
+def _composed(members: Sequence[ir.Node]) -> ChannelAffine:
+    affine = ChannelAffine.of(None)
+    for member in members:
+        affine = affine.then(_affine(member))
+    return affine
+
+
+def _merge(members: Sequence[ir.Node], sites: Sequence[Site], casts: Casts | None) -> None:
+    """Make one Affine node of a run: the last one, fed by what fed the first."""
+    if not members:
+        return
+    if casts is not None:
+        casts.replace(members, _composed(members), sites)
+        return
+    lifted = [affine_of(member) for member in members]
+    origins = tuple(origin for part in lifted if part is not None for origin in part.origins)
+    set_affine(members[-1], LiftedAffine(_composed(members), tuple(sites), origins))
+    if len(members) > 1:
+        x = members[0].inputs[0]
+        assert x is not None
+        for member in members[:-1]:
+            # What reads a shape in between finds the same shape before the run.
+            for use in tuple(member.outputs[0].uses()):
+                if use.node not in members:
+                    use.node.replace_input_with(use.idx, x)
+        members[-1].replace_input_with(0, x)
+        graph = members[0].graph
+        assert graph is not None
+        graph.remove(members[:-1], safe=True)

@@ -1,0 +1,30 @@
+"""Loading: any model file, safely.
+
+A file is told apart by looking at its bytes (:func:`detect`), read under restriction
+(:func:`load`), and given an example input that a forward pass accepted (:func:`example_inputs`).
+"""
+
+from __future__ import annotations
+
+from bnfuse.loading.inputs import ExampleInputs, example_inputs, given_inputs
+from bnfuse.loading.inspection import Inspection, detect, inspect_file
+from bnfuse.loading.kinds import FileKind
+from bnfuse.loading.loader import LoadedModel, load
+from bnfuse.loading.prepare import prepare, unwrap
+from bnfuse.loading.shapes import InputShape, parse_input_shape
+
+__all__ = [
+    "ExampleInputs",
+    "FileKind",
+    "InputShape",
+    "Inspection",
+    "LoadedModel",
+    "detect",
+    "example_inputs",
+    "given_inputs",
+    "inspect_file",
+    "load",
+    "parse_input_shape",
+    "prepare",
+    "unwrap",
+]

@@ -1,0 +1,179 @@
+"""Reading what ``torch.save`` wrote: restricted, or unrestricted where that was agreed to."""
+
+from __future__ import annotations
+
+import pickle
+import types
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from bnfuse.errors import BnfuseError, LoadError, UnsafeFileError
+from bnfuse.loading.consent import Agreed, agree, trust_needed
+from bnfuse.loading.denied import Verdict, judge
+from bnfuse.loading.imports import import_allowed, working_directory_on_path
+from bnfuse.loading.inert import CompiledWrapper, stand_in
+from bnfuse.loading.kinds import FileKind
+from bnfuse.loading.known import torch_allows
+from bnfuse.loading.payload import COMPILED
+from bnfuse.loading.pickle_machine import modern
+from bnfuse.loading.wording import command, first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bnfuse.loading.inspection import Inspection
+    from bnfuse.loading.pickles import PickleScan
+
+__all__ = ["needs_trust", "read_saved"]
+
+
+def needs_trust(path: Path, kind: FileKind, why: str) -> UnsafeFileError:
+    """The error for a file that cannot be read under restriction."""
+    return UnsafeFileError(
+        f"{path} is {kind.description}, and reading it can run code that is in the file: {why}.",
+        f"Only if you trust whoever made it: {command(path, '--trust')}",
+    )
+
+
+def read_saved(
+    inspection: Inspection, allowed: dict[str, str], trust: bool
+) -> tuple[Any, tuple[str, ...]]:
+    """Load the model or the weights that a torch file holds, on the CPU.
+
+    Args:
+        inspection: Of the file; it has a payload.
+        allowed: From :func:`bnfuse.loading.consent.parse_allow`.
+        trust: Whether unrestricted unpickling was agreed to, where restriction is not enough.
+
+    Returns:
+        The payload, a module or a dict of tensors, and notes about how it was read.
+
+    Raises:
+        UnsafeFileError: It wants what nobody agreed to.
+        LoadError: It cannot be read.
+    """
+    path = inspection.path
+    try:
+        why = "any pickle can run code" if inspection.kind is FileKind.PICKLE else None
+        why = why or trust_needed(inspection)
+        if why:
+            raise needs_trust(path, inspection.kind, why)
+        agreed = agree(inspection, allowed)
+    except UnsafeFileError:
+        if not trust:
+            raise
+        with working_directory_on_path():
+            saved = _read_trusted(path, allowed, plain=inspection.kind is FileKind.PICKLE)
+        notes: tuple[str, ...] = ("read without restriction, as --trust allows",)
+    else:
+        saved = _read_restricted(path, agreed, inspection.saved)
+        notes = _notes(agreed)
+    return _follow(saved, inspection), notes
+
+
+def _notes(agreed: Agreed) -> tuple[str, ...]:
+    if COMPILED in agreed.inert:
+        return ("torch.compile taken off",)
+    left = agreed.inert
+    if not left:
+        return ()
+    more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+    return (f"ignored {', '.join(left[:3])}{more}: the model does not need them",)
+
+
+def _read_restricted(path: Path, agreed: Agreed, saved: PickleScan) -> Any:
+    import torch
+
+    with working_directory_on_path():
+        pairs: list[Any] = [
+            (import_allowed(real), name)
+            for name, real in agreed.real.items()
+            if not torch_allows(name)
+        ]
+    for name in agreed.inert:
+        made = [call for call in saved.calls if call.maker and call.maker.dotted == name]
+        pairs.append((CompiledWrapper if name == COMPILED else stand_in(made), name))
+    with torch.serialization.safe_globals(pairs):
+        return _quietly(lambda: torch.load(path, map_location="cpu", weights_only=True), path)
+
+
+def _read_trusted(path: Path, allowed: dict[str, str], plain: bool) -> Any:
+    import torch
+
+    class Unpickler(pickle.Unpickler):
+        """Renames what ``--allow OLD=NEW`` renames, and still refuses what no model needs."""
+
+        def find_class(self, module: str, name: str, /) -> Any:
+            dotted = modern(module, name).dotted
+            if judge(dotted) is Verdict.FORBIDDEN:
+                raise UnsafeFileError(f"{path} wants to import {dotted}, which no model needs.")
+            if dotted in allowed:
+                return import_allowed(allowed[dotted])
+            if dotted == "torch.storage._load_from_bytes":
+                return _storage_on_cpu
+            return super().find_class(module, name)
+
+    if plain:
+        with path.open("rb") as file:
+            return _quietly(lambda: Unpickler(file).load(), path)
+    loader = types.SimpleNamespace(
+        Unpickler=Unpickler,
+        load=lambda file, **options: Unpickler(file, **options).load(),
+        __name__="bnfuse.loading.torchfile",
+    )
+    return _quietly(
+        lambda: torch.load(path, map_location="cpu", weights_only=False, pickle_module=loader), path
+    )
+
+
+def _storage_on_cpu(data: bytes) -> Any:
+    import io
+
+    import torch
+
+    return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+
+
+def _quietly(read: Callable[[], Any], path: Path) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return read()
+    except BnfuseError:
+        raise
+    except ModuleNotFoundError as error:
+        raise LoadError(
+            f"{path} needs the module {error.name}, which is not in the working directory, on "
+            "PYTHONPATH or among the installed packages.",
+            "Run bnfuse in the folder that holds it, or set PYTHONPATH.",
+        ) from error
+    except AttributeError as error:
+        raise LoadError(
+            f"{path} was saved with other code than there is now: {error}.",
+            "Give the class by its name of today: --allow saved.Name=module.Class",
+        ) from error
+    except pickle.UnpicklingError as error:
+        # torch wraps the reason in advice to load without restriction.
+        reason = str(error).partition("WeightsUnpickler error:")[2] or str(error)
+        raise LoadError(
+            f"{path} cannot be read under restriction: {first_line(Exception(reason))}.",
+            f"Only if you trust whoever made it: {command(path, '--trust')}",
+        ) from error
+    except (Exception, MemoryError) as error:
+        raise LoadError(
+            f"{path} cannot be read: {type(error).__name__}: {first_line(error)}.",
+            "Copy or download the file again, or save it again with this version of torch.",
+        ) from error
+
+
+def _follow(saved: Any, inspection: Inspection) -> Any:
+    payload = inspection.payload
+    if payload is None:
+        return saved
+    for step in payload.path:
+        if step != COMPILED:
+            saved = saved[step]
+        elif isinstance(saved, CompiledWrapper):
+            saved = saved.original
+    return saved

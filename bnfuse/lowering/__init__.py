@@ -1,0 +1,74 @@
+"""Lower: put standard ops back. What did not change is put back as it was.
+
+A changed linear map gets new constants, rounded once from float64; an affine that is left
+becomes the cheapest standard op that computes it; nothing internal survives.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Lowered", "lower"]
+
+from dataclasses import dataclass
+
+import onnx_ir as ir
+import onnx_ir.passes.common as common
+
+from bnfuse.folding.initializers import Initializers
+from bnfuse.folding.names import FreshNames
+from bnfuse.lifting.nodes import DOMAIN, affine_of, linear_of
+from bnfuse.lifting.rewire import substitute_sequence
+from bnfuse.lowering.affine import lower_affine
+from bnfuse.lowering.derive import Derivation
+from bnfuse.lowering.linear import lower_linear
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A model of standard ops.
+
+    Attributes:
+        model: The model, changed in place.
+        derivations: For each changed linear map, how its constants follow from the stored ones.
+    """
+
+    model: ir.Model
+    derivations: tuple[Derivation, ...]
+
+
+def lower(model: ir.Model) -> Lowered:
+    """Lower a folded model in place.
+
+    Raises:
+        FoldError: A folded constant differs from its independent derivation.
+    """
+    graph = model.graph
+    initializers = Initializers(graph, FreshNames(graph))
+    derivations: list[Derivation] = []
+    for node in tuple(graph):
+        linear, lifted = linear_of(node), affine_of(node)
+        if linear is not None:
+            new, stored = lower_linear(node, linear, initializers)
+            if stored is not None:
+                derivations.append(Derivation(linear, stored))
+                derivations[-1].check()
+            substitute_sequence(node, new)
+        elif lifted is not None:
+            substitute_sequence(node, lower_affine(node, lifted, initializers))
+    common.RemoveUnusedNodesPass()(model)
+    _order_initializers(graph)
+    assert not any(node.domain == DOMAIN for node in graph.all_nodes())
+    return Lowered(model, tuple(derivations))
+
+
+def _order_initializers(graph: ir.Graph) -> None:
+    """Store the constants in the order of their first use: the same model, the same bytes."""
+    used = dict.fromkeys(
+        value.name for node in graph.all_nodes() for value in node.inputs if value is not None
+    )
+    rank = {name: position for position, name in enumerate(used)}
+    ordered = sorted(
+        graph.initializers.items(), key=lambda item: (rank.get(item[0], len(rank)), item[0])
+    )
+    graph.initializers.clear()
+    for _, value in ordered:
+        graph.register_initializer(value)

@@ -1,7 +1,0 @@
-"""The report of a fold: what was found, where it went, what is left and why, and the proof."""
-
-from __future__ import annotations
-
-__all__ = ["Counts", "Report", "SiteReport", "site_reports"]
-
-from bnfuse.report.data import Counts, Report, SiteReport, site_reports

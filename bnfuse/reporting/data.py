@@ -1,0 +1,164 @@
+"""The report as data, and as the JSON that ``--json`` writes."""
+
+from __future__ import annotations
+
+__all__ = ["Counts", "Report", "SiteReport", "site_reports"]
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from bnfuse import __version__
+from bnfuse.lifting.sites import Kind, Site
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bnfuse.folding import FoldLog, MergeRecord
+    from bnfuse.lifting import Lifted
+    from bnfuse.verifying import Verification
+
+
+@dataclass(frozen=True)
+class SiteReport:
+    """One site of the model and its fate.
+
+    Attributes:
+        name: The value that it computes in the model.
+        module: The dotted path of its module, or the empty string.
+        kind: ``norm``, ``scale``, ``shift`` or ``scalar``.
+        spelling: Its ops in order.
+        folded: Whether nothing is left of it.
+        into: The nodes that took it.
+        through: The op types that it passed through.
+        reason: Why it was left; empty when folded.
+    """
+
+    name: str
+    module: str
+    kind: str
+    spelling: tuple[str, ...]
+    folded: bool
+    into: tuple[str, ...]
+    through: tuple[str, ...]
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data; ``into`` and ``reason`` are ``None`` where there is nothing to say."""
+        return {
+            "name": self.name,
+            "module": self.module,
+            "kind": self.kind,
+            "spelling": " ".join(self.spelling),
+            "status": "folded" if self.folded else "left",
+            "into": ", ".join(self.into) or None,
+            "through": list(self.through),
+            "reason": self.reason or None,
+        }
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A number before and after the fold."""
+
+    before: int
+    after: int
+
+    def to_json(self) -> dict[str, int]:
+        """Plain data."""
+        return {"before": self.before, "after": self.after}
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a fold has to say.
+
+    Attributes:
+        source: The file, or a name for what was given in memory.
+        output: The file that was written, or ``None``.
+        kind: What the source is, in words.
+        exporter: Which exporter made the ONNX graph; ``None`` for an ONNX source.
+        opset: The ONNX operator set.
+        sites: Every norm, scale, shift and scalar, in graph order.
+        ops: Nodes before and after, constants not counted.
+        bytes: Size of the ONNX model before and after, external data included.
+        notes: What else a person should know.
+        merges: Parallel branches that became one linear map.
+        verification: The proof, or ``None`` when it was not asked for.
+    """
+
+    source: str
+    output: str | None
+    kind: str
+    exporter: str | None
+    opset: int
+    sites: tuple[SiteReport, ...]
+    ops: Counts
+    bytes: Counts
+    notes: tuple[str, ...] = ()
+    merges: tuple[MergeRecord, ...] = ()
+    verification: Verification | None = None
+
+    @property
+    def norms(self) -> tuple[SiteReport, ...]:
+        """The sites that are whole norms: a scale and a shift per channel."""
+        return tuple(site for site in self.sites if site.kind == Kind.NORM.value)
+
+    @property
+    def verdict(self) -> str:
+        """PASS, FAIL, INCONCLUSIVE, or NOT VERIFIED."""
+        return "NOT VERIFIED" if self.verification is None else self.verification.verdict.name
+
+    def of_size(self, size: int) -> Report:
+        """The same report, with the size that the folded model has on disk."""
+        return replace(self, bytes=replace(self.bytes, after=size))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, as documented in the README."""
+        norms = self.norms
+        folded = sum(site.folded for site in norms)
+        return {
+            "bnfuse": __version__,
+            "source": self.source,
+            "output": self.output,
+            "kind": self.kind,
+            "exporter": self.exporter,
+            "opset": self.opset,
+            "norms": {"found": len(norms), "folded": folded, "left": len(norms) - folded},
+            "merges": [{"branches": list(m.branches), "into": m.into} for m in self.merges],
+            "folds": [site.to_json() for site in self.sites],
+            "ops": self.ops.to_json(),
+            "bytes": self.bytes.to_json(),
+            "notes": list(self.notes),
+            **self._verification_json(),
+            "verdict": self.verdict,
+        }
+
+    def _verification_json(self) -> dict[str, Any]:
+        if self.verification is None:
+            return {"parity": []}
+        return self.verification.to_json()
+
+
+def site_reports(lifted: Lifted, log: FoldLog) -> tuple[SiteReport, ...]:
+    """Each site with its fate: the lifted ones in graph order, then those that could not be."""
+    found = [
+        _site(site, fate.folded, fate.into, fate.through, fate.reason)
+        for site, fate in log.fates.items()
+    ]
+    found += [_site(item.site, False, (), (), item.reason) for item in lifted.unlifted]
+    return tuple(found)
+
+
+def _site(
+    site: Site, folded: bool, into: Sequence[str], through: Sequence[str], reason: str
+) -> SiteReport:
+    return SiteReport(
+        name=site.name,
+        module=site.module,
+        kind=site.kind.value,
+        spelling=site.spelling,
+        folded=folded,
+        into=tuple(into),
+        through=tuple(through),
+        reason=reason,
+    )

@@ -1,0 +1,40 @@
+"""Whether two models are the same function, judged against a float64 run of the original.
+
+Two ONNX models are judged with onnx and ONNX Runtime alone. See ``docs/verification.md``.
+"""
+
+from __future__ import annotations
+
+from bnfuse.verifying.check import TRUTH_BUDGET, verify
+from bnfuse.verifying.constants import Derived, check_constants
+from bnfuse.verifying.localize import first_bad_step
+from bnfuse.verifying.result import (
+    ConstantParity,
+    LocalizedValue,
+    OutputParity,
+    Parity,
+    Truth,
+    Verdict,
+    Verification,
+)
+from bnfuse.verifying.saved import from_json, read_json, rejudge
+from bnfuse.verifying.thresholds import Thresholds
+
+__all__ = [
+    "TRUTH_BUDGET",
+    "ConstantParity",
+    "Derived",
+    "LocalizedValue",
+    "OutputParity",
+    "Parity",
+    "Thresholds",
+    "Truth",
+    "Verdict",
+    "Verification",
+    "check_constants",
+    "first_bad_step",
+    "from_json",
+    "read_json",
+    "rejudge",
+    "verify",
+]

@@ -1,0 +1,240 @@
+"""The gates, sample by sample: one row's candidate against the original's runs and truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bnfuse.verifying.floats import TF32_UNIT, classes, is_float, largest, unit_roundoff
+from bnfuse.verifying.judge import judge_floats, judge_row
+from bnfuse.verifying.metrics import OutputMeter
+from bnfuse.verifying.result import Flip, OutputParity, Parity, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bnfuse.verifying.providers import Row
+    from bnfuse.verifying.samples import Sample
+    from bnfuse.verifying.thresholds import Thresholds
+
+__all__ = ["RowComparison", "flattened"]
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass
+class _Output:
+    dtype: str = ""
+    meter: OutputMeter | None = None
+    failure: str = ""
+    flips: Flip | None = None
+    compared: int = 0
+
+
+@dataclass
+class RowComparison:
+    """The state of one row over all samples; :meth:`result` judges it.
+
+    Attributes:
+        row: What it runs on.
+        names: The candidate's outputs.
+        judge_flip: Returns what is known of integers that differ, or None if they do not come
+            from a float decision.
+    """
+
+    row: Row
+    names: Sequence[str]
+    thresholds: Thresholds
+    judge_flip: Callable[[str, Sample, Array, Array], Flip | None]
+    failure: str = ""
+    doubt: str = ""
+    placement: str = ""
+    _outputs: dict[str, _Output] = field(default_factory=dict)
+
+    def add(
+        self,
+        sample: Sample,
+        candidate: Sequence[Any],
+        originals: Sequence[Sequence[Any]],
+        truth: Sequence[Array],
+        simulated: Sequence[Sequence[Array]] = (),
+    ) -> None:
+        """Pass one sample through the gates.
+
+        Args:
+            sample: The inputs.
+            candidate: What the candidate returned.
+            originals: Honest runs of the original; the first is of this very row.
+            truth: In float64, in the same order.
+            simulated: Runs with simulated rounding.
+        """
+        counts = {len(candidate), len(originals[0])}
+        if len(counts) > 1:
+            self.failure = (
+                f"the candidate returns {len(candidate)} outputs and the original "
+                f"{len(originals[0])} on {sample.label}"
+            )
+            return
+        for position, value in enumerate(candidate):
+            name = self.names[position] if position < len(self.names) else str(position)
+            state = self._outputs.setdefault(name, _Output())
+            if not state.failure:
+                runs = [run[position] for run in originals]
+                drawn = [run[position] for run in simulated]
+                state.failure = self._gates(
+                    name, state, sample, value, runs, truth[position], drawn
+                )
+
+    def result(self, exact: bool) -> Parity:
+        """Return the row, judged."""
+        row = self.row
+        parity = Parity(
+            row.provider, row.optimization, Verdict.PASS, mode=row.mode, placement=self.placement
+        )
+        outputs = tuple(self._judge(name, state, exact) for name, state in self._outputs.items())
+        parity = judge_row(replace(parity, outputs=outputs))
+        if self.failure:
+            return replace(parity, verdict=Verdict.FAIL, reason=self.failure)
+        if self.doubt and parity.verdict is not Verdict.FAIL:
+            return replace(parity, verdict=Verdict.INCONCLUSIVE, reason=self.doubt)
+        if not outputs and parity.verdict is Verdict.PASS:
+            return replace(parity, verdict=Verdict.INCONCLUSIVE, reason="nothing was compared")
+        return parity
+
+    def _gates(
+        self,
+        name: str,
+        state: _Output,
+        sample: Sample,
+        value: Any,
+        runs: Sequence[Any],
+        truth: Array,
+        simulated: Sequence[Array],
+    ) -> str:
+        first = runs[0]
+        if value.dtype != first.dtype and not (
+            value.dtype.kind in "OUS" and first.dtype.kind in "OUS"
+        ):
+            return f"output {name!r} is {value.dtype} where the original's is {first.dtype}"
+        if value.shape != first.shape:
+            return (
+                f"output {name!r} has shape {list(value.shape)} where the original's is "
+                f"{list(first.shape)}, on {sample.label}"
+            )
+        state.dtype = value.dtype.name if value.dtype.kind not in "OUS" else "string"
+        if not is_float(value.dtype):
+            return self._exact(name, state, sample, value, runs)
+        if truth.shape != value.shape:
+            self.doubt = f"truth for output {name!r} has another shape, {list(truth.shape)}"
+            return ""
+        strange = _strange(value, first, truth)
+        if strange:
+            return f"output {name!r}: {strange}, on {sample.label}"
+        if state.meter is None:
+            unit = unit_roundoff(value.dtype)
+            state.meter = OutputMeter(unit if self.row.mode == "strict" else max(unit, TF32_UNIT))
+        wide = [np.asarray(run, np.float64) for run in runs if run.shape == value.shape]
+        state.meter.update(
+            sample.regime, sample.label, truth, np.asarray(value, np.float64), wide, simulated
+        )
+        return ""
+
+    def _exact(
+        self, name: str, state: _Output, sample: Sample, value: Any, runs: Sequence[Any]
+    ) -> str:
+        state.compared += value.size
+        if any(run.shape == value.shape and np.array_equal(run, value) for run in runs):
+            return ""
+        differ = value != runs[0]
+        count = int(np.count_nonzero(differ))
+        flip = self.judge_flip(name, sample, runs[0], value)
+        few = max(1, int(self.thresholds.flips * value.size))
+        if flip is not None and flip.margin <= flip.allowed and count <= few:
+            known = state.flips or Flip(0, 0, 0.0, 0.0)
+            state.flips = Flip(
+                known.count + flip.count,
+                known.total + flip.total,
+                max(known.margin, flip.margin),
+                max(known.allowed, flip.allowed),
+            )
+            return ""
+        index = tuple(int(i) for i in np.argwhere(differ)[0])
+        why = ""
+        if flip is not None and flip.margin > flip.allowed:
+            why = (
+                f"; the scores behind them differ by {flip.margin:.3g}, and rounding explains "
+                f"{flip.allowed:.3g}"
+            )
+        return (
+            f"output {name!r}: {count} of {value.size} {state.dtype} values differ, the first "
+            f"at {list(index)}: {value[index]!r} where the original has {runs[0][index]!r}{why}"
+        )
+
+    def _judge(self, name: str, state: _Output, exact: bool) -> OutputParity:
+        if state.failure:
+            worst = self._worst(state, "signed")
+            return OutputParity(
+                name,
+                state.dtype,
+                Verdict.FAIL,
+                reason=state.failure,
+                worst=worst,
+                flips=state.flips,
+            )
+        if state.meter is None:
+            empty = not state.compared and not state.dtype
+            return OutputParity(
+                name,
+                state.dtype,
+                Verdict.INCONCLUSIVE if empty else Verdict.PASS,
+                reason="nothing was compared" if empty else "",
+                flips=state.flips,
+            )
+        measures = tuple(state.meter.measures())
+        parity = judge_floats(name, state.dtype, measures, self.thresholds, exact)
+        if not state.meter.compared and not measures:
+            parity = replace(
+                parity,
+                verdict=Verdict.INCONCLUSIVE,
+                reason=f"output {name!r}: no finite value was compared: all are NaN or infinite",
+            )
+        return replace(parity, worst=self._worst(state, parity.where.split(" ")[0]))
+
+    def _worst(self, state: _Output, regime: str) -> Any:
+        return state.meter.worst(regime) if state.meter is not None else None
+
+
+def _strange(value: Array, original: Array, truth: Array) -> str:
+    """Return what is wrong with the positions of NaN and infinities, or the empty string."""
+    found = classes(value)
+    own = classes(original)
+    limit = largest(value.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        right = classes(truth.astype(value.dtype))
+        # Whether a value this close to the end of the range rounds over it is chance.
+        brink = np.isfinite(truth) & (np.abs(truth) > 0.99 * limit)
+    wrong = (found != own) & (found != right) & ~brink
+    if not wrong.any():
+        return ""
+    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    return (
+        f"{value[index]} at {list(index)} where the original has {original[index]} "
+        f"and truth is {truth[index]:.6g} ({int(wrong.sum())} such)"
+    )
+
+
+def flattened(names: Sequence[str], values: Sequence[Any]) -> tuple[list[str], list[Any]]:
+    """Return outputs with sequences spelt out, one name and array per tensor."""
+    flat_names: list[str] = []
+    flat_values: list[Any] = []
+    for position, value in enumerate(values):
+        name = names[position] if position < len(names) else str(position)
+        if isinstance(value, list):
+            flat_names += [f"{name}[{i}]" for i in range(len(value))]
+            flat_values += value
+        else:
+            flat_names.append(name)
+            flat_values.append(value)
+    return flat_names, flat_values

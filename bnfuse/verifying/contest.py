@@ -1,0 +1,237 @@
+"""All rows over all samples, holding one sample's values at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bnfuse.verifying.compare import RowComparison, flattened
+from bnfuse.verifying.flips import decision_behind, margins
+from bnfuse.verifying.floats import is_float, unit_roundoff
+from bnfuse.verifying.jitter import Jitter
+from bnfuse.verifying.originals import CPU_ROWS, nudged
+from bnfuse.verifying.result import Flip, Verdict
+from bnfuse.verifying.runtime import RunError, Session, unproven
+from bnfuse.verifying.thresholds import usage
+from bnfuse.verifying.truth import NoTruthError, OnnxTruth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bnfuse.verifying.models import OnnxSource
+    from bnfuse.verifying.originals import Original, Runs
+    from bnfuse.verifying.providers import Row
+    from bnfuse.verifying.result import Parity
+    from bnfuse.verifying.samples import Sample
+    from bnfuse.verifying.thresholds import Thresholds
+    from bnfuse.verifying.truth import TruthSource
+
+__all__ = ["Contest"]
+
+Array = np.ndarray[Any, Any]
+
+# Simulated runs, and up to how far beyond its bound a candidate may be saved by them: at first
+# by any luck that is conceivable, then by what so few runs may have missed.
+_DRAWS = ((8, 1e3), (32, 4.0))
+
+# Errors of a whole tensor's largest element bound a gap of two of its elements, with room for
+# the candidate's share.
+_GAP_FACTOR = 4.0
+
+
+class Contest:
+    """One original, one candidate, any number of rows.
+
+    Attributes:
+        exact: Whether truth was computed in float64.
+        labels: The samples that were used.
+        notes: What a reader should know.
+        truth_detail: Why truth is estimated, or what was lifted.
+    """
+
+    def __init__(
+        self,
+        original: Original,
+        candidate: OnnxSource,
+        truth: TruthSource,
+        rows: Sequence[Row],
+        thresholds: Thresholds,
+        seed: int,
+    ) -> None:
+        self.exact = True
+        self.labels: list[str] = []
+        self.notes: list[str] = []
+        self.truth_detail = ""
+        self._original = original
+        self._candidate = candidate
+        self._truth = truth
+        self._rows = rows
+        self._thresholds = thresholds
+        self._seed = seed
+        self._draws = 0
+        self._doubtful: frozenset[str] = frozenset()
+
+    def run(self, samples: Iterable[Sample]) -> tuple[Parity, ...]:
+        """Return every row, judged.
+
+        Args:
+            samples: Iterated once more where a candidate would fail by little: then rounding is
+                simulated too, so that none fails because the original was lucky.
+        """
+        rows = self._run(samples)
+        for draws, near in _DRAWS if self.exact else ():
+            self._draws = draws
+            self._doubtful = self._doubtful_regimes(rows, near)
+            if not self._doubtful:
+                break
+            self.labels, self.notes = [], []
+            rows = self._run(samples)
+            self.notes.append(
+                f"rounding was also measured by {self._draws} simulated runs a sample"
+            )
+        return rows
+
+    def _run(self, samples: Iterable[Sample]) -> tuple[Parity, ...]:
+        entries = [self._open(row) for row in self._rows]
+        for sample in samples:
+            if not self._add(sample, entries):
+                break
+        for comparison, session in entries:
+            if session is not None and not comparison.failure:
+                reason, comparison.placement = unproven(session, comparison.row)
+                comparison.doubt = comparison.doubt or reason
+            if not self.labels and not comparison.failure:
+                comparison.doubt = comparison.doubt or "the original ran on none of the inputs"
+        self.truth_detail = self.truth_detail or self._truth.detail
+        return tuple(comparison.result(self.exact) for comparison, _ in entries)
+
+    def _open(self, row: Row) -> tuple[RowComparison, Session | None]:
+        names = [port.name for port in self._candidate.signature.outputs]
+        comparison = RowComparison(row, names, self._thresholds, self._judge_flip)
+        absence = self._original.absence(row)
+        if absence:
+            comparison.doubt = f"the original does not open: {absence}"
+            return comparison, None
+        try:
+            return comparison, Session(self._candidate.session_input(), row)
+        except RunError as error:
+            comparison.failure = f"the candidate does not open: {error}"
+            return comparison, None
+
+    def _add(self, sample: Sample, entries: list[tuple[RowComparison, Session | None]]) -> bool:
+        """Compare on one sample; return whether to go on."""
+        try:
+            runs = self._original.run(sample.feeds)
+        except RunError as error:
+            self.notes.append(f"the original refused {sample.label}: {error}")
+            return True
+        principal = next(iter(runs.values()))
+        truth: Sequence[Array] | None = None
+        if self.exact:
+            try:
+                truth = flattened((), self._truth.outputs(sample.feeds))[1]
+            except NoTruthError as error:
+                if self.labels:
+                    self.notes.append(
+                        f"{error}: compared on the {len(self.labels)} samples before that"
+                    )
+                    return False
+                self.exact, self.truth_detail = False, str(error)
+        if truth is None:
+            truth = [_number(value) for value in principal]
+            runs = self._with_nudged(sample, runs)
+        self.labels.append(sample.label)
+        simulated = self._simulated(sample, principal)
+        for comparison, session in entries:
+            if session is None or comparison.failure:
+                continue
+            try:
+                comparison.names, values = flattened(
+                    session.output_names, session.run(sample.feeds)
+                )
+            except RunError as error:
+                comparison.failure = f"the candidate fails on {sample.label}: {error}"
+                continue
+            honest = self._original.honest(runs, comparison.row, truth)
+            honest = self._noise_runs(honest, runs)
+            comparison.add(sample, values, honest, truth, simulated)
+        return True
+
+    def _doubtful_regimes(self, rows: Iterable[Parity], near: float) -> frozenset[str]:
+        """Return the regimes that fail by so little that the original's luck could be the reason.
+
+        Where another gate fails, or anything fails by more, there is nothing to save.
+        """
+        parts = [output for row in rows if row.decides for output in row.outputs]
+        if any(item.verdict is Verdict.FAIL and not 1.0 < item.usage < near for item in parts):
+            return frozenset()
+        return frozenset(
+            measure.regime
+            for item in parts
+            for measure in item.measures
+            if item.usage > 1.0 and usage(measure, self._thresholds)[0] > 1.0
+        )
+
+    def _simulated(self, sample: Sample, like: Sequence[Any]) -> list[list[Any]]:
+        """Return runs with simulated rounding of the widest unit among the outputs."""
+        units = [unit_roundoff(value.dtype) for value in like if is_float(value.dtype)]
+        runs = []
+        wanted = units and sample.regime in self._doubtful
+        for draw in range(self._draws if wanted else 0):
+            rng = np.random.default_rng([self._seed, draw, len(self.labels)])
+            try:
+                values = self._truth.simulated(sample.feeds, Jitter(rng, max(units)))
+            except NoTruthError:
+                break
+            run = flattened((), values)[1]
+            if [value.shape for value in run] == [value.shape for value in like]:
+                runs.append(run)
+        return runs
+
+    def _with_nudged(self, sample: Sample, runs: Runs) -> Runs:
+        """Return ``runs`` and one on neighbouring inputs: how far rounding carries."""
+        try:
+            moved = self._original.run(nudged(sample.feeds, self._seed))
+        except RunError:
+            return runs
+        return {**runs, "nudged": next(iter(moved.values()))}
+
+    def _noise_runs(self, honest: list[list[Any]], runs: Runs) -> list[list[Any]]:
+        return [*honest, runs["nudged"]] if "nudged" in runs else honest
+
+    def _judge_flip(
+        self, name: str, sample: Sample, original: Array, candidate: Array
+    ) -> Flip | None:
+        """Judge integers that differ by the float decision behind them, if there is one."""
+        if not self.exact:
+            return None
+        source: OnnxSource = (
+            self._truth.source if isinstance(self._truth, OnnxTruth) else self._candidate
+        )
+        decision = decision_behind(source.graph.graph, name)
+        if decision is None:
+            return None
+        scores = (
+            self._truth if isinstance(self._truth, OnnxTruth) else OnnxTruth(source, None, None)
+        )
+        try:
+            exact = scores.values(decision.inputs, sample.feeds)
+            session = Session(source.exposing(decision.inputs), CPU_ROWS[0])
+            rough = session.run(sample.feeds)
+        except (NoTruthError, RunError):
+            return None
+        gaps = margins(decision, exact, original, candidate)
+        if gaps is None:
+            return None
+        error = sum(
+            float(np.abs(np.asarray(a, np.float64) - b).max(initial=0.0))
+            for a, b in zip(rough, exact, strict=True)
+        )
+        return Flip(
+            int(gaps.size), int(original.size), float(gaps.max(initial=0.0)), _GAP_FACTOR * error
+        )
+
+
+def _number(value: Array) -> Array:
+    return np.asarray(value, np.float64) if value.dtype.kind == "f" else value

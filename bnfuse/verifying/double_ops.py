@@ -1,0 +1,194 @@
+"""Implementations that ``onnx.reference`` needs to compute in float64, and the ops it cannot.
+
+Found by running every op on float64 inputs: ``Erf`` rounds to float32, casts narrow because the
+model says so, and convolutions are slow rather than wrong. What computes in single precision
+inside and has no replacement here is listed in :data:`NARROW`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto
+from onnx.reference.op_run import OpRun
+from onnx.reference.ops.op_batch_normalization import (
+    BatchNormalization_14 as _BatchNormalization,
+)
+from onnx.reference.ops.op_conv_transpose import ConvTranspose as _ConvTranspose
+from onnx.reference.ops.op_max_pool import MaxPool as _MaxPool
+
+from bnfuse.verifying import spatial
+
+__all__ = ["DOUBLE_OPS", "NARROW", "RANDOM", "promoted"]
+
+Array = np.ndarray[Any, Any]
+
+NARROW = frozenset(
+    {
+        "AffineGrid",
+        "BitCast",
+        "CausalConvWithState",
+        "DynamicQuantizeLinear",
+        "GridSample",
+        "LinearAttention",
+        "MelWeightMatrix",
+        "TfIdfVectorizer",
+    }
+)
+"""Ops that compute in float32 inside ``onnx.reference`` whatever they are given."""
+
+RANDOM = frozenset(
+    {
+        "Bernoulli",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+    }
+)
+"""Ops whose result is not a function of their inputs."""
+
+_FLOATS = frozenset(
+    {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
+)
+
+
+def promoted(value: Any) -> Any:
+    """Return ``value`` in float64 if it is a float tensor (or a list of them), else unchanged."""
+    if isinstance(value, list):
+        return [promoted(item) for item in value]
+    if isinstance(value, np.ndarray) and value.dtype != np.float64:
+        floating = np.issubdtype(value.dtype, np.floating) or value.dtype.name == "bfloat16"
+        return value.astype(np.float64) if floating else value
+    return value
+
+
+class Cast(OpRun):
+    """A cast to a float type keeps every digit; any other does what it says."""
+
+    def _run(self, x: Array, to: int, **_: Any) -> tuple[Array]:
+        if to in _FLOATS:
+            return (_as_number(x),)
+        from onnx.reference.ops.op_cast import cast_to
+
+        return (cast_to(x, TensorProto.DataType.ValueType(to), True),)
+
+
+class CastLike(OpRun):
+    """As ``Cast``, to the type of the second input."""
+
+    def _run(self, x: Array, y: Array, **_: Any) -> tuple[Array]:
+        return (_as_number(x) if y.dtype == np.float64 else x.astype(y.dtype),)
+
+
+class Erf(OpRun):
+    """The error function, in the precision of C's ``erf``."""
+
+    def _run(self, x: Array) -> tuple[Array]:
+        return (_ERF(x) if x.size else x,)
+
+
+class Conv(OpRun):
+    """See :func:`bnfuse.verifying.spatial.conv`."""
+
+    def _run(
+        self, x: Array, weight: Array, bias: Array | None = None, **attributes: Any
+    ) -> tuple[Array]:
+        attributes.pop("kernel_shape", None)
+        return (spatial.conv(x, weight, bias, **attributes),)
+
+
+class ConvTranspose(_ConvTranspose):
+    """See :func:`bnfuse.verifying.spatial.conv_transpose`; the reference where sizes are given."""
+
+    def _run(  # type: ignore[override]
+        self, x: Array, weight: Array, bias: Array | None = None, **attributes: Any
+    ) -> tuple[Array]:
+        if attributes.get("output_shape") or attributes.get("auto_pad") not in {None, "NOTSET"}:
+            result: tuple[Array] = super()._run(  # type: ignore[no-untyped-call]
+                x, weight, bias, **attributes
+            )
+            return result
+        for name in ("kernel_shape", "auto_pad", "output_shape"):
+            attributes.pop(name, None)
+        return (spatial.conv_transpose(x, weight, bias, **attributes),)
+
+
+class MaxPool(_MaxPool):
+    """See :func:`bnfuse.verifying.spatial.max_pool`; the reference where indices are wanted."""
+
+    def _run(  # type: ignore[override]
+        self, x: Array, **attributes: Any
+    ) -> tuple[Array, ...]:
+        if len(self.onnx_node.output) > 1:
+            result: tuple[Array, ...] = super()._run(  # type: ignore[no-untyped-call]
+                x, **attributes
+            )
+            return result
+        attributes.pop("storage_order", None)
+        return (spatial.max_pool(x, **attributes),)
+
+
+class AveragePool(OpRun):
+    """See :func:`bnfuse.verifying.spatial.average_pool`."""
+
+    def _run(self, x: Array, **attributes: Any) -> tuple[Array]:
+        return (spatial.average_pool(x, **attributes),)
+
+
+class GlobalMaxPool(OpRun):
+    """The maximum over all positions; the reference keeps some of them beyond two axes."""
+
+    def _run(self, x: Array) -> tuple[Array]:
+        return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
+
+
+class BatchNormalization(_BatchNormalization):
+    """With running statistics, whatever the opset.
+
+    Before opset 14 the reference takes the statistics of the batch, because the attribute
+    ``momentum`` that says how training would average them is there.
+    """
+
+    def _run(  # type: ignore[override]
+        self,
+        x: Array,
+        scale: Array,
+        bias: Array,
+        mean: Array,
+        variance: Array,
+        **attributes: Any,
+    ) -> tuple[Array, ...]:
+        if attributes.get("training_mode"):
+            result: tuple[Array, ...] = super()._run(  # type: ignore[no-untyped-call]
+                x, scale, bias, mean, variance, **attributes
+            )
+            return result
+        shape = (-1,) + (1,) * (x.ndim - 2)
+        deviation = np.sqrt(variance + attributes.get("epsilon", 1e-5))
+        scaled = (x - mean.reshape(shape)) / deviation.reshape(shape) * scale.reshape(shape)
+        return ((scaled + bias.reshape(shape)).astype(x.dtype),)
+
+
+def _as_number(x: Array) -> Array:
+    # Booleans, integers, strings and narrow floats all become float64 exactly (64-bit
+    # integers to 53 bits).
+    return x.astype(np.float64)
+
+
+_ERF = np.vectorize(math.erf, otypes=[np.float64])
+
+DOUBLE_OPS: tuple[type[OpRun], ...] = (
+    AveragePool,
+    BatchNormalization,
+    Cast,
+    CastLike,
+    Conv,
+    ConvTranspose,
+    Erf,
+    GlobalMaxPool,
+    MaxPool,
+)

@@ -1,0 +1,108 @@
+"""A folder that reproduces a failure: both models, the inputs, the result, the command."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+
+from bnfuse.errors import OutputError
+from bnfuse.verifying.runtime import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bnfuse.verifying.models import OnnxSource
+    from bnfuse.verifying.originals import Original
+    from bnfuse.verifying.result import Verification, Worst
+
+__all__ = ["smallest", "worst_of", "write_repro"]
+
+Array = np.ndarray[Any, Any]
+
+
+def worst_of(result: Verification) -> Worst | None:
+    """Return the worst element of the first output that failed."""
+    for row in result.rows:
+        for output in row.outputs:
+            if output.verdict is row.verdict and row.verdict.exit_code and output.worst:
+                return output.worst
+    return None
+
+
+def smallest(
+    feeds: Mapping[str, Array], worst: Worst | None, original: Original
+) -> dict[str, Array]:
+    """Return the row of the inputs that holds the worst element, if the original runs it alone."""
+    rows = {value.shape[0] if value.ndim else 0 for value in feeds.values()}
+    if worst is None or len(rows) != 1 or not worst.index or rows == {1}:
+        return dict(feeds)
+    at = worst.index[0]
+    one = {name: value[at : at + 1] for name, value in feeds.items()}
+    try:
+        original.run(one)
+    except RunError:
+        return dict(feeds)
+    return one
+
+
+def write_repro(
+    folder: str | Path,
+    original: OnnxSource | None,
+    candidate: OnnxSource,
+    feeds: Mapping[str, Array],
+    result: Verification,
+) -> Path:
+    """Write the folder; files of an earlier one are replaced.
+
+    Args:
+        folder: Made if it is not there.
+        original: None for a module, which cannot be copied without its code.
+        candidate: The model that failed.
+        feeds: The inputs that show it.
+        result: What was found.
+
+    Returns:
+        The folder.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        _copy(candidate, target, "candidate")
+        if original is not None:
+            _copy(original, target, "original")
+        np.savez(target / "inputs.npz", **dict(feeds))  # type: ignore[arg-type]
+        text = json.dumps(result.to_json(), indent=1)
+        (target / "result.json").write_text(text, encoding="utf-8")
+        first = "original.onnx" if original is not None else "ORIGINAL"
+        (target / "command.txt").write_text(
+            f"{result.reason}\n\nbnfuse verify {first} candidate.onnx --inputs inputs.npz\n",
+            encoding="utf-8",
+        )
+    except OSError as error:
+        raise OutputError(
+            f"The reproduction cannot be written to {target}: {error}.", "Give another folder."
+        ) from error
+    return target
+
+
+def _copy(source: OnnxSource, folder: Path, name: str) -> None:
+    path = folder / f"{name}.onnx"
+    proto = source.proto()
+    if proto.ByteSize() >= 2**31 - 1:
+        onnx.save_model(proto, path, save_as_external_data=True, location=f"{name}.data")
+    elif source.path is not None and not _external(source.graph):
+        shutil.copyfile(source.path, path)
+    else:
+        onnx.save(proto, path)
+
+
+def _external(proto: onnx.ModelProto) -> bool:
+    return any(onnx.external_data_helper.uses_external_data(t) for t in proto.graph.initializer)

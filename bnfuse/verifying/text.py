@@ -1,0 +1,138 @@
+"""A verification for a person: what was compared, where, and what decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bnfuse.verifying.result import Verdict
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from bnfuse.verifying.result import OutputParity, Parity, Verification
+
+__all__ = ["render"]
+
+_STYLES = {Verdict.PASS: "green", Verdict.FAIL: "bold red", Verdict.INCONCLUSIVE: "yellow"}
+_PLACES = 8
+
+
+def render(result: Verification, console: Console, verbosity: int = 0) -> None:
+    """Print ``result``; with ``verbosity`` the samples and branches too."""
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    if result.rows:
+        console.print(_table(result))
+    for row in result.rows:
+        if row.reason:
+            say(f"{_title(row)}: {row.reason}")
+        if verbosity and row.placement:
+            say(f"{_title(row)} ran {row.placement}")
+    for line in _failure_lines(result):
+        say(line)
+    bad = [item for item in result.constants if item.verdict is not Verdict.PASS]
+    if result.constants:
+        say(f"folded constants: {len(result.constants)} checked, {len(bad)} wrong")
+    for item in bad[:_PLACES]:
+        say(f"  {item.tensor}: {item.reason}")
+    for line in _localized_lines(result):
+        say(line)
+    say(f"truth: {result.truth.kind}, {result.truth.seconds:.2f} s{_detail(result)}")
+    say(f"inputs: seed {result.seed}, {len(result.samples)} samples")
+    if verbosity:
+        for label in result.samples:
+            say(f"  {label}")
+        for branch in result.branches:
+            sides = ", ".join(f"{side} {count:,}" for side, count in branch.sides.items())
+            say(f"  {branch.op} {branch.node}: {sides}")
+    for skipped in result.skipped:
+        say(f"skipped {skipped}")
+    for warning in result.warnings:
+        say(f"note: {warning}")
+    style = _STYLES[result.verdict]
+    console.print(f"[{style}]{result.verdict.value}[/]", end=" ", highlight=False)
+    say(result.reason)
+
+
+def _table(result: Verification) -> Table:
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    table = Table(box=SIMPLE, pad_edge=False)
+    for name in ("provider", "optimisation", "output"):
+        table.add_column(name)
+    for name in ("original", "candidate", "ratio"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict")
+    for row in result.rows:
+        where = (row.provider, _level(row))
+        if not row.outputs:
+            table.add_row(*where, "", "", "", "", _styled(row.verdict))
+        for output in row.outputs:
+            table.add_row(*where, output.name, *_numbers(output), _styled(output.verdict))
+    return table
+
+
+def _numbers(output: OutputParity) -> tuple[str, str, str]:
+    if not output.measures:
+        # Nothing was measured: the value is no float, or another gate decided.
+        return ("exact", "exact", "") if output.verdict is Verdict.PASS else ("", "", "")
+    return (
+        f"{output.error_original:.2e}",
+        f"{output.error_candidate:.2e}",
+        f"{output.ratio:.2f}",
+    )
+
+
+def _failure_lines(result: Verification) -> list[str]:
+    lines = []
+    for row in result.rows:
+        for output in row.outputs:
+            if output.verdict is not Verdict.FAIL:
+                continue
+            worst = output.worst
+            if worst is not None:
+                lines.append(
+                    f"  worst element of {output.name!r}: {list(worst.index)} of {worst.sample}: "
+                    f"truth {worst.truth:.9g}, original {worst.original:.9g}, "
+                    f"candidate {worst.candidate:.9g}, {worst.ratio:.3g} times the original's error"
+                )
+            if output.tolerance > result.thresholds.factor:
+                lines.append(
+                    f"  it would have passed at factor {output.tolerance:.3g}; the factor is "
+                    f"{result.thresholds.factor:g}"
+                )
+    # The same failure on several rows needs one explanation.
+    return list(dict.fromkeys(lines))
+
+
+def _localized_lines(result: Verification) -> list[str]:
+    if not result.localized:
+        return []
+    worst = max(result.localized, key=lambda item: item.introduced)
+    lines = ["where they part (value: error that arrives, error introduced):"]
+    start = next(i for i, item in enumerate(result.localized) if item is worst)
+    shown = result.localized[max(0, start - 2) : start + _PLACES]
+    for item in shown:
+        mark = "  <- introduced here" if item is worst else ""
+        lines.append(f"  {item.name}: {item.arriving:.2e}, {item.introduced:.2e}{mark}")
+    return lines
+
+
+def _title(row: Parity) -> str:
+    return f"{row.provider}, optimisation {_level(row)}"
+
+
+def _level(row: Parity) -> str:
+    return row.optimization if row.decides else f"{row.optimization} ({row.mode})"
+
+
+def _styled(verdict: Verdict) -> str:
+    return f"[{_STYLES[verdict]}]{verdict.value}[/]"
+
+
+def _detail(result: Verification) -> str:
+    return f" ({result.truth.detail})" if result.truth.detail else ""

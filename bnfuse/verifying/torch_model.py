@@ -1,0 +1,166 @@
+"""An ``nn.Module`` as the original: its own runs, and a run in which everything is float64."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import inspect
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from bnfuse.verifying.double import BudgetSpentError
+from bnfuse.verifying.runtime import RunError
+from bnfuse.verifying.torch_double import DoubleMode, RandomOpError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bnfuse.verifying.branches import BranchCounter
+    from bnfuse.verifying.jitter import Jitter
+
+__all__ = ["TorchModel", "flatten"]
+
+Array = np.ndarray[Any, Any]
+
+
+class TorchModel:
+    """A module, called by input names or in the order of its parameters.
+
+    Attributes:
+        module: An eval-mode copy where the module can be copied, else the module itself.
+        notes: What a reader should know of it.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        names: Sequence[str],
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.notes: list[str] = []
+        if module.training:
+            self.notes.append("the original was in training mode; it is judged in eval mode")
+        try:
+            self.module = copy.deepcopy(module)
+        except Exception:
+            self.module = module
+        self.module.eval()
+        self._names = list(names)
+        self._extra = dict(extra or {})
+        self._doubled: torch.nn.Module | None = None
+
+    def run(self, feeds: Mapping[str, Array], onednn: bool = True) -> list[Array]:
+        """Return the module's own outputs.
+
+        Raises:
+            RunError: The module refused the inputs.
+        """
+        try:
+            with warnings.catch_warnings(), torch.no_grad():
+                # Switching oneDNN off warns of Intel GPUs, and models of their own matters.
+                warnings.simplefilter("ignore")
+                with torch.backends.mkldnn.flags(enabled=onednn):
+                    return flatten(self._call(self.module, feeds))
+        except Exception as error:
+            raise RunError(
+                f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            ) from None
+
+    def run_double(
+        self,
+        feeds: Mapping[str, Array],
+        deadline: float | None = None,
+        branches: BranchCounter | None = None,
+        jitter: Jitter | None = None,
+    ) -> tuple[list[Array], set[str]]:
+        """Return the outputs in float64, and the ops that had pinned a narrower float.
+
+        Raises:
+            BudgetSpentError: The deadline passed.
+            RandomOpError: The module draws random numbers.
+            RunError: The module does not run in float64.
+        """
+        try:
+            if self._doubled is None:
+                self._doubled = copy.deepcopy(self.module).double()
+            mode = DoubleMode(deadline, branches, jitter)
+            with torch.no_grad(), mode:
+                output = self._call(self._doubled, feeds)
+            outputs = flatten(output)
+        except (BudgetSpentError, RandomOpError):
+            raise
+        except Exception as error:
+            raise RunError(
+                f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            ) from None
+        if any(value.dtype in (np.float32, np.float16) for value in outputs):
+            raise RunError("an output stays in single precision")
+        return outputs, mode.pinned
+
+    def table_sizes(self, feeds: Mapping[str, Array]) -> dict[str, int]:
+        """Return, for each integer input that goes to an ``nn.Embedding``, the table's rows."""
+        limits: dict[str, int] = {}
+
+        def note(table: Any, args: tuple[Any, ...]) -> None:
+            for name, value in feeds.items():
+                read = args[0].detach().cpu().numpy().ravel() if args else np.empty(0)
+                if value.dtype.kind in "iu" and np.array_equal(read, value.ravel()):
+                    rows = table.num_embeddings
+                    limits[name] = min(limits.get(name, rows), rows)
+
+        hooks = [
+            part.register_forward_pre_hook(note)
+            for part in self.module.modules()
+            if isinstance(part, (torch.nn.Embedding, torch.nn.EmbeddingBag))
+        ]
+        try:
+            self.run(feeds)
+        except RunError:
+            return {}
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return limits
+
+    def _call(self, module: torch.nn.Module, feeds: Mapping[str, Array]) -> Any:
+        tensors = {name: torch.from_numpy(np.array(value)) for name, value in feeds.items()}
+        parameters = _parameters(module)
+        if self._extra:
+            merged = {**self._extra, **tensors}
+            return module(*(merged[name] for name in self._names))
+        if parameters and set(tensors) <= set(parameters):
+            return module(**tensors)
+        return module(*(tensors[name] for name in self._names if name in tensors))
+
+
+def flatten(output: Any) -> list[Array]:
+    """Return the tensors of a module's output in order: nested tuples, mappings, dataclasses."""
+    if isinstance(output, torch.Tensor):
+        value = output.detach().cpu()
+        return [(value.float() if value.dtype == torch.bfloat16 else value).numpy()]
+    if isinstance(output, Mapping):
+        parts: list[Any] = list(output.values())
+    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
+        parts = [getattr(output, item.name) for item in dataclasses.fields(output)]
+    elif isinstance(output, (list, tuple)):
+        parts = list(output)
+    else:
+        return []
+    return [array for part in parts for array in flatten(part)]
+
+
+def _refusal(error: Exception) -> RunError:
+    return RunError(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+
+
+def _parameters(module: torch.nn.Module) -> list[str]:
+    try:
+        found = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return []
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return [item.name for item in found if item.kind in kinds]

@@ -1,0 +1,178 @@
+"""Where truth comes from: the original itself, run in float64, within a budget of seconds."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from bnfuse.verifying.double import BudgetSpentError, DoubleEvaluator, narrow_ops
+from bnfuse.verifying.runtime import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bnfuse.verifying.branches import BranchCounter
+    from bnfuse.verifying.jitter import Jitter
+    from bnfuse.verifying.models import OnnxSource
+    from bnfuse.verifying.torch_model import TorchModel
+
+__all__ = ["ModuleTruth", "NoTruthError", "OnnxTruth", "TruthSource"]
+
+Array = np.ndarray[Any, Any]
+
+
+class NoTruthError(Exception):
+    """Truth cannot be computed; the message is the reason."""
+
+
+class TruthSource(Protocol):
+    """Something that computes the original's outputs in float64.
+
+    Attributes:
+        kind: What to call it in results.
+        seconds: Spent so far.
+        detail: What had to be lifted or replaced.
+    """
+
+    kind: str
+    seconds: float
+    detail: str
+
+    def outputs(self, feeds: Mapping[str, Array]) -> list[Array]:
+        """Return the outputs in order.
+
+        Raises:
+            NoTruthError: They cannot be had.
+        """
+        ...
+
+    def simulated(self, feeds: Mapping[str, Array], jitter: Jitter) -> list[Array]:
+        """Return the outputs of one run with simulated rounding.
+
+        Raises:
+            NoTruthError: They cannot be had.
+        """
+        ...
+
+
+class OnnxTruth:
+    """``onnx.reference`` in float64."""
+
+    kind = "onnx.reference in float64"
+
+    def __init__(
+        self, source: OnnxSource, budget: float | None, branches: BranchCounter | None
+    ) -> None:
+        self.seconds = 0.0
+        self.detail = ""
+        self.source = source
+        self._budget = budget
+        self._branches = branches
+        self._evaluator: DoubleEvaluator | None = None
+
+    def outputs(self, feeds: Mapping[str, Array]) -> list[Array]:
+        """Return the graph's outputs in order.
+
+        Raises:
+            NoTruthError: An op is not known to the reference or not in double, or the budget is
+                spent.
+        """
+        return self.values(None, feeds, visit=True)
+
+    def simulated(self, feeds: Mapping[str, Array], jitter: Jitter) -> list[Array]:
+        """Return the outputs of one run with simulated rounding."""
+        return self.values(None, feeds, jitter=jitter)
+
+    def values(
+        self,
+        names: Sequence[str] | None,
+        feeds: Mapping[str, Array],
+        visit: bool = False,
+        jitter: Jitter | None = None,
+    ) -> list[Array]:
+        """Return named values, intermediate ones too, or the outputs."""
+        start = time.monotonic()
+        try:
+            evaluator = self._open()
+            evaluator.deadline = (
+                None if self._budget is None else (start + self._budget - self.seconds)
+            )
+            evaluator.jitter = jitter
+            evaluator.visitor = self._branches.visit if visit and self._branches else None
+            with np.errstate(all="ignore"):
+                return list(evaluator.run(names, feeds))
+        except BudgetSpentError:
+            raise NoTruthError(f"the budget of {self._budget:g} s for truth is spent") from None
+        except NoTruthError:
+            raise
+        except Exception as error:
+            raise NoTruthError(f"onnx.reference cannot run it: {_short(error)}") from error
+        finally:
+            self.seconds += time.monotonic() - start
+
+    def _open(self) -> DoubleEvaluator:
+        if self._evaluator is None:
+            proto = self.source.proto()
+            narrow = narrow_ops(proto)
+            if narrow:
+                raise NoTruthError(f"onnx.reference computes {', '.join(narrow)} in float32")
+            self._evaluator = DoubleEvaluator(proto)
+        return self._evaluator
+
+
+class ModuleTruth:
+    """The module's own code in float64."""
+
+    kind = "module in float64"
+
+    def __init__(self, model: TorchModel, budget: float | None, branches: BranchCounter) -> None:
+        self.seconds = 0.0
+        self.detail = ""
+        self._model = model
+        self._budget = budget
+        self._branches = branches
+
+    def outputs(self, feeds: Mapping[str, Array]) -> list[Array]:
+        """Return the module's outputs in order.
+
+        Raises:
+            NoTruthError: The module does not run in float64, draws random numbers, or the budget
+                is spent.
+        """
+        outputs, pinned = self._run(feeds, self._branches, None)
+        if pinned:
+            self.detail = f"its code pins a narrower float, which was lifted: {_some(pinned)}"
+        return outputs
+
+    def simulated(self, feeds: Mapping[str, Array], jitter: Jitter) -> list[Array]:
+        """Return the outputs of one run with simulated rounding."""
+        return self._run(feeds, None, jitter)[0]
+
+    def _run(
+        self, feeds: Mapping[str, Array], branches: BranchCounter | None, jitter: Jitter | None
+    ) -> tuple[list[Array], set[str]]:
+        from bnfuse.verifying.torch_double import RandomOpError
+
+        start = time.monotonic()
+        deadline = None if self._budget is None else start + self._budget - self.seconds
+        try:
+            return self._model.run_double(feeds, deadline, branches, jitter)
+        except BudgetSpentError:
+            raise NoTruthError(f"the budget of {self._budget:g} s for truth is spent") from None
+        except RandomOpError as error:
+            raise NoTruthError(f"the module draws random numbers ({error})") from None
+        except RunError as error:
+            raise NoTruthError(f"the module does not run in float64: {error}") from None
+        finally:
+            self.seconds += time.monotonic() - start
+
+
+def _some(names: set[str]) -> str:
+    listed = sorted(names)
+    return ", ".join(listed[:3]) + (" and more" if len(listed) > 3 else "")
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

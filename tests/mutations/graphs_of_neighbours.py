@@ -1,0 +1,76 @@
+"""Graphs that are right only if consumers, outputs and meeting affines are minded."""
+
+from __future__ import annotations
+
+import numpy as np
+from graphs import Net
+from mutation_registry import graph, quiet, scale, shift
+from onnx import helper
+
+
+@graph(2, 4, 4, 4)
+def two_consumers(net: Net, x: str) -> tuple[str, ...]:
+    conv = net.conv(x, 4, 4, (1, 1))
+    return net.norm(conv, 4, 2), quiet(net, conv)
+
+
+@graph(2, 4, 4, 4)
+def tapped_before_the_norm(net: Net, x: str) -> tuple[str, ...]:
+    conv = net.conv(x, 4, 4, (1, 1))
+    return net.norm(conv, 4, 2), conv
+
+
+@graph(2, 4, 4, 4)
+def tapped_after_the_norm(net: Net, x: str) -> tuple[str, ...]:
+    normed = net.norm(net.op("Tanh", x), 4, 2)
+    return normed, net.conv(normed, 4, 4)
+
+
+@graph(2, 4, 4, 4)
+def several_consumers(net: Net, x: str) -> tuple[str, ...]:
+    normed = net.norm(net.op("Tanh", x), 4, 2)
+    pooled = net.op("AveragePool", normed, kernel_shape=[2, 2])
+    return net.conv(normed, 4, 4), quiet(net, net.conv(pooled, 4, 2))
+
+
+@graph(2, 4, 4, 4)
+def squared(net: Net, x: str) -> str:
+    normed = shift(net, net.op("Tanh", x), 4, 1, 1)
+    return net.conv(net.op("Sub", normed, normed), 4, 4)
+
+
+@graph(2, 4, 4, 4)
+def doubled(net: Net, x: str) -> str:
+    normed = scale(net, net.op("Tanh", x), 4, 1, 1)
+    return net.conv(net.op("Add", normed, normed), 4, 4)
+
+
+@graph(2, 4, 4, 4)
+def norms_that_meet(net: Net, x: str) -> tuple[str, ...]:
+    first = net.op("Transpose", net.norm(net.op("Tanh", x), 4, 2), perm=[0, 2, 3, 1])
+    return quiet(net, net.norm(first, 4, 0)), net.norm(quiet(net, x), 4, 0)
+
+
+@graph(2, 4, 4, 4)
+def norms_that_go_into_one_conv_in_turn(net: Net, x: str) -> str:
+    turned = net.op("Transpose", net.conv(x, 4, 4, (1, 1)), perm=[0, 2, 3, 1])
+    back = net.op("Transpose", net.norm(turned, 4, 0), perm=[0, 3, 1, 2])
+    return net.norm(back, 4, 2)
+
+
+@graph(2, 4, 4, 4)
+def a_constant_read_twice(net: Net, x: str) -> tuple[str, ...]:
+    token = net.param(2, 1, 4, 4)
+    joined = net.op("Concat", token, net.conv(x, 4, 3, (1, 1)), axis=1)
+    return net.norm(joined, 4, 2), quiet(net, net.op("Max", x, token))
+
+
+@graph(2, 4, 4, 4)
+def scale_back_and_shift_on(net: Net, x: str) -> tuple[str, ...]:
+    hidden = net.op("AveragePool", net.conv(x, 4, 4, (1, 1)), kernel_shape=[3, 3], pads=[1] * 4)
+    net.nodes[-1].attribute.append(helper.make_attribute("count_include_pad", 1))
+    first = net.conv(net.norm(hidden, 4, 2), 4, 4)
+    shifted = net.op("MaxPool", net.conv(x, 4, 4, (1, 1)), kernel_shape=[2, 2])
+    negative = net.op("Mul", shifted, net.const(-np.linspace(0.5, 2, 4).reshape(4, 1, 1)))
+    second = net.conv(shift(net, negative, 4, 1, 1), 4, 4, pads=[1] * 4)
+    return first, second
