@@ -107,15 +107,14 @@ def build(architecture: Architecture) -> nn.Module:
     """The net in evaluation mode, with norms that do something."""
     torch.manual_seed(0)
     net = architecture.make()
-    _calibrate(net, torch.randn(4, 3, architecture.size, architecture.size))
     generator = torch.Generator().manual_seed(0)
+    # Before the statistics are taken, so that they are those of the activations there will be.
     with torch.no_grad():
         for norm in _norms(net):
-            norm.running_mean += 0.1 * torch.randn(norm.num_features, generator=generator)
-            norm.running_var *= 0.7 + 0.6 * torch.rand(norm.num_features, generator=generator)
             if norm.affine:
                 norm.weight.copy_(0.7 + 0.6 * torch.rand(norm.num_features, generator=generator))
                 norm.bias.copy_(0.2 * torch.randn(norm.num_features, generator=generator))
+    _calibrate(net, torch.randn(4, 3, architecture.size, architecture.size))
     return net.eval()
 
 

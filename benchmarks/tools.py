@@ -70,12 +70,18 @@ def _count(model: Path) -> dict[str, int]:
     graph = onnx.load(model).graph
     constants = {item.name for item in graph.initializer}
     varying = {item.name for item in graph.input} - constants
+    products: set[str] = set()
     counts: dict[str, int] = {}
     for node in graph.node:
         if varying.isdisjoint(node.input):
             continue
         varying.update(node.output)
-        counts[node.op_type] = counts.get(node.op_type, 0) + 1
+        kind = node.op_type
+        if kind == "MatMul":
+            products.update(node.output)
+        elif kind == "Add" and not products.isdisjoint(node.input) and not varying >= {*node.input}:
+            kind = "bias of a MatMul"
+        counts[kind] = counts.get(kind, 0) + 1
     return counts
 
 

@@ -158,10 +158,10 @@ class Spread:
             if not along:
                 continue
             sizes_in, sizes_out = _static(source, block.inputs), _static(target, block.outputs)
-            if sizes_in is None:
+            if sizes_in is None or sizes_out is None:
                 return None
-            sizes_out = _complete(sizes_out, target, block.outputs, int(np.prod(sizes_in)))
-            if sizes_out is None or int(np.prod(sizes_in)) > _LARGEST_BLOCK:
+            size = int(np.prod(sizes_in))
+            if size != int(np.prod(sizes_out)) or size > _LARGEST_BLOCK:
                 return None
             ways.append((list(block.inputs), sizes_in))
             for axis, size in zip(block.outputs, sizes_out, strict=True):
@@ -192,19 +192,6 @@ def _static(shape: ir.Shape, axes: range) -> list[int] | None:
     dims = [shape[axis] for axis in axes]
     sizes = [dim for dim in dims if isinstance(dim, int)]
     return sizes if len(sizes) == len(dims) else None
-
-
-def _complete(
-    sizes: list[int] | None, shape: ir.Shape, axes: range, product: int
-) -> list[int] | None:
-    """Fill in the one dimension of a block that follows from the block's size."""
-    if sizes is not None:
-        return sizes if int(np.prod(sizes)) == product else None
-    known = [dim if isinstance(dim, int) else None for dim in (shape[axis] for axis in axes)]
-    rest = int(np.prod([n for n in known if n is not None]))
-    if known.count(None) != 1 or rest == 0 or product % rest:
-        return None
-    return [product // rest if n is None else n for n in known]
 
 
 def _squeezed(arrays: Sequence[Array]) -> list[Array]:

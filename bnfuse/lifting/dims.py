@@ -124,15 +124,22 @@ def _entries(value: ir.Value, constants: ConstantEvaluator, depth: int) -> list[
         return None
     if node.op_type in ("Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape"):
         return first
-    if node.op_type in ("Gather", "Slice"):
-        rest: list[Any] = [None if v is None else constants.array(v) for v in node.inputs[1:]]
-        if any(r is None for r in rest):
-            return None
-        if node.op_type == "Gather":
-            return [first[int(i)] for i in np.asarray(rest[0]).reshape(-1)]
-        step = int(rest[3].reshape(-1)[0]) if len(rest) > 3 else 1
-        return first[slice(int(rest[0].reshape(-1)[0]), int(rest[1].reshape(-1)[0]), step)]
-    return None
+    if node.op_type == "Gather":
+        index = constants.array(node.inputs[1]) if node.inputs[1] is not None else None
+        return None if index is None else [first[int(i)] for i in index.reshape(-1)]
+    return _sliced(node, first, constants) if node.op_type == "Slice" else None
+
+
+def _sliced(node: ir.Node, entries: list[Dim], constants: ConstantEvaluator) -> list[Dim] | None:
+    # Before opset 10 the bounds are attributes.
+    if "starts" in node.attributes:
+        bounds = [node.attributes.get_ints(name, [])[0] for name in ("starts", "ends")]
+        return entries[bounds[0] : bounds[1]]
+    given: list[Any] = [None if v is None else constants.array(v) for v in node.inputs[1:]]
+    if len(given) < 2 or any(array is None for array in given):
+        return None
+    step = int(given[3].reshape(-1)[0]) if len(given) > 3 else 1
+    return entries[slice(int(given[0].reshape(-1)[0]), int(given[1].reshape(-1)[0]), step)]
 
 
 def _shape_entries(node: ir.Node) -> list[Dim] | None:

@@ -45,7 +45,8 @@ class Limits:
 
     def vanishing(self, vector: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which entries that are not 0 lose their digits near 0."""
-        return (vector != 0.0) & (np.abs(vector) < self.smallest)
+        lost: NDArray[np.bool_] = (vector != 0.0) & (np.abs(vector) < self.smallest)
+        return lost
 
 
 def fits(affine: ChannelAffine, dtype: ir.DataType | None) -> bool:

@@ -137,6 +137,15 @@ def test_flattened_features_by_the_run_time_batch_of_the_value_itself():
     assert_folded(fold_model(net.model(net.norm(turned, 6, 2))))
 
 
+def test_flattened_features_by_the_run_time_batch_in_an_old_opset():
+    net = Net(opset=9)
+    conv = net.conv(net.input(["N", 3, 4, 4]), 3, 6, (1, 1))
+    batch = net.op("Slice", net.op("Shape", conv), starts=[0], ends=[1])
+    flat = net.op("Reshape", conv, net.op("Concat", batch, net.ints(-1), axis=0))
+    y = net.op("Gemm", net.batch_norm(flat, 96), net.param(96, 3), net.param(3))
+    assert_folded(fold_model(net.model(y)))
+
+
 def test_a_norm_of_a_value_whose_shape_alone_is_read_elsewhere():
     net = Net()
     x = net.input(["N", 4, 4, 4])

@@ -9,8 +9,8 @@ from random_graphs import seeded_model
 
 from bnfuse.folding.rules import RULES
 
-GRAPHS = 400
-ENOUGH = 3
+GRAPHS = 500
+ENOUGH = 2
 MADE_BY_LIFTING = {"Affine", "Linear"}
 
 

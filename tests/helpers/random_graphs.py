@@ -388,9 +388,7 @@ def _gather(r: RandomNet, x: str, shape: Shape) -> Made:
 
 def _space(r: RandomNet, x: str, shape: Shape) -> Made:
     channels, height, width = (int(n) for n in shape[1:])
-    if r.number(2):
-        if channels % 4:
-            return None
+    if channels % 4 == 0 and r.number(4):
         mode = ("DCR", "CRD")[r.number(2)]
         y = r.net.op("DepthToSpace", x, blocksize=2, mode=mode)
         return y, [shape[0], _like(shape[1], channels // 4), 2 * height, 2 * width]
@@ -546,6 +544,7 @@ PASSED: Makers = (
     (_gather, ANY),
     (_space, (4,)),
     (_space, (4,)),
+    (_space, (4,)),
     (_resize, (4,)),
     (_resize, (4,)),
     (_pad, IMAGE),
@@ -553,6 +552,7 @@ PASSED: Makers = (
     (_binary, ANY),
     (_residual, IMAGE),
     (_gate, IMAGE),
+    (_expand, ANY),
     (_expand, ANY),
     (_constant, ANY),
     (_flatten_at_run_time, ANY),

@@ -212,3 +212,30 @@ def a_rearrangement_that_is_read_in_the_middle(net: Net, x: str) -> tuple[str, .
     wide = net.op("Reshape", net.conv(x, 4, 4, (1,)), net.ints(2, 2, 2, 4))
     joined = net.op("Reshape", net.op("Transpose", wide, perm=[0, 2, 1, 3]), net.ints(2, 4, 4))
     return net.norm(joined, 4, 1), quiet(net, wide)
+
+
+@graph(2, 4, 4, 4)
+def one_padding_that_two_ways_lead_to(net: Net, x: str) -> str:
+    shifted = net.op("Add", net.op("Tanh", x), net.scalar(2.0))
+    first = net.op("MaxPool", shifted, kernel_shape=[1, 1])
+    second = net.op("AveragePool", shifted, kernel_shape=[1, 1])
+    padded = net.op("Pad", net.op("Add", first, second), net.ints(*_AROUND))
+    return net.conv(padded, 4, 4)
+
+
+@graph(2, 2, 4, 4)
+def one_constant_in_two_places(net: Net, x: str) -> str:
+    token = net.param(2, 1, 4, 4)
+    joined = net.op("Concat", token, net.conv(x, 2, 2, (1, 1)), token, axis=1)
+    return net.norm(joined, 4, 2)
+
+
+@graph("N", 4, 4, 4)
+def run_time_shapes(net: Net, x: str) -> tuple[str, ...]:
+    conv = net.conv(x, 4, 4, (1, 1))
+    batch = net.op("Gather", net.op("Shape", conv), net.ints(0))
+    flat = net.op("Reshape", conv, net.op("Concat", batch, net.ints(-1), axis=0))
+    norm = net.op("Mul", flat, net.const(np.repeat(net.floats(4), 16)))
+    read = net.conv(x, 4, 4, (1, 1))
+    product = net.op("MatMul", norm, net.param(64, 3))
+    return product, net.norm(read, 4, 2), quiet(net, read)
