@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from graphs import Net, assert_folded, assert_left, assert_same_function, fold_model
 
+from bnfuse.folding.search import Search
+
 
 @pytest.mark.parametrize("shape", [["N", 6], ["N", 6, 6], [2, "L", 6, 6]])
 @pytest.mark.parametrize("bias", [False, True])
@@ -230,14 +232,25 @@ def test_a_half_channel_that_would_vanish_refuses_even_beside_one_that_was_tiny(
     assert "a channel of 'fc' would vanish in float16" in result.reason()
 
 
-def test_a_search_that_grows_too_large_ends():
+def test_a_search_with_many_ways_ends():
     net = Net()
     x = net.input([2, 4, 3, 3])
     y = net.op("Add", net.op("Sigmoid", x), net.conv(x, 4, 4, (1, 1)))
-    for _ in range(12):
+    for _ in range(14):
         y = net.op("Add", y, net.op("Mul", net.conv(x, 4, 4, (1, 1)), net.op("Sigmoid", x)))
-    result = fold_model(net.model(net.op("Add", y, net.param(4, 1, 1))))
+    result = fold_model(net.model(net.norm(y, 4, 2)))
+    assert not result.all_folded
     assert_same_function(result)
+
+
+def test_a_search_that_grows_too_large_says_so(monkeypatch):
+    monkeypatch.setattr(Search, "_BUDGET", 5)
+    net = Net()
+    y = net.conv(net.input([2, 4, 3, 3]), 4, 4, (1, 1))
+    for _ in range(8):
+        y = net.op("Identity", y)
+    result = fold_model(net.model(net.norm(y, 4, 2)))
+    assert_left(result, "the search for a place to put it grew too large")
 
 
 def test_a_value_that_a_subgraph_reads_too_is_left():

@@ -199,7 +199,6 @@ def test_one_pad_that_two_ways_lead_to_takes_both_shifts():
 def test_a_half_padding_value_that_would_overflow_is_left():
     net = Net(dtype=np.float16)
     conv = net.conv(net.input([2, 3, 4, 4]), 3, 4, (1, 1))
-    padded = net.op("Pad", conv, net.ints(*AROUND), net.const(np.float16(6e4)))
+    padded = net.op("Pad", conv, net.ints(*AROUND), net.const(np.float16(6e4)), name="border")
     result = fold_model(net.model(net.op("Mul", padded, net.const(np.float16(4.0)))))
-    stored = [t for t in result.after.graph.initializer if t.data_type == 10]
-    assert all(np.isfinite(np.frombuffer(t.raw_data, np.float16)).all() for t in stored)
+    assert "the padding of Pad 'border' would overflow" in result.reason()
