@@ -4,6 +4,9 @@ import os
 import sys
 from pathlib import Path
 
+# One thread a process: the workers share the cores, and idle threads spin. Set before torch loads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from hypothesis import HealthCheck, settings
 
 # Helpers shared by the tests lie beside them: `from graphs import Net`.

@@ -184,3 +184,21 @@ def test_layer_scale_in_a_residual_branch():
     hidden = net.op("Add", net.op("MatMul", x, net.param(6, 6)), net.param(6))
     y = net.op("Add", x, net.op("Mul", hidden, net.param(6)))
     assert_folded(fold_model(net.model(y)), ["Sigmoid", "MatMul", "Add", "Add"])
+
+
+@pytest.mark.parametrize("op", ["Add", "Sub"])
+def test_two_parts_of_one_norm_that_meet_again_do_not_send_it_back_into_itself(op):
+    net = Net()
+    parts = net.ops("Split", net.norm(net.input(["N", 4]), 4, 0), count=2, axis=1, num_outputs=2)
+    y = net.op("Gemm", net.op(op, parts[1], parts[0]), net.param(2, 3))
+    assert_same_function(fold_model(net.model(y)))
+
+
+def test_a_norm_that_meets_its_own_gate_again_keeps_the_function():
+    net = Net()
+    x = net.input(["N", 4, 3, 3])
+    gated = net.op("Mul", net.norm(net.op("Tanh", x), 4, 2), net.conv(x, 4, 4, (1, 1)))
+    scaled = net.op("Mul", net.op("Mul", net.op("Tanh", x), net.param(4, 1, 1)), gated)
+    parts = net.ops("Split", scaled, count=2, axis=1, num_outputs=2)
+    y = net.conv(net.op("Add", *parts), 2, 3)
+    assert_same_function(fold_model(net.model(y)))
