@@ -53,12 +53,15 @@ class Search:
         self._rules: Mapping[str, Rule] = {op: rule for rule in rules for op in rule.op_types}
         self._constants = constants
         self._looked_at = 0
+        self._leaving: ir.Node | None = None
 
     def plan(
         self, x: ir.Value, pulled: ChannelAffine, y: ir.Value, pushed: ChannelAffine
     ) -> Plan | Refusal:
         """Let ``x``'s producer apply ``pulled`` and ``y``'s consumers, after it, ``pushed``."""
         self._looked_at = 0
+        # The node that is to go must not be what takes its own parts.
+        self._leaving = y.producer()
         back = self._pull(x, pulled, None)
         if isinstance(back, Refusal):
             return back
@@ -97,6 +100,8 @@ class Search:
             return Refusal(
                 f"{title(node)} feeds {len(uses)} consumers ({', '.join(others[:3])})", _name(node)
             )
+        if node is self._leaving:
+            return Refusal(f"a part of {title(node)} would come back to it", _name(node))
         rule = self._rules.get(node.op_type)
         if rule is None or not _is_ours(node):
             return Refusal(f"no exact rule moves it back through {title(node)}", _name(node))

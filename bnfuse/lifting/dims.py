@@ -18,16 +18,18 @@ from bnfuse.lifting.constants import ConstantEvaluator
 
 Dim = int | str
 _DEPTH = 24
+_ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Div"})
+_FOLLOWED = _ELEMENTWISE | {"Reshape", "Expand", "Tile"}
 
 
 def infer_run_time_shapes(graph: ir.Graph, constants: ConstantEvaluator) -> bool:
-    """Fill in the shapes of Reshape, Expand and Tile; whether any became known."""
+    """Fill in the shapes of Reshape, Expand, Tile and arithmetic; whether any became known."""
     changed = False
     for node in graph:
-        if node.op_type not in ("Reshape", "Expand", "Tile") or node.domain not in ("", "ai.onnx"):
+        if node.op_type not in _FOLLOWED or node.domain not in ("", "ai.onnx"):
             continue
         y = node.outputs[0]
-        if len(node.inputs) < 2 or _is_known(y.shape):
+        if len(node.inputs) != 2 or _is_known(y.shape):
             continue
         shape = _result(node, constants)
         if shape is not None:
@@ -40,6 +42,9 @@ def _result(node: ir.Node, constants: ConstantEvaluator) -> list[Dim] | None:
     x, steering = node.inputs[0], node.inputs[1]
     assert steering is not None
     before = None if x is None else _dims(x.shape)
+    if node.op_type in _ELEMENTWISE:
+        other = _dims(steering.shape)
+        return None if before is None or other is None else _broadcast(before, other)
     given = _entries(steering, constants, _DEPTH)
     if before is None or given is None:
         return None

@@ -13,6 +13,9 @@ from bnfuse.errors import ExportError
 from bnfuse.lifting.constants import ConstantEvaluator
 from bnfuse.lifting.dims import infer_run_time_shapes
 
+_ROUNDS = 4
+"""How often shapes that became known are carried on by ONNX's inference."""
+
 
 @dataclass(frozen=True, eq=False)
 class Interface:
@@ -66,7 +69,8 @@ def prepare(model: ir.Model) -> tuple[Interface, list[str]]:
     infer = common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)
     infer(model)
     constants = ConstantEvaluator(model.opset_imports.get("", 1))
-    if infer_run_time_shapes(model.graph, constants):
+    for _ in range(_ROUNDS):
+        if not infer_run_time_shapes(model.graph, constants):
+            break
         infer(model)
-        infer_run_time_shapes(model.graph, constants)
     return interface, notes

@@ -136,3 +136,14 @@ def test_a_constant_that_grows_when_it_is_expanded_is_no_plain_constant():
     target = net.op("Shape", "x")
     grown = net.op("Mul", conv, net.op("Expand", net.param(4, 1, 1), target))
     assert_same_function(fold_model(net.model(grown)))
+
+
+def test_constants_expanded_one_after_the_other_behind_a_reshape_of_unknown_batch():
+    net = Net()
+    y = net.op("Reshape", net.op("Sigmoid", net.input(["N", 1, 4, 8])), net.ints(-1, 1, 2, 2, 8))
+    for op_type in ("Mul", "Add"):
+        constant = net.param(2, 1, 1, low=0.3)
+        y = net.op(op_type, y, net.op("Expand", constant, net.op("Shape", y)))
+    result = fold_model(net.model(net.op("Sigmoid", y)))
+    assert [site.spelling for site in result.sites] == [("Mul", "Add")]
+    assert_same_function(result)

@@ -75,3 +75,24 @@ def test_the_input_itself_twice_and_groups_that_nest():
     result = fold_model(net.model(net.op("Sum", x, wide, x, *nested)))
     assert result.ops == ["Conv"]
     assert_same_function(result)
+
+
+@pytest.mark.xfail(reason="a reader of a shape, dead by then, keeps the branch until the next fold")
+def test_a_branch_whose_shape_was_read_for_its_norm_merges_at_once():
+    net = Net()
+    x = net.input(["N", 4, 5])
+    conv = net.conv(x, 4, 4, (1,), group=2)
+    shifted = net.op("Add", conv, net.op("Expand", net.param(4, 1), net.op("Shape", conv)))
+    result = fold_model(net.model(net.op("Add", net.batch_norm(shifted, 4), x)))
+    assert result.ops == ["Conv"]
+    assert_same_function(result)
+
+
+def test_a_norm_after_a_merge_with_another_term_goes_on_into_both_at_once():
+    net = Net()
+    x = net.input([4, 3, 9, 5])
+    conv = net.batch_norm(net.conv(x, 3, 3, (1, 1)), 3)
+    total = net.op("Add", net.op("Add", conv, x), net.param(3, 9, 5))
+    result = fold_model(net.model(net.op("Mul", total, net.param(3, 1, 1))))
+    assert result.ops == ["Conv", "Add"]
+    assert_same_function(result)

@@ -223,6 +223,13 @@ def one_padding_that_two_ways_lead_to(net: Net, x: str) -> str:
     return net.conv(padded, 4, 4)
 
 
+@graph("N", 4)
+def two_parts_of_one_norm_that_meet_again(net: Net, x: str) -> str:
+    normed = net.norm(net.op("Sigmoid", x), 4, 0)
+    first, second = net.ops("Split", normed, count=2, axis=1, num_outputs=2)
+    return net.op("Gemm", net.op("Add", second, first), net.param(2, 3))
+
+
 @graph(2, 2, 4, 4)
 def one_constant_in_two_places(net: Net, x: str) -> str:
     token = net.param(2, 1, 4, 4)

@@ -56,6 +56,7 @@ class Merge:
         branches: The nodes that disappear.
         rest: Other terms of the sum, which stay.
         sites: The norms of x itself that disappear in the merge.
+        shape: The shape of each branch.
     """
 
     root: ir.Node
@@ -65,6 +66,7 @@ class Merge:
     branches: tuple[ir.Node, ...]
     rest: tuple[ir.Value, ...]
     sites: tuple[Site, ...]
+    shape: ir.Shape | None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -122,7 +124,8 @@ def replace_sum(merge: Merge, names: FreshNames) -> None:
         output = output_like(y)
         if not last:
             # The other terms of the sum may broadcast it: its own shape is smaller than y's.
-            output.name, output.shape = names.after(y.name or "sum"), None
+            output.name = names.after(y.name or "sum")
+            output.shape = merge.shape if position == 0 else None
         if value is None:
             node = new_linear(merge.x, output, merge.linear)
         else:
@@ -176,6 +179,7 @@ def _merge(
         tuple(dict.fromkeys(nodes)),
         tuple(leaf for leaf in leaves if leaf not in terms),
         tuple(site for term in summands for site in term.sites),
+        next((leaf.shape for leaf in leaves if leaf in terms and leaf is not x), None),
     )
 
 

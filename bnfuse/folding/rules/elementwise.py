@@ -8,61 +8,39 @@ from __future__ import annotations
 
 __all__ = ["MoveThroughActivation", "MoveThroughIdentity"]
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import onnx_ir as ir
 
-from bnfuse.folding.plan import Answer, Refusal, Response
-
-if TYPE_CHECKING:
-    import onnx_ir as ir
-
-    from bnfuse.affine import ChannelAffine
-    from bnfuse.lifting.constants import ConstantEvaluator
+from bnfuse.affine import ChannelAffine
+from bnfuse.folding.plan import Refusal
+from bnfuse.folding.rules.commuting import CommutingRule
+from bnfuse.lifting.constants import ConstantEvaluator
 
 
-class MoveThroughIdentity:
-    """Identity and Dropout at inference."""
+class MoveThroughIdentity(CommutingRule):
+    """Identity and Dropout at inference: they change nothing."""
 
     op_types = ("Identity", "Dropout")
 
-    def backward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
-        """It changes nothing, so neither does the affine."""
-        x = node.inputs[0]
-        assert x is not None
-        return _refuse_training(node, index, constants) or Answer(pull=((x, affine),))
-
-    def forward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
-        """It changes nothing, so neither does the affine."""
-        return _refuse_training(node, index, constants) or Answer(push=((node.outputs[0], affine),))
+    def refusal(
+        self, node: ir.Node, affine: ChannelAffine, constants: ConstantEvaluator
+    ) -> Refusal | None:
+        """A Dropout that may train drops elements."""
+        del affine
+        return _refuse_training(node, constants)
 
 
-class MoveThroughActivation:
+class MoveThroughActivation(CommutingRule):
     """Relu, LeakyRelu and PRelu."""
 
     op_types = ("Relu", "LeakyRelu", "PRelu")
 
-    def backward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
-        """``s · relu(x) = relu(s · x)``."""
-        del index, constants
-        x = node.inputs[0]
-        assert x is not None
-        return _refuse_kink(node, affine) or Answer(pull=((x, affine),))
-
-    def forward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
-        """``relu(s · x) = s · relu(x)``."""
+    def refusal(
+        self, node: ir.Node, affine: ChannelAffine, constants: ConstantEvaluator
+    ) -> Refusal | None:
+        """Only a scale that is not negative passes."""
         del constants
-        if index != 0:
-            return Refusal(f"it is the slope of {node.op_type} {node.name!r}", node.name or "")
-        return _refuse_kink(node, affine) or Answer(push=((node.outputs[0], affine),))
+        return _refuse_kink(node, affine)
 
 
 def _refuse_kink(node: ir.Node, affine: ChannelAffine) -> Refusal | None:
@@ -75,14 +53,13 @@ def _refuse_kink(node: ir.Node, affine: ChannelAffine) -> Refusal | None:
     return None
 
 
-def _refuse_training(node: ir.Node, index: int, constants: ConstantEvaluator) -> Refusal | None:
-    """A Dropout passes only what its first output carries, and only at inference."""
+def _refuse_training(node: ir.Node, constants: ConstantEvaluator) -> Refusal | None:
     if node.op_type != "Dropout":
         return None
     mode = node.inputs[2] if len(node.inputs) > 2 else None
     training = mode is not None and (
         not constants.is_constant(mode) or bool(np.any(constants.array(mode)))
     )
-    if index == 0 and not training:
+    if not training:
         return None
     return Refusal(f"Dropout {node.name!r} may drop elements", node.name or "")

@@ -10,61 +10,39 @@ from __future__ import annotations
 
 __all__ = ["MoveThroughAveragePool", "MoveThroughMaxPool"]
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import onnx_ir as ir
 
-from bnfuse.folding.plan import Answer, Refusal, Response
-
-if TYPE_CHECKING:
-    import onnx_ir as ir
-
-    from bnfuse.affine import ChannelAffine
-    from bnfuse.lifting.constants import ConstantEvaluator
+from bnfuse.affine import ChannelAffine
+from bnfuse.folding.plan import Refusal
+from bnfuse.folding.rules.commuting import CommutingRule
+from bnfuse.lifting.constants import ConstantEvaluator
 
 
-class MoveThroughAveragePool:
+class MoveThroughAveragePool(CommutingRule):
     """AveragePool and GlobalAveragePool."""
 
     op_types = ("AveragePool", "GlobalAveragePool")
 
-    def backward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
-        """``s · mean(x) + t = mean(s · x + t)``."""
-        del index, constants
-        x = node.inputs[0]
-        assert x is not None
-        return _refuse_average(node, affine) or Answer(pull=((x, affine),))
-
-    def forward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
-        """``mean(s · x + t) = s · mean(x) + t``."""
-        del index, constants
-        return _refuse_average(node, affine) or Answer(push=((node.outputs[0], affine),))
+    def refusal(
+        self, node: ir.Node, affine: ChannelAffine, constants: ConstantEvaluator
+    ) -> Refusal | None:
+        """A shift does not pass where padded zeros count."""
+        del constants
+        return _refuse_average(node, affine)
 
 
-class MoveThroughMaxPool:
+class MoveThroughMaxPool(CommutingRule):
     """MaxPool and GlobalMaxPool."""
 
     op_types = ("MaxPool", "GlobalMaxPool")
 
-    def backward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
-        """``s · max(x) + t = max(s · x + t)`` for s ≥ 0."""
+    def refusal(
+        self, node: ir.Node, affine: ChannelAffine, constants: ConstantEvaluator
+    ) -> Refusal | None:
+        """A negative scale would turn the maximum into a minimum."""
         del constants
-        x = node.inputs[0]
-        assert x is not None
-        return _refuse_max(node, index, affine) or Answer(pull=((x, affine),))
-
-    def forward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
-        """``max(s · x + t) = s · max(x) + t`` for s ≥ 0."""
-        del constants
-        return _refuse_max(node, index, affine) or Answer(push=((node.outputs[0], affine),))
+        return _refuse_max(node, affine)
 
 
 def _refuse_average(node: ir.Node, affine: ChannelAffine) -> Refusal | None:
@@ -85,10 +63,10 @@ def _refuse_average(node: ir.Node, affine: ChannelAffine) -> Refusal | None:
     return None
 
 
-def _refuse_max(node: ir.Node, index: int, affine: ChannelAffine) -> Refusal | None:
+def _refuse_max(node: ir.Node, affine: ChannelAffine) -> Refusal | None:
     if affine.axis not in (None, 0, 1):
         return _refuse_axis(node, affine)
-    if index != 0 or any(output.uses() for output in node.outputs[1:]):
+    if any(output.uses() for output in node.outputs[1:]):
         return Refusal(f"{node.op_type} {node.name!r} gives indices too", node.name or "")
     negative = np.flatnonzero(np.atleast_1d(affine.scale) < 0.0)
     if negative.size:

@@ -9,41 +9,26 @@ from __future__ import annotations
 
 __all__ = ["MoveThroughResize"]
 
+import onnx_ir as ir
 
-from typing import TYPE_CHECKING
-
-from bnfuse.folding.plan import Answer, Refusal, Response
+from bnfuse.affine import ChannelAffine
+from bnfuse.folding.plan import Refusal
+from bnfuse.folding.rules.commuting import CommutingRule
 from bnfuse.lifting.channel import static_dim
-
-if TYPE_CHECKING:
-    import onnx_ir as ir
-
-    from bnfuse.affine import ChannelAffine
-    from bnfuse.lifting.constants import ConstantEvaluator
+from bnfuse.lifting.constants import ConstantEvaluator
 
 
-class MoveThroughResize:
+class MoveThroughResize(CommutingRule):
     """Resize and Upsample."""
 
     op_types = ("Resize", "Upsample")
 
-    def backward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
-        """The same constants before the interpolation."""
-        del index, constants
-        x = node.inputs[0]
-        assert x is not None
-        return _refuse(node, affine) or Answer(pull=((x, affine),))
-
-    def forward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
-        """The same constants after the interpolation."""
+    def refusal(
+        self, node: ir.Node, affine: ChannelAffine, constants: ConstantEvaluator
+    ) -> Refusal | None:
+        """The channels must stay as they are, and nothing be extrapolated."""
         del constants
-        if index != 0:
-            return Refusal(f"it steers {node.op_type} {node.name!r}", node.name or "")
-        return _refuse(node, affine) or Answer(push=((node.outputs[0], affine),))
+        return _refuse(node, affine)
 
 
 def _refuse(node: ir.Node, affine: ChannelAffine) -> Refusal | None:
