@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import onnx
 from graphs import assert_same_function, fold_model
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from random_graphs import RandomNet
 
 
-@settings(max_examples=None or settings.default.max_examples)
 @given(st.data())
 def test_folding_keeps_the_function(data: st.DataObject) -> None:
     model = RandomNet(data.draw).build(steps=2 + data.draw(st.integers(0, 8)))
