@@ -123,10 +123,6 @@ class Spread:
     shift: Array
     magnitude: Array
 
-    def map(self, arrays: Sequence[Array]) -> Spread:
-        """The same three in another arrangement."""
-        return Spread(*arrays)
-
     @property
     def arrays(self) -> tuple[Array, Array, Array]:
         """The three arrays."""

@@ -73,8 +73,7 @@ class MoveThroughLayout:
                 return _unknown(node)
             found = spread.affine()
             if found is not None:
-                changed = tuple(n for n in passed)
-                return Answer(push=((y, found),), passed=changed)
+                return Answer(push=((y, found),), passed=tuple(passed))
             uses = readers(y)
             if len(uses) != 1 or not _is_inner(y) or uses[0].node.op_type not in self.op_types:
                 return _several_axes(node)
