@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bnfuse.exporting import Exported
     from bnfuse.loading import ExampleInputs, LoadedModel
-    from bnfuse.pipeline import Folded, export, fold, load, verify
+    from bnfuse.pipeline import Folded, export, fold, load
     from bnfuse.reporting import Report
-    from bnfuse.verifying import Verification
+    from bnfuse.verifying import Verification, verify
 
 __all__ = [
     "ExampleInputs",
@@ -53,7 +53,7 @@ _HOME = {
     "export": "bnfuse.pipeline",
     "fold": "bnfuse.pipeline",
     "load": "bnfuse.pipeline",
-    "verify": "bnfuse.pipeline",
+    "verify": "bnfuse.verifying",
 }
 
 

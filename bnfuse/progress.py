@@ -14,6 +14,9 @@ class StageLine(Protocol):
 
     detail: str
 
+    def reached(self, done: int, total: int) -> None:
+        """Hears how much of the stage is done, in whatever unit it has."""
+
 
 class Progress(Protocol):
     """Hears of each stage as it begins; the command line prints a line for each."""
@@ -25,6 +28,9 @@ class Progress(Protocol):
 @dataclass
 class _Unheard:
     detail: str = ""
+
+    def reached(self, done: int, total: int) -> None:
+        """Is not heard."""
 
 
 class Silent:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from rich.console import Console
 
@@ -48,8 +48,12 @@ class Terminal:
     def stage(self, name: str) -> Iterator[Stage]:
         """One line on stderr when the stage is over: its name, what it found, its seconds."""
         stage = Stage()
+        if self.quiet:
+            yield stage
+            return
         start = time.perf_counter()
-        with self.err.status(f"{name} …"):
+        with self.err.status(f"{name} …") as status:
+            stage.show = lambda text: status.update(f"{name} … {text}")
             yield stage
         seconds = time.perf_counter() - start
         self.err.print(
@@ -61,9 +65,15 @@ class Terminal:
 
 @dataclass
 class Stage:
-    """What a stage wants said of it on its line, in console markup."""
+    """What a stage wants said of it on its line, in console markup, and of how far it is."""
 
     detail: str = ""
+    show: Callable[[str], None] | None = None
+
+    def reached(self, done: int, total: int) -> None:
+        """Tell how much is done."""
+        if self.show is not None and total:
+            self.show(f"{done / total:.0%}")
 
 
 def _console(stderr: bool, quiet: bool) -> Console:

@@ -48,7 +48,6 @@ def convert(
 ) -> int:
     """Run the pipeline, print its report, and return the exit code."""
     from bnfuse.pipeline import convert as run
-    from bnfuse.reporting.text import render
 
     terminal = Terminal(quiet or json_file == "-", verbosity)
     with results_only():
@@ -61,7 +60,10 @@ def convert(
             **options,
         )
     report = converted.report
-    render(report, terminal.out, verbosity)
+    if not terminal.quiet:
+        from bnfuse.reporting.text import render
+
+        render(report, terminal.out, verbosity)
     if json_file is not None:
         write_json(report.to_json(), json_file)
     return 0 if report.verification is None else report.verification.verdict.exit_code

@@ -11,6 +11,8 @@ import numpy as np
 import onnx_ir as ir
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
     from numpy.typing import NDArray
 
     from bnfuse.folding.names import FreshNames
@@ -26,7 +28,7 @@ class Initializers:
     def __init__(self, graph: ir.Graph, names: FreshNames) -> None:
         self._graph = graph
         self.names = names
-        self._stored: dict[tuple[str, ir.DataType, tuple[int, ...], bytes], ir.Value] = {}
+        self._stored: dict[Hashable, ir.Value] = {}
 
     def add(self, array: NDArray[np.float64], dtype: ir.DataType, after: str) -> ir.Value:
         """Store ``array`` rounded to ``dtype``, under a name that shows it follows ``after``.
@@ -36,15 +38,31 @@ class Initializers:
         """
         rounded = np.ascontiguousarray(array.astype(dtype.numpy()))
         digest = hashlib.sha256(rounded.tobytes()).digest()
-        key = (after, dtype, rounded.shape, digest)
-        if key not in self._stored:
+        return self.share(
+            (dtype, rounded.shape, digest),
+            lambda name: ir.Tensor(rounded, dtype=dtype, name=name),
+            after,
+        )
+
+    def share(
+        self, key: Hashable, make: Callable[[str], ir.TensorProtocol], after: str
+    ) -> ir.Value:
+        """Store what ``make`` gives for a name, unless ``key`` after ``after`` is stored already.
+
+        Args:
+            key: What tells the tensor apart from others that follow ``after``.
+            make: Makes the tensor of that name; its elements may be computed later.
+            after: The name of the tensor that it follows.
+        """
+        if (after, key) not in self._stored:
             name = self.names.after(after)
+            tensor = make(name)
             value = ir.Value(
                 name=name,
-                type=ir.TensorType(dtype),
-                shape=ir.Shape(rounded.shape),
-                const_value=ir.Tensor(rounded, dtype=dtype, name=name),
+                type=ir.TensorType(tensor.dtype),
+                shape=ir.Shape(tensor.shape.numpy()),
+                const_value=tensor,
             )
             self._graph.register_initializer(value)
-            self._stored[key] = value
-        return self._stored[key]
+            self._stored[after, key] = value
+        return self._stored[after, key]

@@ -75,6 +75,13 @@ class Constant:
             return tuple(int(n) for n in stored.shape.numpy())
         return self.array().shape
 
+    def stored(self) -> Array:
+        """The number as it is kept: in the model's dtype if stored, in float64 if computed."""
+        tensor = self.value.const_value
+        if tensor is None or self.value.producer() or self._evaluator.remembers(self.value):
+            return self.array()
+        return tensor.numpy()
+
     def array(self) -> Array:
         """The number: float64 for any float type, else the type as it is."""
         array = self._evaluator.array(self.value)
@@ -184,6 +191,10 @@ class ConstantEvaluator:
         """Take ``array`` for a new constant's number: what it was before it was rounded."""
         self._known[value] = True
         self._small[value] = array
+
+    def remembers(self, value: ir.Value) -> bool:
+        """Whether the number is at hand, perhaps more precise than it is stored."""
+        return value in self._small
 
     def _run(self, node: ir.Node, inputs: list[Array | None], index: int) -> Array:
         if node.op_type == "Constant":

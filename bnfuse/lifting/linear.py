@@ -191,11 +191,12 @@ class LinearMap:
 
     def exact_weight(self) -> NDArray[np.float64]:
         """The weight with everything pending applied, canonical (G, O/G, I/G, K), float64."""
-        group = self.layout.group
-        rows = self.rows.reshape(group, -1, 1, 1)
-        columns = self.columns.reshape(group, 1, -1, 1)
-        scaled: NDArray[np.float64] = self.weight.canonical() * rows * columns
-        return scaled
+        group, weight = self.layout.group, self.weight.canonical()
+        if self.has_pending_rows:
+            weight *= self.rows.reshape(group, -1, 1, 1)
+        if self.has_pending_columns:
+            weight *= self.columns.reshape(group, 1, -1, 1)
+        return weight
 
 
 def merged_conv(

@@ -12,6 +12,7 @@ import onnx_ir.passes.common as common
 from bnfuse.errors import ExportError
 from bnfuse.lifting.constants import ConstantEvaluator
 from bnfuse.lifting.dims import infer_run_time_shapes
+from bnfuse.lifting.infer import infer_shapes
 
 _ROUNDS = 4
 """How often shapes that became known are carried on by ONNX's inference."""
@@ -65,12 +66,10 @@ def prepare(model: ir.Model) -> tuple[Interface, list[str]]:
     # A value that nothing needs is no consumer: it must not keep a norm from folding.
     common.RemoveUnusedNodesPass()(model)
     interface = Interface.of(model)
-    # Not strict: one operator that onnx does not know must not hide the shapes of all others.
-    infer = common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)
-    infer(model)
+    infer_shapes(model)
     constants = ConstantEvaluator(model.opset_imports.get("", 1))
     for _ in range(_ROUNDS):
         if not infer_run_time_shapes(model.graph, constants):
             break
-        infer(model)
+        infer_shapes(model)
     return interface, notes

@@ -6,7 +6,7 @@ __all__ = ["StoredWeight"]
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,15 +33,35 @@ class StoredWeight:
     gain: float = 1.0
 
     def canonical(self) -> NDArray[np.float64]:
-        """The weight with its gain, float64 of shape (G, O/G, I/G, K)."""
-        array: NDArray[np.float64] = self.layout.canonical(self.constant.array())
-        return array if self.gain == 1.0 else array * self.gain
+        """The weight with its gain, float64 of shape (G, O/G, I/G, K), the caller's own."""
+        weight: NDArray[np.float64] = self._view().astype(np.float64)
+        if self.gain != 1.0:
+            weight *= self.gain
+        return weight
 
     @cached_property
     def peaks(self) -> tuple[Vector, Vector]:
-        """The largest absolute weight per output channel (O,) and per input channel (I,)."""
-        group, out, inner, taps = self.canonical().shape
+        """The largest absolute weight per output channel (O,) and per input channel (I,).
+
+        Found in the stored dtype, in which a largest and a smallest number are exact.
+        """
+        weight = self._view()
+        group, out, inner, taps = weight.shape
         if 0 in (out, inner, taps):
             return np.zeros(group * out), np.zeros(group * inner)
-        magnitude = np.abs(self.canonical())
-        return magnitude.max(axis=(2, 3)).ravel(), magnitude.max(axis=(1, 3)).ravel()
+        # Whole rows at a time: over a kernel's few taps numpy would start anew for each.
+        flat = weight.reshape(group, out, inner * taps)
+        columns = _magnitude(flat, axis=1).reshape(group * inner, taps)
+        gain = abs(self.gain)
+        return _magnitude(flat, axis=2).ravel() * gain, columns.max(axis=1) * gain
+
+    def _view(self) -> NDArray[Any]:
+        return self.layout.canonical(self.constant.stored())
+
+
+def _magnitude(array: NDArray[Any], axis: int) -> NDArray[np.float64]:
+    largest, smallest = array.max(axis=axis), array.min(axis=axis)
+    magnitude: NDArray[np.float64] = np.maximum(
+        largest.astype(np.float64), -smallest.astype(np.float64)
+    )
+    return magnitude

@@ -13,6 +13,7 @@ from bnfuse.loading.wording import first_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import onnx
     import onnx_ir as ir
 
 __all__ = ["read_onnx"]
@@ -24,7 +25,7 @@ _SLACK = 1 << 16
 
 
 def read_onnx(path: Path) -> ir.Model:
-    """Read a model; weights in external files are mapped when they are needed.
+    """Read a model; large weights stay in their files and are mapped when they are needed.
 
     Raises:
         UnsafeFileError: Its external data lies outside the model's own folder.
@@ -33,9 +34,10 @@ def read_onnx(path: Path) -> ir.Model:
     import onnx_ir as ir
 
     try:
-        model = ir.load(path, format="protobuf")
+        model = ir.serde.deserialize_model(_parse(path))
         _check_tensors(path, model)
         _check_graphs(path, model)
+        _map_tensors(path, model)
     except BnfuseError:
         raise
     except (Exception, MemoryError) as error:
@@ -44,6 +46,51 @@ def read_onnx(path: Path) -> ir.Model:
             "Copy or download the file again.",
         ) from error
     return model
+
+
+def _parse(path: Path) -> onnx.ModelProto:
+    import onnx
+
+    from bnfuse.loading.outline import outline
+
+    with path.open("rb") as file:
+        message = outline(file, path.resolve().name)
+        if message is None:
+            file.seek(0)
+            message = file.read()
+    model: onnx.ModelProto = onnx.ModelProto.FromString(message)
+    return model
+
+
+def _map_tensors(path: Path, model: ir.Model) -> None:
+    """Let each tensor that lies in a file be mapped only as long as it is looked at."""
+    import onnx_ir as ir
+
+    from bnfuse.loading.mapped import MappedFile, MappedTensor
+
+    folder = path.resolve().parent
+    files: dict[str, MappedFile] = {}
+
+    def mapped(tensor: Any) -> Any:
+        if not isinstance(tensor, ir.ExternalTensor):
+            return tensor
+        location = str(tensor.location)
+        if location not in files:
+            files[location] = MappedFile(folder / location)
+        return MappedTensor(tensor, files[location])
+
+    for graph in _graphs(model):
+        for value in getattr(graph, "initializers", {}).values():
+            value.const_value = mapped(value.const_value)
+        for node in graph:
+            for attribute in tuple(node.attributes.values()):
+                if attribute.is_ref():
+                    continue
+                if attribute.type is ir.AttributeType.TENSOR:
+                    node.attributes.add(ir.AttrTensor(attribute.name, mapped(attribute.value)))
+                elif attribute.type is ir.AttributeType.TENSORS:
+                    tensors = [mapped(tensor) for tensor in attribute.value]
+                    node.attributes.add(ir.AttrTensors(attribute.name, tensors))
 
 
 def _check_graphs(path: Path, model: ir.Model) -> None:
@@ -56,13 +103,34 @@ def _check_graphs(path: Path, model: ir.Model) -> None:
         if domain in versions and not 1 <= versions[domain] <= 1 << 16:
             raise DamagedFileError(f"{path} is for opset {versions[domain]}, which does not exist.")
     known = {(function.domain, function.name) for function in model.functions.values()}
-    for graph in _graphs(model):
+    for graph in _outer_graphs(model):
         _check_graph(path, graph, known)
 
 
-def _graphs(model: ir.Model) -> Iterator[Any]:
+def _outer_graphs(model: ir.Model) -> Iterator[Any]:
     yield model.graph
     yield from model.functions.values()
+
+
+def _graphs(model: ir.Model) -> Iterator[Any]:
+    """The graph, the functions and the graphs inside their nodes, each once."""
+    import onnx_ir as ir
+
+    pending, seen = list(_outer_graphs(model)), set()
+    while pending:
+        graph = pending.pop()
+        if id(graph) in seen:
+            continue
+        seen.add(id(graph))
+        yield graph
+        for node in graph:
+            for attribute in node.attributes.values():
+                if attribute.is_ref():
+                    continue
+                if attribute.type is ir.AttributeType.GRAPH:
+                    pending.append(attribute.value)
+                elif attribute.type is ir.AttributeType.GRAPHS:
+                    pending.extend(attribute.value)
 
 
 def _check_graph(path: Path, graph: Any, functions: set[tuple[str, str]]) -> None:
@@ -113,10 +181,14 @@ def _check_tensors(path: Path, model: ir.Model) -> None:
         if isinstance(tensor, ir.ExternalTensor):
             _check_external(path, folder, tensor, wanted, sizes)
         elif (there := _inline_bytes(tensor, wanted)) is not None and there != wanted:
-            raise DamagedFileError(
-                f"{path} is damaged: tensor {tensor.name} of shape {tuple(tensor.shape)} has "
-                f"{there:,} bytes instead of {wanted:,}."
-            )
+            raise _wrong_length(path, tensor, there, wanted)
+
+
+def _wrong_length(path: Path, tensor: Any, there: int, wanted: int) -> DamagedFileError:
+    return DamagedFileError(
+        f"{path} is damaged: tensor {tensor.name} of shape {tuple(tensor.shape)} has "
+        f"{there:,} bytes instead of {wanted:,}."
+    )
 
 
 def _check_external(
@@ -137,6 +209,8 @@ def _check_external(
             )
         sizes[location] = target.stat().st_size
     offset, length = tensor.offset or 0, tensor.length
+    if location == path.resolve().name and length != wanted:
+        raise _wrong_length(path, tensor, length or 0, wanted)
     there = sizes[location] - offset if length is None else length
     if offset < 0 or there < wanted or offset + wanted > sizes[location]:
         raise DamagedFileError(
@@ -165,25 +239,15 @@ def _inline_bytes(tensor: Any, wanted: int) -> int | None:
 def _tensors(model: ir.Model) -> Iterator[Any]:
     import onnx_ir as ir
 
-    graphs = list(_graphs(model))
-    seen: set[int] = set()
-    while graphs:
-        graph = graphs.pop()
-        if id(graph) in seen:
-            continue
-        seen.add(id(graph))
+    for graph in _graphs(model):
         for value in getattr(graph, "initializers", {}).values():
             if value.const_value is not None:
                 yield value.const_value
         for node in graph:
             for attribute in node.attributes.values():
-                if not isinstance(attribute, ir.Attr) or attribute.is_ref():
+                if attribute.is_ref():
                     continue
                 if attribute.type is ir.AttributeType.TENSOR:
                     yield attribute.value
                 elif attribute.type is ir.AttributeType.TENSORS:
                     yield from attribute.value
-                elif attribute.type is ir.AttributeType.GRAPH:
-                    graphs.append(attribute.value)
-                elif attribute.type is ir.AttributeType.GRAPHS:
-                    graphs.extend(attribute.value)

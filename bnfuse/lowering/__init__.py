@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = ["Lowered", "lower"]
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 import onnx_ir.passes.common as common
@@ -19,7 +20,11 @@ from bnfuse.lifting.nodes import DOMAIN, affine_of, linear_of
 from bnfuse.lifting.rewire import substitute_sequence
 from bnfuse.lowering.affine import lower_affine
 from bnfuse.lowering.derive import Derivation
-from bnfuse.lowering.linear import lower_linear
+from bnfuse.lowering.linear import StoredConstants, lower_linear
+from bnfuse.lowering.weight import FoldedWeight
+
+if TYPE_CHECKING:
+    from bnfuse.lifting.linear import LinearMap
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,13 @@ class Lowered:
     derivations: tuple[Derivation, ...]
 
 
-def lower(model: ir.Model) -> Lowered:
+def lower(model: ir.Model, *, lazily: bool = False) -> Lowered:
     """Lower a folded model in place.
+
+    Args:
+        model: The model.
+        lazily: Leave the folded weights to be computed, and checked, whenever they are read: one
+            by one while the model is written.
 
     Raises:
         FoldError: A folded constant differs from its independent derivation.
@@ -49,15 +59,35 @@ def lower(model: ir.Model) -> Lowered:
         if linear is not None:
             new, stored = lower_linear(node, linear, initializers)
             if stored is not None:
-                derivations.append(Derivation(linear, stored))
-                derivations[-1].check()
+                derivations.append(_derivation(linear, stored))
             substitute_sequence(node, new)
         elif lifted is not None:
             substitute_sequence(node, lower_affine(node, lifted, initializers))
     common.RemoveUnusedNodesPass()(model)
     _order_initializers(graph)
+    if not lazily:
+        _compute_weights(graph)
     assert not any(node.domain == DOMAIN for node in graph.all_nodes())
     return Lowered(model, tuple(derivations))
+
+
+def _derivation(linear: LinearMap, stored: StoredConstants) -> Derivation:
+    """How the new constants follow from the old ones, bound to hold whenever they are computed."""
+    derivation = Derivation(linear, stored)
+    weight = stored.weight.const_value
+    if linear.weight_changed and isinstance(weight, FoldedWeight):
+        weight.derivations.append(derivation)
+    else:
+        derivation.check(None)
+    return derivation
+
+
+def _compute_weights(graph: ir.Graph) -> None:
+    for value in graph.initializers.values():
+        if isinstance(value.const_value, FoldedWeight):
+            value.const_value = ir.Tensor(
+                value.const_value.numpy(), dtype=value.const_value.dtype, name=value.name
+            )
 
 
 def _order_initializers(graph: ir.Graph) -> None:

@@ -1,8 +1,9 @@
 """Derive every folded constant a second time, by another road, and hold the stored one to it.
 
 The fold composes scales in a canonical view of the weight and multiplies once. Here the stored
-tensor is walked group by group in its own layout and every absorption is applied to it in turn.
-The two share no indexing, so an axis, a group or an order that is wrong in one shows.
+tensor is walked slab by slab in its own layout, each element's channels are numbered, and every
+absorption is applied in turn. The two share no indexing, so an axis, a group or an order that is
+wrong in one shows. A slab is small enough to stay in the processor's cache.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ from bnfuse.errors import FoldError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import onnx_ir as ir
-
     from bnfuse.lifting.layout import Layout
-    from bnfuse.lifting.linear import Absorbed, LinearMap
+    from bnfuse.lifting.linear import LinearMap
     from bnfuse.lowering.linear import StoredConstants
 
 Array = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+_SLAB = 1 << 16
+"""Elements of a slab: half a megabyte of float64."""
+
 _SLACK_UNITS = 1.001
 """Rounding to nearest is half a unit; through float32 on the way to bfloat16 a little more."""
 
@@ -60,48 +64,55 @@ class Derivation:
 
     def constants(self) -> Iterator[DerivedConstant]:
         """Derive the weight and the bias anew, from the stored tensors."""
-        linear = self.linear
-        weight = linear.weight.constant.array() * linear.weight.gain
-        offset, magnitude = linear.stored_offset, np.abs(linear.stored_offset)
-        for step in linear.history:
-            if step.side == "after":
-                weight, offset, magnitude = _after(linear.layout, step, weight, offset, magnitude)
-            else:
-                weight, offset, magnitude = _before(linear.layout, step, weight, offset, magnitude)
-        rule = ", ".join(dict.fromkeys(step.rule for step in linear.history))
+        linear, walk = self.linear, _Walk(self.linear)
         if linear.weight_changed:
+            weight = np.empty(linear.layout.shape)
+            for where, part in walk.slabs():
+                weight[where] = part
             name = self.stored.weight.name or ""
-            yield DerivedConstant(name, weight, np.abs(weight), rule, linear.name)
+            yield DerivedConstant(name, weight, np.abs(weight), self._rule, linear.name)
+        elif walk.sums:
+            walk.go()
         if self.stored.bias is not None:
-            shape = _shape(self.stored.bias)
-            yield DerivedConstant(
-                self.stored.bias.name or "",
-                offset.reshape(shape),
-                magnitude.reshape(shape),
-                rule,
-                linear.name,
-            )
+            yield self._bias(walk)
 
-    def check(self) -> None:
-        """Hold the stored constants to the derived ones.
+    def check(self, weight: NDArray[Any] | None) -> None:
+        """Hold constants to the derived ones.
+
+        Args:
+            weight: The weight as it was rounded; ``None`` where it is the model's own.
 
         Raises:
             FoldError: One of them is further away than rounding explains.
         """
-        for derived, value in zip(self.constants(), self._stored_values(), strict=True):
-            tensor = value.const_value
+        walk = _Walk(self.linear)
+        if weight is not None:
+            allowed = _Allowed.of(weight.dtype, self._double_units)
+            for where, part in walk.slabs():
+                if not allowed.holds(weight[where], part, np.abs(part)):
+                    raise self._differs(self.stored.weight.name)
+        elif walk.sums:
+            walk.go()
+        if self.stored.bias is not None:
+            derived = self._bias(walk)
+            tensor = self.stored.bias.const_value
             assert tensor is not None
             stored = tensor.numpy()
-            info: Any = ml_dtypes.finfo(stored.dtype)  # type: ignore[no-untyped-call]
-            unit = float(info.eps) / 2 * _SLACK_UNITS + self._double_units
-            floor = float(info.smallest_subnormal)
-            error = np.abs(stored.astype(np.float64) - derived.value)
-            if not np.all(error <= unit * derived.unit + floor):
-                raise FoldError(
-                    f"{derived.tensor!r} of {derived.node!r} differs from its independent "
-                    f"derivation (rule: {derived.rule}).",
-                    "This is a bug in bnfuse: please report it with the model.",
-                )
+            allowed = _Allowed.of(stored.dtype, self._double_units)
+            if not allowed.holds(stored, derived.value, derived.unit):
+                raise self._differs(derived.tensor)
+
+    def _bias(self, walk: _Walk) -> DerivedConstant:
+        bias = self.stored.bias
+        assert bias is not None
+        assert bias.const_value is not None
+        shape = bias.const_value.shape.numpy()
+        offset, magnitude = (vector.reshape(shape) for vector in walk.offset())
+        return DerivedConstant(bias.name or "", offset, magnitude, self._rule, self.linear.name)
+
+    @property
+    def _rule(self) -> str:
+        return ", ".join(dict.fromkeys(step.rule for step in self.linear.history))
 
     @property
     def _double_units(self) -> float:
@@ -110,57 +121,126 @@ class Derivation:
         terms = layout.taps * max(layout.inputs // layout.group, 1)
         return float(np.finfo(np.float64).eps) * (terms + 2) * (len(self.linear.history) + 1)
 
-    def _stored_values(self) -> Iterator[ir.Value]:
-        if self.linear.weight_changed:
-            yield self.stored.weight
-        if self.stored.bias is not None:
-            yield self.stored.bias
+    def _differs(self, name: str | None) -> FoldError:
+        return FoldError(
+            f"{name!r} of {self.linear.name!r} differs from its independent derivation "
+            f"(rule: {self._rule}).",
+            "This is a bug in bnfuse: please report it with the model.",
+        )
 
 
-def _after(
-    layout: Layout, step: Absorbed, weight: Array, offset: Array, magnitude: Array
-) -> tuple[Array, Array, Array]:
-    scaled = weight.copy()
-    scale, shift, unit = step.affine.expanded(layout.outputs)
-    for channels, block in _blocks(layout, outputs=True):
-        along = _along(scale[channels], layout.out_axis, weight.ndim)
-        scaled[block] = weight[block] * along
-    return scaled, scale * offset + shift, np.abs(scale) * magnitude + unit
+@dataclass(frozen=True)
+class _Allowed:
+    """How far a stored number may be from the exact one: ``unit · terms + floor``."""
+
+    unit: float
+    floor: float
+
+    @classmethod
+    def of(cls, dtype: np.dtype[Any], double_units: float) -> _Allowed:
+        info: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
+        unit = float(info.eps) / 2 * _SLACK_UNITS + double_units
+        return cls(unit, float(info.smallest_subnormal))
+
+    def holds(self, stored: NDArray[Any], exact: Array, terms: Array) -> bool:
+        error = stored.astype(np.float64)
+        error -= exact
+        np.abs(error, out=error)
+        return bool(np.all(error <= self.unit * terms + self.floor))
 
 
-def _before(
-    layout: Layout, step: Absorbed, weight: Array, offset: Array, magnitude: Array
-) -> tuple[Array, Array, Array]:
-    scaled, offset, magnitude = weight.copy(), offset.copy(), magnitude.copy()
-    scale, shift, unit = step.affine.expanded(layout.inputs)
-    blocks = zip(_blocks(layout, outputs=False), _blocks(layout, outputs=True), strict=True)
-    kernel = tuple(axis for axis in range(weight.ndim) if axis != layout.out_axis)
-    for (channels, block), (outputs, _) in blocks:
-        part = weight[block]
-        scaled[block] = part * _along(scale[channels], layout.in_axis, weight.ndim)
-        shifted = part * _along(shift[channels], layout.in_axis, weight.ndim)
-        sizes = np.abs(part) * _along(unit[channels], layout.in_axis, weight.ndim)
-        offset[outputs] += shifted.sum(axis=kernel)
-        magnitude[outputs] += sizes.sum(axis=kernel)
-    return scaled, offset, magnitude
+class _Walk:
+    """One walk over the stored weight that applies the history as it goes.
+
+    Attributes:
+        sums: For each absorbed shift before the map, by its place in the history: the sum over
+            each output channel's weights times the shift, and that of their magnitudes.
+    """
+
+    def __init__(self, linear: LinearMap) -> None:
+        self._linear = linear
+        self._outputs = _channels(linear.layout, outputs=True)
+        self._inputs = _channels(linear.layout, outputs=False)
+        self.sums: dict[int, tuple[Array, Array]] = {
+            place: (np.zeros(linear.layout.outputs), np.zeros(linear.layout.outputs))
+            for place, step in enumerate(linear.history)
+            if step.side == "before" and np.any(step.affine.magnitude)
+        }
+
+    def slabs(self) -> Iterator[tuple[tuple[slice, ...], Array]]:
+        """Each slab's place in the tensor and its derived numbers, float64."""
+        layout = self._linear.layout
+        stored = self._linear.weight.constant.stored()
+        lead = min(layout.out_axis, layout.in_axis)
+        rows = max(1, _SLAB * layout.shape[lead] // max(stored.size, 1))
+        for start in range(0, layout.shape[lead], rows):
+            where = (*[slice(None)] * lead, slice(start, start + rows))
+            part = stored[where].astype(np.float64)
+            if self._linear.weight.gain != 1.0:
+                part *= self._linear.weight.gain
+            self._apply(part, _cut(self._outputs, where), _cut(self._inputs, where))
+            yield where, part
+
+    def go(self) -> None:
+        """Walk for the sums alone."""
+        for _ in self.slabs():
+            pass
+
+    def offset(self) -> tuple[Array, Array]:
+        """The bias, and the sum of the absolute terms of each of its numbers, after the walk."""
+        layout = self._linear.layout
+        offset = self._linear.stored_offset
+        magnitude = np.abs(offset)
+        for place, step in enumerate(self._linear.history):
+            if step.side == "after":
+                scale, shift, unit = step.affine.expanded(layout.outputs)
+                offset = scale * offset + shift
+                magnitude = np.abs(scale) * magnitude + unit
+            elif place in self.sums:
+                shifted, size = self.sums[place]
+                offset, magnitude = offset + shifted, magnitude + size
+        return offset, magnitude
+
+    def _apply(self, part: Array, outputs: Index, inputs: Index) -> None:
+        layout = self._linear.layout
+        for place, step in enumerate(self._linear.history):
+            if step.side == "after":
+                part *= step.affine.expanded(layout.outputs)[0][outputs]
+                continue
+            scale, shift, unit = step.affine.expanded(layout.inputs)
+            if place in self.sums:
+                shifted, size = self.sums[place]
+                _sum_outputs(shifted, part * shift[inputs], outputs)
+                _sum_outputs(size, np.abs(part) * unit[inputs], outputs)
+            part *= scale[inputs]
 
 
-def _blocks(layout: Layout, *, outputs: bool) -> Iterator[tuple[slice, tuple[slice, ...]]]:
-    """For each group: its channels on that side, and its part of the stored weight."""
+def _sum_outputs(total: Array, terms: Array, outputs: Index) -> None:
+    """Add each term to the entry of its output channel."""
+    spread = np.broadcast_to(outputs, terms.shape).ravel()
+    total += np.bincount(spread, terms.ravel(), minlength=total.size)
+
+
+def _channels(layout: Layout, *, outputs: bool) -> Index:
+    """The number of the channel that each element belongs to, to broadcast against the weight.
+
+    One axis runs over the channels of all groups. The other runs over one group's, so its count
+    starts anew with each group, by as much as the group is further on.
+    """
+    axis = layout.out_axis if outputs else layout.in_axis
     divided = layout.in_axis if layout.transposed else layout.out_axis
-    count = layout.outputs if outputs else layout.inputs
-    for group in range(layout.group):
-        channels = count // layout.group
-        length = layout.shape[divided] // layout.group
-        block = [slice(None)] * len(layout.shape)
-        block[divided] = slice(group * length, (group + 1) * length)
-        yield slice(group * channels, (group + 1) * channels), tuple(block)
+    rank, length = len(layout.shape), layout.shape[axis]
+    index = _along(np.arange(length), axis, rank)
+    if axis == divided or layout.group == 1:
+        return index
+    group = np.arange(layout.shape[divided]) // (layout.shape[divided] // layout.group)
+    return index + _along(group * length, divided, rank)
 
 
-def _along(vector: Array, axis: int, rank: int) -> Array:
+def _cut(index: Index, where: tuple[slice, ...]) -> Index:
+    """The part of an index that belongs to a slab; along an axis of length 1 it is the whole."""
+    return index if index.shape[len(where) - 1] == 1 else index[where]
+
+
+def _along(vector: Index, axis: int, rank: int) -> Index:
     return vector.reshape(tuple(-1 if i == axis else 1 for i in range(rank)))
-
-
-def _shape(value: ir.Value) -> Any:
-    assert value.const_value is not None
-    return value.const_value.numpy().shape

@@ -5,12 +5,14 @@ from __future__ import annotations
 __all__ = ["StoredConstants", "lower_linear"]
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
 from bnfuse.lifting.rewire import output_like
+from bnfuse.lowering.weight import FoldedWeight
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class StoredConstants:
-    """The new constants of a changed linear map, as they were rounded and stored."""
+    """The new constants of a changed linear map; the weight is computed when it is read."""
 
     weight: ir.Value
     bias: ir.Value | None
@@ -37,8 +39,11 @@ def lower_linear(
         return _unchanged(linear, x, y, initializers), None
     dtype = linear.weight.constant.dtype
     if linear.weight_changed:
-        array = linear.layout.stored(linear.exact_weight())
-        weight = initializers.add(array, dtype, after=linear.weight.constant.name)
+        weight = initializers.share(
+            FoldedWeight.key(linear),
+            partial(FoldedWeight, linear),
+            after=linear.weight.constant.name,
+        )
     else:
         weight = linear.weight.constant.value
     bias = None

@@ -15,7 +15,6 @@ from rich.text import Text
 
 from bnfuse.lifting.sites import Kind
 from bnfuse.reporting.data import Report, SiteReport
-from bnfuse.verifying.text import render as render_verification
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,6 +33,8 @@ def render(report: Report, console: Console, verbosity: int = 0) -> None:
     """
     console.print(Group(*_folds(report, verbosity)), highlight=False)
     if report.verification is not None:
+        from bnfuse.verifying.text import render as render_verification
+
         render_verification(report.verification, console, verbosity)
     console.print(Group(*_result(report)), highlight=False)
 

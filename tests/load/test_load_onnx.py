@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bnfuse.errors import LoadError, UnsafeFileError
 from bnfuse.loading import FileKind, load
+from bnfuse.loading.mapped import MappedTensor
 
 
 def saved(path, model):
@@ -48,7 +49,8 @@ def test_external_data_stays_in_its_file_until_it_is_read(tmp_path):
     values = np.arange(4, dtype=np.float32)
     loaded = load(external(tmp_path, data=values.tobytes()))
     tensor = loaded.model.graph.initializers["w"].const_value
-    assert type(tensor).__name__ == "ExternalTensor"
+    assert isinstance(tensor, MappedTensor)
+    assert tensor.file.path == tmp_path / "weights.bin"
     assert tensor.numpy().ravel().tolist() == values.tolist()
 
 

@@ -110,7 +110,7 @@ def test_a_candidate_that_fails_does_not_land(
     output.write_bytes(b"what was there before")
     honest = LinearMap.exact_weight
     monkeypatch.setattr(LinearMap, "exact_weight", lambda self: honest(self) * 1.001)
-    monkeypatch.setattr(Derivation, "check", lambda _: None)
+    monkeypatch.setattr(Derivation, "check", lambda *_: None)
     folded = bnfuse.fold(path, output=output)
     assert folded.report.verdict == "FAIL"
     assert output.read_bytes() == b"what was there before"

@@ -7,25 +7,23 @@ it was until then.
 
 from __future__ import annotations
 
-__all__ = ["Size", "Writing", "file_bytes", "measure"]
+__all__ = ["Writing"]
 
-import logging
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import onnx
 import onnx_ir as ir
 
 from bnfuse.errors import OutputError
+from bnfuse.writing.message import ModelMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from types import TracebackType
+
+    from bnfuse.writing.message import Heard
 
 _INLINE_LIMIT = 1 << 30
 """Bytes of constants above which they go to a file beside the model: protobuf ends at 2 GiB."""
@@ -70,14 +68,19 @@ class Writing:
         assert self._folder is not None
         return self._folder / self.path.name
 
-    def save(self, model: ir.Model) -> int:
+    def save(self, model: ir.Model, heard: Heard | None = None) -> int:
         """Save ``model`` aside and return its size in bytes, external data included.
+
+        Args:
+            model: Whose constants may be computed only now, one by one.
+            heard: Is told how far it is.
 
         Raises:
             OutputError: The disk refuses.
+            FoldError: A folded constant differs from its independent derivation.
         """
         try:
-            return _save(model, self.candidate)
+            return _save(model, self.candidate, heard or _unheard)
         except OSError as error:
             raise OutputError(
                 f"{str(self.path)!r} cannot be written: {error.strerror or error}.",
@@ -99,68 +102,30 @@ class Writing:
             return writing.accept()
 
 
-@dataclass(frozen=True)
-class Size:
-    """How large a model is.
-
-    Attributes:
-        ops: Its nodes, constants not counted.
-        bytes: Its file, external data included.
-    """
-
-    ops: int
-    bytes: int
+def _unheard(done: int, total: int) -> None:
+    del done, total
 
 
-def measure(model: ir.Model) -> Size:
-    """The size of a model without writing it or reading its constants."""
-    ops = sum(node.op_type != "Constant" for node in model.graph.all_nodes())
-    skeleton = model.clone()
-    for value in skeleton.graph.initializers.values():
-        value.const_value = None
-    # What has no data is left out of the proto: its tensors are counted by their headers.
-    logger = logging.getLogger("onnx_ir.serde")
-    with _silenced(logger):
-        frame = ir.serde.serialize_model(skeleton).ByteSize()
-    return Size(ops, frame + sum(_field(_tensor_bytes(t)) for t in _tensors(model)))
-
-
-def file_bytes(path: Path, model: ir.Model) -> int:
-    """The size of an ONNX file and of the external data that its tensors lie in."""
-    data = {Path(t.path) for t in _tensors(model) if isinstance(t, ir.ExternalTensor)}
-    return sum(file.stat().st_size for file in {path, *data})
-
-
-def _tensors(model: ir.Model) -> Iterator[ir.TensorProtocol]:
-    for value in model.graph.initializers.values():
-        if value.const_value is not None:
-            yield value.const_value
-
-
-def _tensor_bytes(tensor: ir.TensorProtocol) -> int:
-    """The length of a TensorProto that holds ``tensor`` as raw data."""
-    header = onnx.TensorProto(
-        name=tensor.name, data_type=int(tensor.dtype), dims=tensor.shape.numpy()
-    )
-    return int(header.ByteSize()) + _field(tensor.nbytes)
-
-
-def _field(length: int) -> int:
-    """The bytes of a protobuf field of this length: a tag, the length in sevens of bits, it."""
-    return 1 + max(1, -(-length.bit_length() // 7)) + length
-
-
-@contextmanager
-def _silenced(logger: logging.Logger) -> Iterator[None]:
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-def _save(model: ir.Model, path: Path) -> int:
-    large = sum(t.nbytes for t in _tensors(model)) > _INLINE_LIMIT
-    ir.save(model, path, external_data=f"{path.name}.data" if large else None)
+def _save(model: ir.Model, path: Path, heard: Heard) -> int:
+    constants = [value.const_value for value in model.graph.initializers.values()]
+    sizes = [tensor.nbytes for tensor in constants if tensor is not None]
+    if sum(sizes) > _INLINE_LIMIT:
+        _save_beside(model, path, heard)
+    else:
+        with path.open("wb") as file:
+            ModelMessage.of(model).write(file, heard)
     return sum(file.stat().st_size for file in path.parent.iterdir())
+
+
+def _save_beside(model: ir.Model, path: Path, heard: Heard) -> None:
+    total = sum(
+        value.const_value.nbytes
+        for value in model.graph.initializers.values()
+        if value.const_value is not None
+    )
+
+    def begun(tensor: ir.TensorProtocol, info: ir.external_data.CallbackInfo) -> None:
+        del tensor
+        heard(info.offset, total)
+
+    ir.save(model, path, external_data=f"{path.name}.data", callback=begun)

@@ -1,0 +1,54 @@
+"""A folded weight, computed when it is asked for: the last moment is when it is written.
+
+A model's folded weights are never in memory together. Each is read, multiplied in float64, rounded
+once and held to its independent derivation, one after the other.
+"""
+
+from __future__ import annotations
+
+__all__ = ["FoldedWeight"]
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from bnfuse.lifting.linear import LinearMap
+    from bnfuse.lowering.derive import Derivation
+
+
+class FoldedWeight(ir.LazyTensor):
+    """The weight of a changed linear map.
+
+    Attributes:
+        derivations: What it is held to whenever it is computed.
+    """
+
+    __slots__ = ("_linear", "derivations")
+
+    def __init__(self, linear: LinearMap, name: str) -> None:
+        shape = ir.Shape(linear.layout.shape)
+        super().__init__(self._fold, linear.weight.constant.dtype, shape, name=name)
+        self._linear = linear
+        self.derivations: list[Derivation] = []
+
+    @staticmethod
+    def key(linear: LinearMap) -> Hashable:
+        """What the numbers follow from; O(channels)."""
+        pending = (linear.rows.tobytes(), linear.columns.tobytes())
+        return (linear.weight.constant.value, linear.weight.gain, linear.layout, *pending)
+
+    def _fold(self) -> ir.TensorProtocol:
+        """Compute it.
+
+        Raises:
+            FoldError: It differs from a derivation.
+        """
+        exact = self._linear.layout.stored(self._linear.exact_weight())
+        rounded = np.ascontiguousarray(exact.astype(self.dtype.numpy()))
+        for derivation in self.derivations:
+            derivation.check(rounded)
+        return ir.Tensor(rounded, dtype=self.dtype, name=self.name)

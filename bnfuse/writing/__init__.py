@@ -1,0 +1,8 @@
+"""Writing: a model on disk, whole or not at all, at little more than the cost of its bytes."""
+
+from __future__ import annotations
+
+__all__ = ["Writing", "file_bytes", "model_bytes", "node_count"]
+
+from bnfuse.writing.place import Writing
+from bnfuse.writing.size import file_bytes, model_bytes, node_count
