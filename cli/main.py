@@ -51,7 +51,7 @@ def main(args: list[str] | None = None) -> None:
         error.show()
         code = 2
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted: nothing was written.", err=True)
+        click.echo("interrupted: no file was left half-written.", err=True)
         code = 130
     except BnfuseError as error:
         _explain(f"error: {error}", argv)

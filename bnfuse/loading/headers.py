@@ -36,17 +36,18 @@ def headers_only(
     }
     try:
         for value, tensor in large.items():
-            value.const_value = ir.serde.TensorProtoTensor(_header(value.name, tensor))
+            value.const_value = _header(value.name, tensor)
         yield {value.name: tensor for value, tensor in large.items()}
     finally:
         for value, tensor in large.items():
             value.const_value = tensor
 
 
-def _header(name: str | None, tensor: ir.TensorProtocol) -> onnx.TensorProto:
+def _header(name: str | None, tensor: ir.TensorProtocol) -> ir.TensorProtocol:
     header = onnx.TensorProto(name=name, data_type=int(tensor.dtype), dims=tensor.shape.numpy())
     if tensor.doc_string:
         header.doc_string = tensor.doc_string
-    for key, text in tensor.metadata_props.items():
-        header.metadata_props.add(key=key, value=text)
-    return header
+    named = ir.serde.TensorProtoTensor(header)
+    # Not in the message: onnx_ir would write them a second time.
+    named.metadata_props.update(tensor.metadata_props)
+    return named

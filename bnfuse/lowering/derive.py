@@ -89,7 +89,7 @@ class Derivation:
         if weight is not None:
             allowed = _Allowed.of(weight.dtype, self._double_units)
             for where, part in walk.slabs():
-                if not allowed.holds(weight[where], part, np.abs(part)):
+                if not allowed.holds(weight[where], part, part):
                     raise self._differs(self.stored.weight.name)
         elif walk.sums:
             walk.go()
@@ -131,22 +131,40 @@ class Derivation:
 
 @dataclass(frozen=True)
 class _Allowed:
-    """How far a stored number may be from the exact one: ``unit · terms + floor``."""
+    """How far a stored number may be from the exact one: ``unit · |terms| + floor``."""
 
     unit: float
     floor: float
+    memory: _Memory
 
     @classmethod
     def of(cls, dtype: np.dtype[Any], double_units: float) -> _Allowed:
         info: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
         unit = float(info.eps) / 2 * _SLACK_UNITS + double_units
-        return cls(unit, float(info.smallest_subnormal))
+        return cls(unit, float(info.smallest_subnormal), _Memory())
 
     def holds(self, stored: NDArray[Any], exact: Array, terms: Array) -> bool:
-        error = stored.astype(np.float64)
+        error, allowed = self.memory.like(stored, 2)
+        np.copyto(error, stored)
         error -= exact
         np.abs(error, out=error)
-        return bool(np.all(error <= self.unit * terms + self.floor))
+        np.abs(terms, out=allowed)
+        allowed *= self.unit
+        allowed += self.floor
+        return bool(np.all(error <= allowed))
+
+
+class _Memory:
+    """Float64 arrays that are used again and again: fresh memory costs more than the arithmetic."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[Array, ...] = ()
+
+    def like(self, array: NDArray[Any], count: int = 1) -> tuple[Array, ...]:
+        """As many of the shape of ``array``, good until the next call."""
+        if not self._kept or self._kept[0].shape != array.shape:
+            self._kept = tuple(np.empty(array.shape) for _ in range(count))
+        return self._kept
 
 
 class _Walk:
@@ -159,6 +177,7 @@ class _Walk:
 
     def __init__(self, linear: LinearMap) -> None:
         self._linear = linear
+        self._memory = _Memory()
         self._outputs = _channels(linear.layout, outputs=True)
         self._inputs = _channels(linear.layout, outputs=False)
         self.sums: dict[int, tuple[Array, Array]] = {
@@ -168,14 +187,15 @@ class _Walk:
         }
 
     def slabs(self) -> Iterator[tuple[tuple[slice, ...], Array]]:
-        """Each slab's place in the tensor and its derived numbers, float64."""
+        """Each slab's place in the tensor and its derived numbers, good until the next slab."""
         layout = self._linear.layout
         stored = self._linear.weight.constant.stored()
         lead = min(layout.out_axis, layout.in_axis)
         rows = max(1, _SLAB * layout.shape[lead] // max(stored.size, 1))
         for start in range(0, layout.shape[lead], rows):
             where = (*[slice(None)] * lead, slice(start, start + rows))
-            part = stored[where].astype(np.float64)
+            (part,) = self._memory.like(stored[where])
+            np.copyto(part, stored[where])
             if self._linear.weight.gain != 1.0:
                 part *= self._linear.weight.gain
             self._apply(part, _cut(self._outputs, where), _cut(self._inputs, where))

@@ -11,7 +11,10 @@ __all__ = ["Writing"]
 
 import os
 import shutil
+import signal
 import tempfile
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +24,7 @@ from bnfuse.errors import OutputError
 from bnfuse.writing.message import ModelMessage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
     from bnfuse.writing.message import Heard
@@ -90,8 +94,9 @@ class Writing:
     def accept(self) -> Path:
         """Move the model to its final path, its data first."""
         assert self._folder is not None
-        for file in sorted(self._folder.iterdir(), key=lambda f: f.name == self.path.name):
-            os.replace(file, self.path.parent / file.name)
+        with _uninterrupted():
+            for file in sorted(self._folder.iterdir(), key=lambda f: f.name == self.path.name):
+                os.replace(file, self.path.parent / file.name)
         return self.path
 
     def keep_unverified(self, model: ir.Model) -> Path:
@@ -100,6 +105,22 @@ class Writing:
         with Writing(aside) as writing:
             writing.save(model)
             return writing.accept()
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Put an interrupt off until this is over: a model must not land beside another's data."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    put_off: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: put_off.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if put_off:
+        raise KeyboardInterrupt
 
 
 def _unheard(done: int, total: int) -> None:
