@@ -1,8 +1,10 @@
 """What folding an ONNX file costs: beside reading and writing it, beside the peers, growing.
 
-    python -m benchmarks.cost [--rounds N] [--quick]
+    python -m benchmarks.cost [--rounds N] [--huge] [--quick]
 
-Whole processes, visited in turns; nothing is verified. The peers do not fold this norm.
+Whole processes, visited in turns. The peers do not fold this norm. One more run is verified, to
+show what the proof costs; with ``--huge`` a model of 4 GB is folded too, in a folder for temporary
+files that has to hold 9 GB.
 """
 
 from __future__ import annotations
@@ -12,7 +14,6 @@ __all__ = ["main"]
 import argparse
 import gc
 import importlib.util
-import statistics
 import sys
 import tempfile
 import time
@@ -23,10 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 from benchmarks import graphs
-from benchmarks.environment import save
+from benchmarks.cost_text import plot, print_curves, print_huge, print_processes
+from benchmarks.environment import RESULTS, save
+from benchmarks.huge import fold_huge
 from benchmarks.process import Cost, measure
 from bnfuse.bench.timing import orders
 
@@ -43,10 +45,16 @@ _SLIM = "import onnxslim, sys; onnxslim.slim(sys.argv[1], sys.argv[2])"
 _SIM = (
     "import onnx, onnxsim, sys; onnx.save(onnxsim.simplify(onnx.load(sys.argv[1]))[0], sys.argv[2])"
 )
+_OPTIMIZER = (
+    "import onnx, onnxoptimizer, sys; "
+    "onnx.save(onnxoptimizer.optimize(onnx.load(sys.argv[1])), sys.argv[2])"
+)
+_VERIFIED = ("-m", "bnfuse", "fold", "-q")
 _COMMANDS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "onnx.load + onnx.save": (None, ("-c", _COPY)),
     "onnx_ir.load + save": (None, ("-c", _IR_COPY)),
     "bnfuse fold --no-verify": (None, ("-m", "bnfuse", "fold", "--no-verify", "-q")),
+    "onnxoptimizer": ("onnxoptimizer", ("-c", _OPTIMIZER)),
     "onnxslim": ("onnxslim", ("-c", _SLIM)),
     "onnxsim": ("onnxsim", ("-c", _SIM)),
 }
@@ -54,7 +62,7 @@ _COMMANDS: dict[str, tuple[str | None, tuple[str, ...]]] = {
 
 _CURVES: dict[str, tuple[Callable[[int], onnx.ModelProto], tuple[int, ...]]] = {
     "chain": (graphs.chain, (100, 300, 1000, 3000, 10000)),
-    "residual": (graphs.residual, (50, 150, 500, 1500)),
+    "residual": (graphs.residual, (50, 150, 500, 1500, 5000)),
     "concat": (graphs.concat, (50, 150, 500, 1500)),
 }
 
@@ -63,21 +71,27 @@ def main() -> None:
     """Measure the processes and the curves, print both, save the numbers."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--huge", action="store_true", help="fold a model of 4 GB as well")
     parser.add_argument("--quick", action="store_true", help="one round, small; not saved")
     arguments = parser.parse_args()
     console = Console(width=_WIDTH)
-    processes = _processes(1 if arguments.quick else arguments.rounds)
-    _print_processes(console, processes)
-    curves = {
-        name: _curve(make, sizes[:-2] if arguments.quick else sizes)
+    quick: bool = arguments.quick
+    result: dict[str, Any] = {"processes": _processes(1 if quick else arguments.rounds, not quick)}
+    print_processes(console, result["processes"])
+    result["curves"] = {
+        name: _curve(make, sizes[:-2] if quick else sizes)
         for name, (make, sizes) in _CURVES.items()
     }
-    _print_curves(console, curves)
-    if not arguments.quick:
-        console.print(f"saved to {save('cost', {'processes': processes, 'curves': curves})}")
+    print_curves(console, result["curves"])
+    if arguments.huge:
+        result["huge"] = fold_huge(2) if quick else fold_huge()
+        print_huge(console, result["huge"])
+    if not quick:
+        plot(result["curves"], RESULTS / "cost.png")
+        console.print(f"saved to {save('cost', result)}")
 
 
-def _processes(rounds: int) -> dict[str, Any]:
+def _processes(rounds: int, verified: bool) -> dict[str, Any]:
     import onnx
 
     with tempfile.TemporaryDirectory() as folder:
@@ -89,8 +103,10 @@ def _processes(rounds: int) -> dict[str, Any]:
         for order in track(list(orders(len(names), rounds)), description="processes"):
             for index in order:
                 costs[names[index]].append(measure(commands[names[index]]))
+        proof = [sys.executable, *_VERIFIED, str(source), "-o", str(Path(folder, "proved.onnx"))]
         return {
             "bytes": source.stat().st_size,
+            "verified": asdict(measure(proof)) if verified else None,
             "rounds": rounds,
             "costs": {
                 name: [asdict(cost) for cost in costs[name]] if name in costs else None
@@ -121,72 +137,32 @@ def _stages(proto: onnx.ModelProto) -> dict[str, Any]:
     from bnfuse.lifting import lift
     from bnfuse.lifting.prepare import prepare
     from bnfuse.lowering import lower
+    from bnfuse.writing.message import ModelMessage
 
     seconds: dict[str, float] = {}
 
     def timed(name: str, stage: Callable[[], Any]) -> Any:
         gc.collect()
+        # As in a fold, where the collector would go over a graph that only grows.
+        gc.disable()
         start = time.process_time()
         result = stage()
         seconds[name] = time.process_time() - start
+        gc.enable()
         return result
+
+    def write() -> None:
+        with tempfile.TemporaryFile() as file:
+            ModelMessage.of(model).write(file, lambda *_: None)
 
     model = timed("read", partial(ir.serde.deserialize_model, proto))
     before = len(model.graph)
     timed("prepare", partial(prepare, model))
     lifted = timed("lift", partial(lift, model))
     timed("fold", partial(fold, lifted))
-    timed("lower", partial(lower, model))
-    timed("write", partial(ir.serde.serialize_model, model))
+    timed("lower", partial(lower, model, lazily=True))
+    timed("write", write)
     return {"nodes": {"before": before, "after": len(model.graph)}, "seconds": seconds}
-
-
-def _print_processes(console: Console, processes: dict[str, Any]) -> None:
-    table = Table(
-        title=f"{processes['bytes'] / 1e6:.0f} MB ResNet-50 with hand-written norm, whole process, "
-        f"median of {processes['rounds']}",
-        title_justify="left",
-    )
-    table.add_column("")
-    for title in ("wall", "processor", "peak memory", "processor ×", "memory ×"):
-        table.add_column(title, justify="right")
-    first = _medians(next(iter(processes["costs"].values())))
-    for name, costs in processes["costs"].items():
-        if costs is None:
-            table.add_row(name, "not installed")
-            continue
-        wall, cpu, peak = _medians(costs)
-        table.add_row(
-            name,
-            f"{wall:.2f} s",
-            f"{cpu:.2f} s",
-            f"{peak / 2**20:,.0f} MiB",
-            f"{cpu / first[1]:.2f}",
-            f"{peak / first[2]:.2f}",
-        )
-    console.print(table)
-
-
-def _medians(costs: Sequence[dict[str, float]]) -> tuple[float, float, float]:
-    wall, cpu, peak = (statistics.median(c[key] for c in costs) for key in ("wall", "cpu", "peak"))
-    return wall, cpu, peak
-
-
-def _print_curves(console: Console, curves: dict[str, list[dict[str, Any]]]) -> None:
-    for name, points in curves.items():
-        table = Table(title=f"{name}: seconds of each stage", title_justify="left")
-        for title in ("size", "nodes", "left", *points[0]["seconds"], "µs a node"):
-            table.add_column(title, justify="right")
-        for point in points:
-            seconds, nodes = point["seconds"], point["nodes"]
-            table.add_row(
-                f"{point['size']:,}",
-                f"{nodes['before']:,}",
-                f"{nodes['after']:,}",
-                *(f"{value:.2f}" for value in seconds.values()),
-                f"{sum(seconds.values()) / nodes['before'] * 1e6:.0f}",
-            )
-        console.print(table)
 
 
 if __name__ == "__main__":
