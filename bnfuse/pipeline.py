@@ -159,7 +159,7 @@ def convert(
     entry = enter(source, Request(**request), progress)
     if not folding and entry.exporter is None:
         raise UsageError(f"{entry.name!r} is an ONNX model already.", "Give it to `bnfuse fold`.")
-    inner = _Inner.run(entry, folding, progress)
+    inner = _Inner.run(entry, folding, progress, lazily=output is not None)
     judge = _Judge(entry, inner.lowered, tuple(providers), seed, progress) if verified else None
     if output is None:
         report = inner.report.of_size(model_bytes(inner.lowered.model))
@@ -176,7 +176,7 @@ class _Inner:
     report: Report
 
     @classmethod
-    def run(cls, entry: Entry, folding: bool, progress: Progress) -> _Inner:
+    def run(cls, entry: Entry, folding: bool, progress: Progress, *, lazily: bool) -> _Inner:
         nodes, size = node_count(entry.model), entry.bytes or model_bytes(entry.model)
         with progress.stage("fold" if folding else "find") as line, _uncollected():
             # Without folding the graph stays as it is, node by node: a copy tells of its norms.
@@ -184,7 +184,7 @@ class _Inner:
             interface, notes = prepare(model)
             lifted = lift(model)
             log = fold_lifted(lifted, limit=None if folding else 0)
-            lowered = lower(model, lazily=True) if folding else Lowered(entry.model, ())
+            lowered = lower(model, lazily=lazily) if folding else Lowered(entry.model, ())
             if folding:
                 interface.restore(model)
             report = Report(

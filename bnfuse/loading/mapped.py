@@ -10,7 +10,6 @@ __all__ = ["MappedFile", "MappedTensor"]
 import mmap
 import os
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import onnx
@@ -19,43 +18,53 @@ from numpy.typing import NDArray
 
 from bnfuse.errors import LoadError
 
+_SMALL = 1 << 16
+"""Bytes that are read and not mapped: a mapping holds a file open for as long as it lasts."""
+
 
 class MappedFile:
-    """A file that tensors lie in, held open: removing or replacing it takes nothing away.
+    """A file that tensors lie in, as it was when the model was read.
+
+    It is opened anew for each tensor: a model may keep every one of thousands in a file of its own.
 
     Attributes:
-        path: Where it was opened.
-        size: Its bytes.
+        path: Where it is.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: IO[bytes] = path.open("rb")
-        self._stamp = self._now()
-        self.size = self._stamp[0]
+        self._stamp = _stamp(path.stat())
 
     def bytes(self, offset: int, length: int) -> NDArray[np.uint8]:
-        """These bytes, read-only; their pages are let go with the last reference to the array.
+        """These bytes, read-only; what is mapped is let go with the last reference to the array.
 
         Raises:
-            LoadError: The file was written to since it was opened.
+            LoadError: The file was written to, replaced or removed since the model was read.
         """
-        if length == 0:
-            return np.empty(0, np.uint8)
-        if self._now() != self._stamp:
-            raise LoadError(
-                f"{self.path} was changed while it was being read.",
-                "Leave it as it is until the result is written.",
-            )
         start = offset - offset % mmap.ALLOCATIONGRANULARITY
-        pages = mmap.mmap(
-            self._file.fileno(), offset - start + length, access=mmap.ACCESS_READ, offset=start
-        )
+        try:
+            with self.path.open("rb") as file:
+                if _stamp(os.fstat(file.fileno())) != self._stamp:
+                    raise self._changed()
+                if length < _SMALL:
+                    file.seek(offset)
+                    return np.frombuffer(file.read(length), np.uint8)
+                pages = mmap.mmap(
+                    file.fileno(), offset - start + length, access=mmap.ACCESS_READ, offset=start
+                )
+        except FileNotFoundError as error:
+            raise self._changed() from error
         return np.frombuffer(pages, np.uint8, length, offset - start)
 
-    def _now(self) -> tuple[int, int]:
-        status = os.fstat(self._file.fileno())
-        return status.st_size, status.st_mtime_ns
+    def _changed(self) -> LoadError:
+        return LoadError(
+            f"{self.path} was changed while it was being read.",
+            "Leave it as it is until the result is written.",
+        )
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 class MappedTensor(ir.LazyTensor):

@@ -25,7 +25,7 @@ from bnfuse.writing.message import ModelMessage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
+    from types import FrameType, TracebackType
 
     from bnfuse.writing.message import Heard
 
@@ -110,17 +110,18 @@ class Writing:
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
     """Put an interrupt off until this is over: a model must not land beside another's data."""
-    if threading.current_thread() is not threading.main_thread():
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield
         return
-    put_off: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: put_off.append(number))
+    put_off: list[tuple[int, FrameType | None]] = []
+    signal.signal(signal.SIGINT, lambda number, frame: put_off.append((number, frame)))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if put_off:
-        raise KeyboardInterrupt
+    for caught in put_off[:1]:
+        before(*caught)
 
 
 def _unheard(done: int, total: int) -> None:

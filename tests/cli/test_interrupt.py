@@ -18,6 +18,9 @@ import os, signal, sys
 from bnfuse.cli.main import main
 from bnfuse.writing import message, place
 
+# A process in the background of a shell is started deaf to it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def interrupt():
     os.kill(os.getpid(), signal.SIGINT)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import random
 from pathlib import Path
 
@@ -92,23 +93,47 @@ def test_the_model_is_the_one_that_the_parser_reads(tmp_path: Path) -> None:
     assert read == model
 
 
-def test_a_file_that_is_written_to_meanwhile_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["written to", "cut off", "replaced", "removed"])
+def test_a_file_that_does_not_stay_as_it_was_is_named(how: str, tmp_path: Path) -> None:
     path = saved(tmp_path, model_of(numpy_helper.from_array(numbers(np.float32), "w")))
     loaded = load(path).model
     assert loaded is not None
-    path.write_bytes(b"another file")
+    same = path.read_bytes()
+    if how == "written to":
+        path.write_bytes(same[::-1])
+        os.utime(path, ns=(1, 1))
+    elif how == "cut off":
+        path.write_bytes(same[:100])
+    elif how == "replaced":
+        (tmp_path / "other").write_bytes(same)
+        (tmp_path / "other").replace(path)
+    else:
+        path.unlink()
     with pytest.raises(LoadError, match=r"model\.onnx was changed while it was being read"):
         loaded.graph.initializers["w"].const_value.numpy()
 
 
-def test_a_file_that_is_removed_or_replaced_meanwhile_is_still_read(tmp_path: Path) -> None:
-    array = numbers(np.float32)
-    path = saved(tmp_path, model_of(numpy_helper.from_array(array, "w")))
-    loaded = load(path).model
-    assert loaded is not None
-    (tmp_path / "other").write_bytes(b"another file")
-    (tmp_path / "other").replace(path)
-    assert np.array_equal(loaded.graph.initializers["w"].const_value.numpy(), array)
+def test_a_file_for_every_tensor_takes_no_more_files_at_once(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    arrays = {f"w{i}": numbers(np.float32, 300) for i in range(100)}
+    model = model_of(*(numpy_helper.from_array(array, name) for name, array in arrays.items()))
+    onnx.save(
+        model,
+        tmp_path / "model.onnx",
+        save_as_external_data=True,
+        all_tensors_to_one_file=False,
+        size_threshold=0,
+    )
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").is_dir() else 64
+    resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 50, hard))
+    try:
+        loaded = load(tmp_path / "model.onnx").model
+        assert loaded is not None
+        read = {name: v.const_value.numpy() for name, v in loaded.graph.initializers.items()}
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert all(np.array_equal(read[name], array) for name, array in arrays.items())
 
 
 def test_a_link_to_a_model_is_read_where_the_model_lies(tmp_path: Path) -> None:
