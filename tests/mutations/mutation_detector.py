@@ -95,4 +95,26 @@ def half_precision_holds() -> None:
         assert "Mul" in left.ops
 
 
-PROBES = (tampering_is_noticed, half_precision_holds)
+def half_precision_keeps_shared_values() -> None:
+    """What others read in float16 is not scaled far."""
+    net = Net(dtype=np.float16)
+    shared = net.conv(net.input([2, 3, 6, 6]), 3, 4)
+    scaled = net.op("Mul", shared, net.const(np.full((4, 1, 1), 99, np.float16)))
+    outputs = (net.op("Sigmoid", y) for y in (scaled, net.conv(shared, 4, 4)))
+    assert "Mul" in fold_model(net.model(*outputs)).ops
+
+
+def a_constant_on_both_sides_is_folded() -> None:
+    """Each of its places takes its own part."""
+    net = Net()
+    x, constant = net.input([2, 4, 4, 4]), net.param(2, 4, 4, 4)
+    joined = net.op("Concat", constant, net.conv(x, 4, 4, (1, 1)), constant, axis=1)
+    assert fold_model(net.model(net.norm(joined, 12, 2))).all_folded
+
+
+PROBES = (
+    a_constant_on_both_sides_is_folded,
+    tampering_is_noticed,
+    half_precision_holds,
+    half_precision_keeps_shared_values,
+)
