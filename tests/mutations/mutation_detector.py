@@ -10,7 +10,7 @@ import graphs_of_passes  # noqa: F401
 import numpy as np
 import onnx
 from graphs import Net, feeds_for, fold_model, run
-from mutation_registry import GRAPHS, Build
+from mutation_registry import GRAPHS, model_of
 from onnx import helper
 from random_graphs import seeded_model
 
@@ -59,14 +59,8 @@ def _open(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def cases() -> tuple[Case, ...]:
     """Every fixed graph, and some random ones."""
-    fixed = [Case.of(build.__name__, _model(shape, build)) for shape, build in GRAPHS]
+    fixed = [Case.of(build.__name__, model_of(shape, build)) for shape, build in GRAPHS]
     return (*fixed, *(Case.of(f"seed {seed}", seeded_model(seed)) for seed in SEEDS))
-
-
-def _model(shape: list[int | str], build: Build) -> onnx.ModelProto:
-    net = Net(seed=len(build.__name__))
-    made = build(net, net.input(shape))
-    return net.model(*((made,) if isinstance(made, str) else made))
 
 
 def tampering_is_noticed() -> None:
