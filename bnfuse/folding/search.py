@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from bnfuse.lifting.constants import Constant, ConstantEvaluator
 
 
+_LINEAR = ("Conv", "ConvTranspose", "Gemm")
+
 _HALF_FACTOR = 16.0
 """How far a float16 value that others read as well may be scaled."""
 
@@ -151,7 +153,7 @@ class Search:
             return Refusal(f"a part of {title(node)} would come back to it", _name(node))
         rule = self._rules.get(node.op_type)
         if rule is None or not _is_ours(node):
-            return Refusal(f"no exact rule moves it back through {title(node)}", _name(node))
+            return Refusal(_no_rule(node, "back"), _name(node))
         others = self._others(value, node, affine, consumer)
         if isinstance(others, Refusal):
             return others
@@ -199,7 +201,7 @@ class Search:
             node = use.node
             rule = self._rules.get(node.op_type)
             if rule is None or not _is_ours(node) or node.graph is not value.graph:
-                return Refusal(f"no exact rule moves it on through {title(node)}", _name(node))
+                return Refusal(_no_rule(node, "on"), _name(node))
             if sum(other.node is node for other in uses) > 1:
                 return Refusal(f"{title(node)} takes it more than once", _name(node))
             if node is self._leaving:
@@ -297,6 +299,12 @@ def title(node: ir.Node) -> str:
     if lifted is not None:
         return f"the norm {lifted.sites[0].label!r}"
     return f"{node.op_type} {_name(node)!r}"
+
+
+def _no_rule(node: ir.Node, way: str) -> str:
+    if node.op_type in _LINEAR and _is_ours(node):
+        return f"the weight of {title(node)} is no stored float constant"
+    return f"no exact rule moves it {way} through {title(node)}"
 
 
 def _name(node: ir.Node) -> str:
