@@ -232,7 +232,7 @@ def _term(leaf: ir.Value, x: ir.Value) -> _Term | None:
             return None
         scale, shift, magnitude = lifted.affine.expanded(channels)
         taps = identity_taps(scale, len(x.shape) - 2)
-        return _Term(x, taps, shift, magnitude, node, lifted.sites)
+        return _Term(x, taps, shift, magnitude, node, lifted.all_sites)
     return None
 
 
