@@ -19,7 +19,7 @@ from bnfuse.loading import load
 from bnfuse.lowering import Lowered, lower
 from bnfuse.progress import Progress, Silent
 from bnfuse.reporting import Counts, Report, site_reports
-from bnfuse.writing import Writing, model_bytes, node_count
+from bnfuse.writing import Writing, files_of, model_bytes, node_count, targets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -157,6 +157,9 @@ def convert(
     if output is not None and isinstance(source, str | Path):
         _refuse_overwriting(Path(source), Path(output))
     entry = enter(source, Request(**request), progress)
+    if output is not None:
+        for file in files_of(entry.model):
+            _refuse_overwriting(file, Path(output))
     if not folding and entry.exporter is None:
         raise UsageError(f"{entry.name!r} is an ONNX model already.", "Give it to `bnfuse fold`.")
     inner = _Inner.run(entry, folding, progress, lazily=output is not None)
@@ -195,6 +198,7 @@ class _Inner:
                 opset=entry.model.opset_imports.get("", 0),
                 sites=site_reports(lifted, log),
                 ops=Counts(nodes, node_count(lowered.model)),
+                # What it comes to is known when it is written.
                 bytes=Counts(size, size),
                 notes=(*entry.notes, *notes),
                 merges=log.merges,
@@ -271,7 +275,7 @@ def _uncollected() -> Iterator[None]:
 
 
 def _refuse_overwriting(source: Path, output: Path) -> None:
-    if output.exists() and source.exists() and output.samefile(source):
-        raise UsageError(
-            f"the output {str(output)!r} is the source itself.", "Give another path with -o."
-        )
+    for target in targets(output):
+        if target.exists() and source.exists() and target.samefile(source):
+            what = "the source itself" if target == output else "where the source has its weights"
+            raise UsageError(f"the output {str(target)!r} is {what}.", "Give another path with -o.")

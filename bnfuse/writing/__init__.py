@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Writing", "file_bytes", "model_bytes", "node_count"]
+__all__ = ["Writing", "file_bytes", "files_of", "model_bytes", "node_count", "targets"]
 
-from bnfuse.writing.place import Writing
-from bnfuse.writing.size import file_bytes, model_bytes, node_count
+from bnfuse.writing.place import Writing, targets
+from bnfuse.writing.size import file_bytes, files_of, model_bytes, node_count

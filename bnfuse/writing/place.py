@@ -7,7 +7,7 @@ it was until then.
 
 from __future__ import annotations
 
-__all__ = ["Writing"]
+__all__ = ["Writing", "targets"]
 
 import os
 import shutil
@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 
 _INLINE_LIMIT = 1 << 30
 """Bytes of constants above which they go to a file beside the model: protobuf ends at 2 GiB."""
+
+
+def targets(path: Path) -> tuple[Path, Path]:
+    """The files that a model at ``path`` may take: its own, and that of its external data."""
+    return path, path.with_name(f"{path.name}.data")
 
 
 class Writing:
@@ -150,4 +155,4 @@ def _save_beside(model: ir.Model, path: Path, heard: Heard) -> None:
         del tensor
         heard(info.offset, total)
 
-    ir.save(model, path, external_data=f"{path.name}.data", callback=begun)
+    ir.save(model, path, external_data=targets(path)[1].name, callback=begun)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["file_bytes", "model_bytes", "node_count"]
+__all__ = ["file_bytes", "files_of", "model_bytes", "node_count"]
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,10 @@ def model_bytes(model: ir.Model) -> int:
 
 def file_bytes(path: Path, model: ir.Model) -> int:
     """The size of an ONNX file and of the external data that its tensors lie in."""
+    return sum(file.stat().st_size for file in {path.resolve(), *files_of(model)})
+
+
+def files_of(model: ir.Model) -> set[Path]:
+    """The files that its tensors lie in."""
     tensors = (value.const_value for value in model.graph.initializers.values())
-    data = {tensor.file.path for tensor in tensors if isinstance(tensor, MappedTensor)}
-    return sum(file.stat().st_size for file in {path.resolve(), *data})
+    return {tensor.file.path for tensor in tensors if isinstance(tensor, MappedTensor)}

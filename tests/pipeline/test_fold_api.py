@@ -95,6 +95,17 @@ def test_the_source_is_never_overwritten(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_the_sources_external_data_is_not_overwritten(tmp_path: Path) -> None:
+    source, data = tmp_path / "in.onnx", tmp_path / "out.onnx.data"
+    onnx.save(
+        onnx_model(), source, save_as_external_data=True, location=data.name, size_threshold=0
+    )
+    before = data.read_bytes()
+    with pytest.raises(UsageError, match="is where the source has its weights"):
+        bnfuse.fold(source, output=tmp_path / "out.onnx")
+    assert data.read_bytes() == before
+
+
 def test_an_output_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         bnfuse.fold(saved(tmp_path), output=tmp_path / "nowhere" / "out.onnx")
