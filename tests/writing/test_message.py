@@ -50,7 +50,7 @@ def sizes() -> list[int]:
 
 
 def test_it_parses_as_what_protobuf_writes() -> None:
-    arrays = [np.arange(n).astype(dtype) for dtype in DTYPES for n in sizes()]
+    arrays = [(np.arange(n) % 100).astype(dtype) for dtype in DTYPES for n in sizes()]
     model = ir.serde.deserialize_model(model_of(*arrays))
     ours = onnx.ModelProto.FromString(written(model))
     assert ours == ir.serde.serialize_model(model)
