@@ -77,7 +77,6 @@ def test_the_input_itself_twice_and_groups_that_nest():
     assert_same_function(result)
 
 
-@pytest.mark.xfail(reason="a reader of a shape, dead by then, keeps the branch until the next fold")
 def test_a_branch_whose_shape_was_read_for_its_norm_merges_at_once():
     net = Net()
     x = net.input(["N", 4, 5])
