@@ -95,3 +95,18 @@ def test_a_norm_after_a_merge_with_another_term_goes_on_into_both_at_once():
     result = fold_model(net.model(net.op("Mul", total, net.param(3, 1, 1))))
     assert result.ops == ["Conv", "Add"]
     assert_same_function(result)
+
+
+@pytest.mark.parametrize("shape", [["N", 3, "H", 5], ["N", 3, 1, 5], [1, 3, "H", "W"], [3, 1, 1]])
+def test_a_norm_after_a_merge_goes_on_through_all_that_is_left_at_once(shape):
+    net = Net()
+    x, z = net.input(["N", 3, "H", 5]), net.input(shape, "z")
+    convs = [net.conv(x, 3, 3, (1, 1)) for _ in range(2)]
+    others = [net.conv(net.op("Sigmoid", x), 3, 3, (1, 1)) for _ in range(2)]
+    total = net.op("Sum", *convs, *others, net.op("Mul", net.op("Sigmoid", z), net.param(3, 1, 1)))
+    result = fold_model(net.model(net.op("Mul", total, net.param(3, 1, 1))))
+    assert result.ops.count("Conv") == 2 + 1
+    assert_same_function(result, sizes=(5, 5))
+    again = fold_model(result.after)
+    assert again.after.graph.node == result.after.graph.node
+    assert again.after.graph.initializer == result.after.graph.initializer

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from bnfuse.lifting.sites import Site
 
 Array = NDArray[np.float64]
+_CANCELLED = 8 * float(np.finfo(np.float64).eps)
+"""Relative to its terms, what a sum that is 0 may come to in a few roundings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +91,9 @@ class _Conv(Link):
 
     @property
     def has_offset(self) -> bool:
-        return bool(np.any(self.linear.offset != 0.0))
+        # What a bias that cancels leaves in float64 is no bias.
+        size = _CANCELLED * self.linear.offset_magnitude
+        return bool(np.any(np.abs(self.linear.offset) > size))
 
     @property
     def label(self) -> str:

@@ -103,8 +103,9 @@ class SumRewrite:
         for position, other in enumerate(others, 1):
             output = output_like(y)
             if position < len(others):
-                # Terms that are left may broadcast the sum: its shape so far is not known.
-                output.name, output.shape = names.after(y.name or "sum"), None
+                # Terms that are left may broadcast the sum, which is smaller until then.
+                output.name = names.after(y.name or "sum")
+                output.shape = _broadcast(value.shape, other.shape, output.name)
             name = f"{self.sum.root.name}.rest{position}"
             nodes.append(ir.Node("", "Add", [value, other], outputs=[output], name=name))
             value = output
@@ -121,6 +122,25 @@ class SumRewrite:
 
 def _nodes(together: Sequence[Together]) -> tuple[ir.Node, ...]:
     return tuple(dict.fromkeys(node for item in together for node in item.nodes))
+
+
+def _broadcast(one: ir.Shape | None, other: ir.Shape | None, name: str) -> ir.Shape | None:
+    """The shape of a sum; a dimension that is not known is called after the sum."""
+    if one is None or other is None:
+        return None
+    rank = max(len(one), len(other))
+    padded = ((*[1] * (rank - len(shape)), *shape) for shape in (one, other))
+    dims = [_dim(*pair) for pair in zip(*padded, strict=True)]
+    return ir.Shape([f"{name}.{i}" if dim is None else dim for i, dim in enumerate(dims)])
+
+
+def _dim(one: int | ir.SymbolicDim, other: int | ir.SymbolicDim) -> int | ir.SymbolicDim | None:
+    for dim, against in ((one, other), (other, one)):
+        # Whatever broadcasts against a number other than 1 is that number or 1.
+        if against == 1 or (isinstance(dim, int) and dim != 1):
+            return dim
+    is_known = isinstance(one, ir.SymbolicDim) and one.value is not None
+    return one if is_known and one == other else None
 
 
 def _is_add(node: ir.Node) -> bool:
