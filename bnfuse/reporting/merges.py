@@ -30,11 +30,11 @@ def merge_lines(report: Report, verbosity: int) -> Iterator[Text]:
         yield Text(f"… and {len(merges) - len(shown)} more (-v lists them all)", style="dim")
     if verbosity:
         for refusal in report.unmerged:
-            yield Text(f"apart  {' and '.join(refusal.parts)}: {refusal.reason}", style="dim")
+            yield Text(f"apart  {_joined(refusal.parts)}: {refusal.reason}", style="dim")
 
 
 def _line(merge: Merge) -> str:
-    parts = " and ".join(merge.parts)
+    parts = _joined(merge.parts)
     if merge.kind == "padding":
         return f"{parts} → {merge.into}"
     return (
@@ -42,3 +42,7 @@ def _line(merge: Merge) -> str:
         f"FLOPs {merge.before.flops:,} → {merge.after.flops:,} a position, "
         f"bytes {merge.before.bytes:,} → {merge.after.bytes:,}"
     )
+
+
+def _joined(parts: tuple[str, ...]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]])

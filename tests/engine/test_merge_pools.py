@@ -110,3 +110,38 @@ def test_a_narrow_chain_is_free_where_a_kernel_is_there_anyhow():
     x = net.input(["N", 8, "H", "W"])
     chain = net.conv(net.conv(x, 8, 2, (1, 1)), 2, 8, bias=True)
     check(net, net.op("Add", chain, net.conv(x, 8, 8)), ["Conv"])
+
+
+def _bordered(net: Net, y: str, channels: int) -> str:
+    """A norm inside a border of what it makes of zero, computed in the graph."""
+    gamma, beta, mean, variance = (net.param(channels, low=0.3) for _ in range(4))
+    normed = net.op("BatchNormalization", y, gamma, beta, mean, variance, epsilon=2.0**-10)
+    deviation = net.op("Sqrt", net.op("Add", variance, net.scalar(2.0**-10)))
+    of_zero = net.op("Sub", beta, net.op("Div", net.op("Mul", mean, gamma), deviation))
+    border = net.op("Reshape", of_zero, net.ints(1, -1, 1, 1))
+    inner = net.op("Sub", normed, border)
+    padded = net.op("Pad", inner, net.ints(0, 0, 1, 1, 0, 0, 1, 1))
+    return net.op("Add", padded, border)
+
+
+def test_a_border_of_the_norm_of_zero_is_zeros_before_it():
+    """The bias cancels but for what float64 leaves of it."""
+    net = Net()
+    x = net.input(["N", 4, "H", "W"])
+    deep = net.conv(_bordered(net, net.conv(x, 4, 5, (1, 1)), 5), 5, 6)
+    mean = net.op("AveragePool", _bordered(net, net.conv(x, 4, 6, (1, 1)), 6), kernel_shape=[3, 3])
+    parts = [net.conv(x, 4, 6, pads=[1] * 4), net.conv(x, 4, 6, (1, 1)), deep, mean]
+    total = net.op("Sum", *(net.batch_norm(part, 6) for part in parts))
+    check(net, total, ["Conv"])
+
+
+def test_a_border_of_something_else_stays():
+    net = Net()
+    x = net.input(["N", 4, "H", "W"])
+    border = net.param(1, 5, 1, 1)
+    inner = net.op("Sub", net.batch_norm(net.conv(x, 4, 5, (1, 1)), 5), border)
+    padded = net.op("Add", net.op("Pad", inner, net.ints(0, 0, 1, 1, 0, 0, 1, 1)), border)
+    result = fold_model(net.model(net.conv(padded, 5, 4)))
+    assert result.ops == ["Conv", "Conv"]
+    assert "the bias before it must not reach" in result.log.unmerged[0].reason
+    assert_same_function(result, sizes=SIZES)
