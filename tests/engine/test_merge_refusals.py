@@ -45,7 +45,11 @@ def test_half_constants_that_would_overflow_together_stay_apart(what):
     weight = np.full((4, 4, 1, 1), big if what == "weight" else small, np.float16)
     bias = np.full(4, big if what == "bias" else small, np.float16)
     convs = [net.op("Conv", x, net.const(weight), net.const(bias)) for _ in range(2)]
-    assert fold_model(net.model(net.op("Add", *convs))).ops == ["Conv", "Conv", "Add"]
+    result = fold_model(net.model(net.op("Add", *convs)))
+    assert result.ops == ["Conv", "Conv", "Add"]
+    assert [refusal.reason for refusal in result.log.unmerged] == [
+        f"a {what} would overflow float16"
+    ]
 
 
 @pytest.mark.parametrize("tapped", [0, 1])

@@ -51,7 +51,7 @@ class _Branch:
     def label(self) -> str:
         if self.chain is None:
             return "the identity"
-        return " → ".join(link.label for link in self.chain.links)
+        return " then ".join(link.label for link in self.chain.links)
 
 
 @dataclass(eq=False)
