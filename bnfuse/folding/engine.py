@@ -14,7 +14,7 @@ from bnfuse.affine import ChannelAffine
 from bnfuse.folding.initializers import Initializers
 from bnfuse.folding.merges import Merge, MergeRefusal, Rewrite, find_merges
 from bnfuse.folding.names import FreshNames
-from bnfuse.folding.plan import Absorb, Compose, Edit, Plan, Recompute, Repad
+from bnfuse.folding.plan import Absorb, Compose, Plan, Recompute, Repad
 from bnfuse.folding.rules import RULES
 from bnfuse.folding.search import Search
 from bnfuse.lifting.dead import drop_dead
@@ -35,15 +35,17 @@ class Fate:
     """What became of a site.
 
     Attributes:
-        folded: Whether nothing is left of it.
+        folded: Whether no op is left for it: its neighbours took it.
         into: The nodes that took it.
         through: The op types it passed through, in order.
+        corrected: What makes up for it where others read a value that gained it.
         reason: Why it, or a part of it, was left; empty when folded.
     """
 
     folded: bool
     into: tuple[str, ...] = ()
     through: tuple[str, ...] = ()
+    corrected: tuple[str, ...] = ()
     reason: str = ""
 
 
@@ -88,13 +90,14 @@ class _Route:
 
     into: dict[str, None] = field(default_factory=dict)
     through: dict[str, None] = field(default_factory=dict)
+    corrected: dict[str, None] = field(default_factory=dict)
 
 
 class _Folding:
     def __init__(self, lifted: Lifted, limit: int | None) -> None:
         self._graph = lifted.model.graph
         self._limit = limit
-        self._search = Search(RULES, lifted.constants)
+        self._search = Search(RULES, lifted.constants, len(lifted.model.graph))
         self._constants = lifted.constants
         self._names = FreshNames(lifted.model.graph)
         self._initializers = Initializers(lifted.model.graph, self._names)
@@ -159,26 +162,32 @@ class _Folding:
             return
         x, y = _ends(node)
         refusals: list[str] = []
-        for pulled, pushed in _ways(affine):
-            plan = self._search.plan(x, pulled, y, pushed)
-            if isinstance(plan, Plan):
-                self._carry_out(node, plan, pushed)
-                return
-            refusals.append(plan.reason)
+        self._search.met_shared()
+        for look in (self._search.plan, self._search.far_plan):
+            if look == self._search.far_plan and not self._search.met_shared():
+                break
+            for pulled, pushed in _ways(affine):
+                plan = look(x, pulled, y, pushed)
+                if isinstance(plan, Plan):
+                    self._carry_out(node, plan, pushed)
+                    return
+                refusals.append(plan.reason)
         self._reasons[node] = "; ".join(dict.fromkeys(refusals))
 
     def _carry_out(self, node: ir.Node, plan: Plan, pushed: ChannelAffine) -> None:
-        sites = _lifted(node).sites
+        sites = _lifted(node).all_sites
+        targets, corrected = plan.targets, plan.corrected
         for site in sites:
-            self._routes[site].into.update(dict.fromkeys(plan.targets))
+            self._routes[site].into.update(dict.fromkeys(targets))
             self._routes[site].through.update(dict.fromkeys(plan.through))
-        survivors = tuple(self._edit(sites, plan.edits))
+            self._routes[site].corrected.update(dict.fromkeys(corrected))
+        survivors = tuple(self._edit(sites, plan))
         self._names.rename(plan.changed)
         if pushed.is_identity:
             bypass(node)
         else:
             _disconnect(node)
-        self._applications.append(Application(sites, plan.targets))
+        self._applications.append(Application(sites, targets))
         # An affine that took another in may now fit where it did not before.
         self._pending.extend(survivors)
 
@@ -189,8 +198,8 @@ class _Folding:
             return
         _disconnect(node)
 
-    def _edit(self, sites: tuple[Site, ...], edits: tuple[Edit, ...]) -> Iterator[ir.Node]:
-        for edit in edits:
+    def _edit(self, sites: tuple[Site, ...], plan: Plan) -> Iterator[ir.Node]:
+        for edit in plan.edits:
             if isinstance(edit, Absorb):
                 linear = linear_of(edit.node)
                 assert linear is not None
@@ -201,7 +210,7 @@ class _Folding:
             elif isinstance(edit, Recompute):
                 self._recompute(edit)
             else:
-                _compose(edit, sites)
+                _compose(edit, () if edit in plan.corrections else sites)
                 yield edit.node
 
     def _recompute(self, edit: Recompute) -> None:
@@ -232,7 +241,11 @@ class _Folding:
                 left[site] = self._reasons.get(node, "it was not to be folded")
         return {
             site: Fate(
-                site not in left, tuple(route.into), tuple(route.through), left.get(site, "")
+                site not in left,
+                tuple(route.into),
+                tuple(route.through),
+                tuple(route.corrected),
+                left.get(site, ""),
             )
             for site, route in self._routes.items()
         }
@@ -263,7 +276,7 @@ def _compose(edit: Compose, sites: tuple[Site, ...]) -> None:
     first, second = lifted.affine, edit.affine
     if edit.side == "before":
         first, second = second, first
-    joined = LiftedAffine(first.then(second), (*lifted.sites, *sites))
+    joined = LiftedAffine(first.then(second), lifted.sites, taken=(*lifted.taken, *sites))
     set_affine(edit.node, joined)
 
 

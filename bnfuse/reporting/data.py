@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bnfuse import __version__
+from bnfuse.folding import Fate
 from bnfuse.lifting.sites import Kind, Site
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bnfuse.folding import FoldLog, Merge, MergeRefusal
     from bnfuse.lifting import Lifted
     from bnfuse.verifying import Verification
@@ -27,9 +26,10 @@ class SiteReport:
         module: The dotted path of its module, or the empty string.
         kind: ``norm``, ``scale``, ``shift`` or ``scalar``.
         spelling: Its ops in order.
-        folded: Whether nothing is left of it.
+        folded: Whether no op is left for it: its neighbours took it.
         into: The nodes that took it.
         through: The op types that it passed through.
+        corrected: What makes up for it where others read a value that gained it.
         reason: Why it was left; empty when folded.
     """
 
@@ -40,6 +40,7 @@ class SiteReport:
     folded: bool
     into: tuple[str, ...]
     through: tuple[str, ...]
+    corrected: tuple[str, ...]
     reason: str
 
     def to_json(self) -> dict[str, Any]:
@@ -52,6 +53,7 @@ class SiteReport:
             "status": "folded" if self.folded else "left",
             "into": ", ".join(self.into) or None,
             "through": list(self.through),
+            "corrected": list(self.corrected),
             "reason": self.reason or None,
         }
 
@@ -154,24 +156,20 @@ def _merge_json(merge: Merge) -> dict[str, Any]:
 
 def site_reports(lifted: Lifted, log: FoldLog) -> tuple[SiteReport, ...]:
     """Each site with its fate: the lifted ones in graph order, then those that could not be."""
-    found = [
-        _site(site, fate.folded, fate.into, fate.through, fate.reason)
-        for site, fate in log.fates.items()
-    ]
-    found += [_site(item.site, False, (), (), item.reason) for item in lifted.unlifted]
+    found = [_site(site, fate) for site, fate in log.fates.items()]
+    found += [_site(item.site, Fate(folded=False, reason=item.reason)) for item in lifted.unlifted]
     return tuple(found)
 
 
-def _site(
-    site: Site, folded: bool, into: Sequence[str], through: Sequence[str], reason: str
-) -> SiteReport:
+def _site(site: Site, fate: Fate) -> SiteReport:
     return SiteReport(
         name=site.name,
         module=site.module,
         kind=site.kind.value,
         spelling=site.spelling,
-        folded=folded,
-        into=tuple(into),
-        through=tuple(through),
-        reason=reason,
+        folded=fate.folded,
+        into=fate.into,
+        through=fate.through,
+        corrected=fate.corrected,
+        reason=fate.reason,
     )

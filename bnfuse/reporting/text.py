@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["render"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -20,6 +20,9 @@ from bnfuse.verifying.text import render as render_verification
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_NAMES = 6
+"""Nodes named of those that took a norm."""
 
 _ROWS = 40
 """Norms listed without ``-v``; those that are left come first."""
@@ -76,7 +79,14 @@ def _fate(site: SiteReport) -> str:
     if not site.into:
         return "it changes nothing: taken out"
     through = f", through {', '.join(site.through)}" if site.through else ""
-    return f"into {escape(', '.join(site.into))}{through}"
+    corrected = f", corrected in {_several(site.corrected)}" if site.corrected else ""
+    return f"into {_several(site.into)}{through}{corrected}"
+
+
+def _several(names: Sequence[str]) -> str:
+    """The first of many names."""
+    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+    return escape(", ".join(names[:_NAMES])) + more
 
 
 def _summary(report: Report, verbosity: int) -> Iterator[RenderableType]:

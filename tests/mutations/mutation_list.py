@@ -8,10 +8,14 @@ from __future__ import annotations
 from mutation import Mutation
 
 SEARCH = (
-    Mutation("a second consumer is not counted", "folding.search", "Search._pull", "if len(uses) > 1:", "if False:"),
+    Mutation("a second consumer is not counted", "folding.search", "Search._others", "if len(uses) < 2:", "if True:"),
     Mutation("a tapped value is changed", "folding.search", "Search._pull", "if value.is_graph_output():", "if False:"),
     Mutation("an output's affine is dropped", "folding.search", "Search._push", "if value.is_graph_output():", "if False:"),
-    Mutation("a consumer is forgotten", "folding.search", "Search._push", "uses = readers(value)", "uses = readers(value)[:1]"),
+    Mutation("a consumer is forgotten", "folding.search", "Search._push", "self._push_to(readers(value), value", "self._push_to(readers(value)[:1], value"),
+    Mutation("other readers keep what a value gained", "folding.search", "Search._pull", "if others else Plan()", "if False else Plan()"),
+    Mutation("other readers gain it once more", "folding.search", "Search._pull", "affine.inverse()", "affine"),
+    Mutation("a value is scaled by what cannot be undone", "folding.search", "_can_be_undone", "if np.any(affine.scale == 0.0):", "if False:"),
+    Mutation("half precision may scale what others read", "folding.search", "_can_be_undone", "value.dtype != ir.DataType.FLOAT16", "True"),
     Mutation("a pushed value keeps its name", "folding.search", "Search._follow", "else found + Plan(changed=(value,))", "else found"),
     Mutation("changed values keep their names", "folding.engine", "_Folding._carry_out", "self._names.rename(plan.changed)", "pass"),
     Mutation("two affines join in the wrong order", "folding.engine", "_compose", 'if edit.side == "before":', 'if edit.side == "after":'),
@@ -44,8 +48,8 @@ LINEAR = (
     Mutation("automatic padding is ignored", "lifting.linear", "LinearMap.pads_with_zeros", 'if automatic in ("SAME_UPPER", "SAME_LOWER"):', "if False:"),
     Mutation("the border of a transposed conv is ignored", "lifting.linear", "LinearMap.pads_with_zeros", 'if self.op_type == "ConvTranspose":', "if False:"),
     Mutation("constants along any axis are taken", "folding.rules.absorb", "_axis_refusal", "if affine.axis in (None, axis):", "if True:"),
-    Mutation("half precision may overflow", "folding.rules.absorb", "_fits", "if limits.overflows(now):", "if False:"),
-    Mutation("half precision may lose a channel", "folding.rules.absorb", "_fits", "if limits.vanishes(now[~limits.vanishing(was)]):", "if False:"),
+    Mutation("half precision may overflow", "folding.fitting", "refuse_linear", "if limits.overflows(now):", "if False:"),
+    Mutation("half precision may lose a channel", "folding.fitting", "refuse_linear", "if limits.vanishes(now[~limits.vanishing(was)]):", "if False:"),
 )
 
 LIFT = (
@@ -95,7 +99,7 @@ PASSES = (
     Mutation("a scaled divisor is passed", "folding.rules.product", "MoveThroughProduct.forward", 'if node.op_type == "Div" and index == 1:', "if False:"),
     Mutation("repeated channels share constants", "folding.rules.expand", "MoveThroughExpand.backward", "if axis is None or static_dim(x.shape, axis) != affine.channels:", "if axis is None:"),
     Mutation("a padding value goes the wrong way", "folding.rules.pad", "_answer", "(value - affine.shift) / affine.scale", "(value + affine.shift) / affine.scale"),
-    Mutation("a part comes back to the node that leaves", "folding.search", "Search._pull", "if node is self._leaving:", "if False:"),
+    Mutation("a part comes back to the node that leaves", "folding.search", "Search._pull", "if node is self._leaving or value in self._open:", "if False:"),
     Mutation("a padding value stays", "folding.rules.pad", "_answer", "if np.all(padding == value):", "if True:"),
     Mutation("padded channels take the constants", "folding.rules.pad", "_refuse_axis", "if affine.axis in padded:", "if False:"),
     Mutation("a crop and resize is taken for a resize", "folding.rules.resize", "_refuse", 'if coordinates == "tf_crop_and_resize":', "if False:"),
@@ -106,7 +110,7 @@ PASSES = (
 
 RUN_TIME = (
     Mutation("a reader of shapes is all readers", "lifting.readers", "_reads_no_number", 'node.op_type in ("Shape", "Size")', 'node.op_type not in ("Add", "Mul")'),
-    Mutation("two ways to one padding count once", "folding.search", "Search.plan", "if len(set(repadded)) < len(repadded):", "if False:"),
+    Mutation("two ways to one padding count once", "folding.fitting", "_refuse_several", "sum(isinstance(edit, Repad) for edit in edits) > 1", "False"),
     Mutation("a constant met twice is taken from its first place", "folding.search", "_recompute", "places[min(occurrence, len(places) - 1)]", "places[0]"),
 )
 

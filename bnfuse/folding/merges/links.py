@@ -149,7 +149,7 @@ class _Affine(Link):
     def sites(self) -> tuple[Site, ...]:
         lifted = affine_of(self.node)
         assert lifted is not None
-        return lifted.sites
+        return lifted.all_sites
 
     @property
     def has_offset(self) -> bool:
