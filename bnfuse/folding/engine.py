@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Application", "Fate", "FoldLog", "MergeRecord", "fold"]
+__all__ = ["Application", "Fate", "FoldLog", "fold"]
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -12,11 +12,12 @@ import numpy as np
 
 from bnfuse.affine import ChannelAffine
 from bnfuse.folding.initializers import Initializers
-from bnfuse.folding.merges import Merge, find_parallel, replace_sum
+from bnfuse.folding.merges import Merge, MergeRefusal, Rewrite, find_merges
 from bnfuse.folding.names import FreshNames
 from bnfuse.folding.plan import Absorb, Compose, Plan, Recompute, Repad
 from bnfuse.folding.rules import RULES
 from bnfuse.folding.search import Search
+from bnfuse.lifting.dead import drop_dead
 from bnfuse.lifting.nodes import LiftedAffine, affine_of, linear_of, set_affine, set_linear
 from bnfuse.lifting.rewire import bypass
 
@@ -57,20 +58,20 @@ class Application:
 
 
 @dataclass(frozen=True)
-class MergeRecord:
-    """Parallel branches that became one convolution."""
-
-    branches: tuple[str, ...]
-    into: str
-
-
-@dataclass(frozen=True)
 class FoldLog:
-    """What the fold did: each site's fate, and the plans in the order they were carried out."""
+    """What the fold did: each site's fate, and the plans in the order they were carried out.
+
+    Attributes:
+        fates: What became of each site.
+        applications: The plans.
+        merges: The linear maps that became one.
+        unmerged: Those that could have been one, and why they stay.
+    """
 
     fates: Mapping[Site, Fate]
     applications: tuple[Application, ...]
-    merges: tuple[MergeRecord, ...] = ()
+    merges: tuple[Merge, ...] = ()
+    unmerged: tuple[MergeRefusal, ...] = ()
 
 
 def fold(lifted: Lifted, limit: int | None = None) -> FoldLog:
@@ -104,7 +105,8 @@ class _Folding:
         self._reasons: dict[ir.Node, str] = {}
         self._routes = {site: _Route() for site in lifted.sites}
         self._applications: list[Application] = []
-        self._merges: list[MergeRecord] = []
+        self._merges: list[Merge] = []
+        self._unmerged: list[MergeRefusal] = []
 
     def run(self) -> FoldLog:
         applied = -1
@@ -113,8 +115,13 @@ class _Folding:
             applied = len(self._applications)
             self._pending.extend(node for node in self._graph if affine_of(node) is not None)
             self._drain()
-            self._merge_branches()
-        return FoldLog(self._fates(), tuple(self._applications), tuple(self._merges))
+            self._merge()
+        return FoldLog(
+            self._fates(),
+            tuple(self._applications),
+            tuple(self._merges),
+            tuple(dict.fromkeys(self._unmerged)),
+        )
 
     def _drain(self) -> None:
         while self._pending and self._limit != len(self._applications):
@@ -122,21 +129,28 @@ class _Folding:
             if node.graph is not None:
                 self._try(node)
 
-    def _merge_branches(self) -> None:
-        for node in reversed(tuple(self._graph)):
-            if node.graph is None or self._limit == len(self._applications):
+    def _merge(self) -> None:
+        if self._limit == len(self._applications):
+            return
+        drop_dead(self._graph)
+        self._unmerged.clear()
+        for found in find_merges(self._graph, self._constants):
+            if isinstance(found, MergeRefusal):
+                self._unmerged.append(found)
                 continue
-            merge = find_parallel(node, self._constants)
-            if merge is not None:
-                self._carry_out_merge(merge)
+            self._carry_out_merge(found)
+            if self._limit == len(self._applications):
+                return
 
-    def _carry_out_merge(self, merge: Merge) -> None:
-        into = (f"Conv {merge.linear.label}",)
-        self._merges.append(MergeRecord(merge.labels, into[0]))
-        for site in merge.sites:
-            self._routes[site].into.update(dict.fromkeys(into))
-        replace_sum(merge, self._names)
-        self._applications.append(Application(merge.sites, into))
+    def _carry_out_merge(self, rewrite: Rewrite) -> None:
+        for merge in rewrite.merges:
+            for site in merge.sites:
+                self._routes[site].into[merge.into] = None
+        rewrite.apply(self._names)
+        self._merges.extend(rewrite.merges)
+        sites = tuple(site for merge in rewrite.merges for site in merge.sites)
+        into = tuple(merge.into for merge in rewrite.merges)
+        self._applications.append(Application(sites, into))
 
     def _try(self, node: ir.Node) -> None:
         affine = _lifted(node).affine

@@ -12,7 +12,7 @@ from bnfuse.folding import Fate
 from bnfuse.lifting.sites import Kind, Site
 
 if TYPE_CHECKING:
-    from bnfuse.folding import FoldLog, MergeRecord
+    from bnfuse.folding import FoldLog, Merge, MergeRefusal
     from bnfuse.lifting import Lifted
     from bnfuse.verifying import Verification
 
@@ -84,7 +84,8 @@ class Report:
         ops: Nodes before and after, constants not counted.
         bytes: Size of the ONNX model before and after, external data included.
         notes: What else a person should know.
-        merges: Parallel branches that became one linear map.
+        merges: Linear maps that became one.
+        unmerged: Those that could have become one, and why they stay.
         verification: The proof, or ``None`` when it was not asked for.
     """
 
@@ -97,7 +98,8 @@ class Report:
     ops: Counts
     bytes: Counts
     notes: tuple[str, ...] = ()
-    merges: tuple[MergeRecord, ...] = ()
+    merges: tuple[Merge, ...] = ()
+    unmerged: tuple[MergeRefusal, ...] = ()
     verification: Verification | None = None
 
     @property
@@ -126,7 +128,8 @@ class Report:
             "exporter": self.exporter,
             "opset": self.opset,
             "norms": {"found": len(norms), "folded": folded, "left": len(norms) - folded},
-            "merges": [{"branches": list(m.branches), "into": m.into} for m in self.merges],
+            "merges": [_merge_json(merge) for merge in self.merges],
+            "unmerged": [{"parts": list(m.parts), "reason": m.reason} for m in self.unmerged],
             "folds": [site.to_json() for site in self.sites],
             "ops": self.ops.to_json(),
             "bytes": self.bytes.to_json(),
@@ -139,6 +142,16 @@ class Report:
         if self.verification is None:
             return {"parity": []}
         return self.verification.to_json()
+
+
+def _merge_json(merge: Merge) -> dict[str, Any]:
+    return {
+        "kind": merge.kind,
+        "parts": list(merge.parts),
+        "into": merge.into,
+        "flops": {"before": merge.before.flops, "after": merge.after.flops},
+        "bytes": {"before": merge.before.bytes, "after": merge.after.bytes},
+    }
 
 
 def site_reports(lifted: Lifted, log: FoldLog) -> tuple[SiteReport, ...]:

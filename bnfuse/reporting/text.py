@@ -15,6 +15,7 @@ from rich.text import Text
 
 from bnfuse.lifting.sites import Kind
 from bnfuse.reporting.data import Report, SiteReport
+from bnfuse.reporting.merges import merge_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +50,7 @@ def _folds(report: Report, verbosity: int) -> Iterator[RenderableType]:
         yield Padding(_sites_table(shown), (1, 0, 1, 0))
         if len(shown) < len(sites):
             yield Text(f"… and {len(sites) - len(shown)} more (-v lists them all)", style="dim")
-    yield from _summary(report)
+    yield from _summary(report, verbosity)
 
 
 def _listed(report: Report, verbosity: int) -> list[SiteReport]:
@@ -89,17 +90,13 @@ def _several(names: Sequence[str]) -> str:
     return escape(", ".join(names[:_NAMES])) + more
 
 
-def _summary(report: Report) -> Iterator[RenderableType]:
+def _summary(report: Report, verbosity: int) -> Iterator[RenderableType]:
     norms = report.norms
     folded = sum(site.folded for site in norms)
     yield Text.assemble(
         ("norms  ", "bold"), f"{folded} of {len(norms)} folded, {len(norms) - folded} left"
     )
-    if report.merges:
-        branches = sum(len(merge.branches) for merge in report.merges)
-        yield Text.assemble(
-            ("merged ", "bold"), f"{branches} parallel branches into {len(report.merges)} Conv"
-        )
+    yield from merge_lines(report, verbosity)
     yield Text.assemble(("nodes  ", "bold"), f"{report.ops.before} → {report.ops.after}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import graphs_of_linear_maps  # noqa: F401
+import graphs_of_merges
 import graphs_of_neighbours  # noqa: F401
 import graphs_of_passes  # noqa: F401
 import numpy as np
@@ -89,6 +90,20 @@ def half_precision_holds() -> None:
         assert "Mul" in left.ops
 
 
+def half_precision_keeps_maps_apart() -> None:
+    """Maps whose product does not fit the weight's type stay two."""
+    for what in graphs_of_merges.HALF:
+        net = graphs_of_merges.half(what)
+        assert fold_model(net.model(net.nodes[-1].output[0])).ops == ["Conv", "Conv"]
+
+
+def merges_cost_no_more() -> None:
+    """What is cheaper as it stands stays as it is."""
+    for build, ops in graphs_of_merges.DEARER:
+        net = Net()
+        assert sorted(fold_model(net.model(*build(net))).ops) == sorted(ops)
+
+
 def half_precision_keeps_shared_values() -> None:
     """What others read in float16 is not scaled far."""
     net = Net(dtype=np.float16)
@@ -111,4 +126,6 @@ PROBES = (
     tampering_is_noticed,
     half_precision_holds,
     half_precision_keeps_shared_values,
+    half_precision_keeps_maps_apart,
+    merges_cost_no_more,
 )

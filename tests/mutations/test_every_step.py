@@ -8,6 +8,7 @@ name means something new.
 from __future__ import annotations
 
 import graphs_of_linear_maps  # noqa: F401
+import graphs_of_merges  # noqa: F401
 import graphs_of_neighbours  # noqa: F401
 import graphs_of_passes  # noqa: F401
 import onnx
