@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = ["FoldedWeight"]
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,9 +38,15 @@ class FoldedWeight(ir.LazyTensor):
 
     @staticmethod
     def key(linear: LinearMap) -> Hashable:
-        """What the numbers follow from; O(channels)."""
+        """What the numbers follow from: a stored tensor and O(channels) scales.
+
+        A merged weight is stored nowhere yet: there it is the numbers themselves.
+        """
+        stored: Hashable = linear.weight.constant.value
+        if linear.is_merged:
+            stored = hashlib.sha256(linear.weight.constant.array().tobytes()).digest()
         pending = (linear.rows.tobytes(), linear.columns.tobytes())
-        return (linear.weight.constant.value, linear.weight.gain, linear.layout, *pending)
+        return (stored, linear.weight.gain, linear.layout, *pending)
 
     def _fold(self) -> ir.TensorProtocol:
         """Compute it.
