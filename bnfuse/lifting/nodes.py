@@ -67,11 +67,19 @@ class LiftedAffine:
         sites: The norms, scales and shifts of the model that it stands for.
         origins: The nodes that compute exactly this in the model, in order; empty once the map
             is another one than the model's.
+        anchor: Why it must stay where it stands, as the Mul and Add that it is, though it may
+            take others in; empty where it may move.
     """
 
     affine: ChannelAffine
     sites: tuple[Site, ...]
     origins: tuple[Origin, ...] = ()
+    anchor: str = ""
+
+    @property
+    def own_sites(self) -> tuple[Site, ...]:
+        """The sites that are still there as ops of their own: what an anchored one took is not."""
+        return self.sites[:1] if self.anchor else self.sites
 
 
 def new_affine(x: ir.Value, output: ir.Value, lifted: LiftedAffine, name: str) -> ir.Node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["join_runs"]
 
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,10 +14,18 @@ from bnfuse.affine import ChannelAffine
 from bnfuse.errors import NonFiniteNormError
 from bnfuse.lifting.casts import Casts, casts_around
 from bnfuse.lifting.limits import fits
-from bnfuse.lifting.nodes import LiftedAffine, affine_of, linear_of, set_affine, set_linear
+from bnfuse.lifting.nodes import (
+    LiftedAffine,
+    Origin,
+    affine_of,
+    linear_of,
+    set_affine,
+    set_linear,
+)
 from bnfuse.lifting.readers import readers
 from bnfuse.lifting.rewire import bypass
 from bnfuse.lifting.sites import Kind, Site, Step, cut_into_sites
+from bnfuse.lifting.standardized import Standardized, standardized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +33,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 from bnfuse.lifting.constants import ConstantEvaluator
+
+_ANCHOR = "ONNX Runtime makes one op of it and the normaliser that it ends"
 
 
 def join_runs(
@@ -33,6 +44,9 @@ def join_runs(
     sites: list[Site] = []
     for run in _runs(graph, steps):
         members = run[1:] if _join_bias(run[0], steps[run[0]], constants) else run
+        members, tail = _part_tail(members, steps, constants)
+        if tail is not None:
+            sites.append(tail)
         groups = cut_into_sites([steps[member] for member in members])
         found = [Site.of(group) for group in groups]
         left = iter(members)
@@ -41,6 +55,37 @@ def join_runs(
         _merge(members, found, casts_around(members))
         sites.extend(found)
     return tuple(sites)
+
+
+def _part_tail(
+    members: list[ir.Node], steps: dict[ir.Node, Step], constants: ConstantEvaluator
+) -> tuple[list[ir.Node], Site | None]:
+    """Part the scale and shift that end a written-out normaliser from what follows them.
+
+    Returns:
+        The members that are left, and the site of the tail if there is one.
+    """
+    how = standardized(members[0].inputs[0], constants) if members else None
+    if how is None:
+        return members, None
+    group = cut_into_sites([steps[member] for member in members])[0]
+    first = group[0]
+    if first.op_type != "Mul" or not first.per_channel or not _composed(members).is_finite:
+        return members, None
+    tail, rest = members[: len(group)], members[len(group) :]
+    site = Site.of(group, Kind.AFFINE)
+    _merge(tail, [site], None)
+    lifted = affine_of(tail[-1])
+    assert lifted is not None
+    if how is Standardized.FUSED and _is_vector(lifted.origins[0], constants):
+        set_affine(tail[-1], replace(lifted, anchor=_ANCHOR))
+    return rest, site
+
+
+def _is_vector(product: Origin, constants: ConstantEvaluator) -> bool:
+    """Whether the constant of a Mul has one dimension, as the runtime's fusion asks for."""
+    constant = constants.constant(product.source.inputs[1 - product.position])
+    return constant is not None and len(constant.shape) == 1
 
 
 def _runs(graph: ir.Graph, steps: dict[ir.Node, Step]) -> list[list[ir.Node]]:

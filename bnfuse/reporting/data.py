@@ -25,7 +25,7 @@ class SiteReport:
     Attributes:
         name: The value that it computes in the model.
         module: The dotted path of its module, or the empty string.
-        kind: ``norm``, ``scale``, ``shift`` or ``scalar``.
+        kind: ``norm``, ``affine``, ``scale``, ``shift`` or ``scalar``.
         spelling: Its ops in order.
         folded: Whether nothing is left of it.
         into: The nodes that took it.
@@ -104,6 +104,11 @@ class Report:
         return tuple(site for site in self.sites if site.kind == Kind.NORM.value)
 
     @property
+    def affines(self) -> tuple[SiteReport, ...]:
+        """The scales and shifts of normalisers, such as LayerNormalization, that stay."""
+        return tuple(site for site in self.sites if site.kind == Kind.AFFINE.value)
+
+    @property
     def verdict(self) -> str:
         """PASS, FAIL, INCONCLUSIVE, or NOT VERIFIED."""
         return "NOT VERIFIED" if self.verification is None else self.verification.verdict.name
@@ -114,8 +119,6 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, as documented in the README."""
-        norms = self.norms
-        folded = sum(site.folded for site in norms)
         return {
             "bnfuse": __version__,
             "source": self.source,
@@ -123,7 +126,8 @@ class Report:
             "kind": self.kind,
             "exporter": self.exporter,
             "opset": self.opset,
-            "norms": {"found": len(norms), "folded": folded, "left": len(norms) - folded},
+            "norms": _tally(self.norms),
+            "affines": _tally(self.affines),
             "merges": [{"branches": list(m.branches), "into": m.into} for m in self.merges],
             "folds": [site.to_json() for site in self.sites],
             "ops": self.ops.to_json(),
@@ -137,6 +141,11 @@ class Report:
         if self.verification is None:
             return {"parity": []}
         return self.verification.to_json()
+
+
+def _tally(sites: Sequence[SiteReport]) -> dict[str, int]:
+    folded = sum(site.folded for site in sites)
+    return {"found": len(sites), "folded": folded, "left": len(sites) - folded}
 
 
 def site_reports(lifted: Lifted, log: FoldLog) -> tuple[SiteReport, ...]:
