@@ -69,12 +69,14 @@ class LiftedAffine:
             is another one than the model's.
         anchor: Why it must stay where it stands, as the Mul and Add that it is, though it may
             take others in; empty where it may move.
+        is_fixed: Whether it may not take others in either.
     """
 
     affine: ChannelAffine
     sites: tuple[Site, ...]
     origins: tuple[Origin, ...] = ()
     anchor: str = ""
+    is_fixed: bool = False
 
     @property
     def own_sites(self) -> tuple[Site, ...]:

@@ -13,6 +13,7 @@ import numpy as np
 from bnfuse.affine import ChannelAffine
 from bnfuse.errors import NonFiniteNormError
 from bnfuse.lifting.casts import Casts, casts_around
+from bnfuse.lifting.gelu import gelu_numbers
 from bnfuse.lifting.limits import fits
 from bnfuse.lifting.nodes import (
     LiftedAffine,
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
 
 from bnfuse.lifting.constants import ConstantEvaluator
 
-_ANCHOR = "ONNX Runtime makes one op of it and the normaliser that it ends"
+_PART_OF_NORMALIZER = "ONNX Runtime makes one op of it and the normaliser that it ends"
+_PART_OF_GELU = "ONNX Runtime makes one op of the GELU that it is part of"
 
 
 def join_runs(
@@ -42,7 +44,8 @@ def join_runs(
 ) -> tuple[Site, ...]:
     """Join each run of Affines into one node and cut it into sites."""
     sites: list[Site] = []
-    for run in _runs(graph, steps):
+    fixed = gelu_numbers(graph)
+    for run in _runs(graph, steps, fixed):
         members = run[1:] if _join_bias(run[0], steps[run[0]], constants) else run
         members, tail = _part_tail(members, steps, constants)
         if tail is not None:
@@ -52,7 +55,10 @@ def join_runs(
         left = iter(members)
         for site, group in zip(found, groups, strict=True):
             _check_finite(site, [next(left) for _ in group])
-        _merge(members, found, casts_around(members))
+        is_fixed = members[:1] == run[:1] and run[0] in fixed
+        _merge(members, found, None if is_fixed else casts_around(members))
+        if is_fixed:
+            _anchor(run[0], _PART_OF_GELU, is_fixed=True)
         sites.extend(found)
     return tuple(sites)
 
@@ -78,8 +84,14 @@ def _part_tail(
     lifted = affine_of(tail[-1])
     assert lifted is not None
     if how is Standardized.FUSED and _is_vector(lifted.origins[0], constants):
-        set_affine(tail[-1], replace(lifted, anchor=_ANCHOR))
+        _anchor(tail[-1], _PART_OF_NORMALIZER)
     return rest, site
+
+
+def _anchor(node: ir.Node, reason: str, *, is_fixed: bool = False) -> None:
+    lifted = affine_of(node)
+    assert lifted is not None
+    set_affine(node, replace(lifted, anchor=reason, is_fixed=is_fixed))
 
 
 def _is_vector(product: Origin, constants: ConstantEvaluator) -> bool:
@@ -88,7 +100,9 @@ def _is_vector(product: Origin, constants: ConstantEvaluator) -> bool:
     return constant is not None and len(constant.shape) == 1
 
 
-def _runs(graph: ir.Graph, steps: dict[ir.Node, Step]) -> list[list[ir.Node]]:
+def _runs(
+    graph: ir.Graph, steps: dict[ir.Node, Step], fixed: frozenset[ir.Node]
+) -> list[list[ir.Node]]:
     """The maximal runs of Affine nodes in which each alone consumes the one before it."""
     runs: list[list[ir.Node]] = []
     seen: set[ir.Node] = set()
@@ -97,7 +111,7 @@ def _runs(graph: ir.Graph, steps: dict[ir.Node, Step]) -> list[list[ir.Node]]:
             continue
         run, composed = [node], _affine(node)
         while (following := _following(run[-1])) is not None:
-            if not composed.composes_with(_affine(following)):
+            if not composed.composes_with(_affine(following)) or {run[-1], following} & fixed:
                 break
             # Minus infinity masks; it is no part of a norm and must not spoil one.
             if _masks(steps[run[-1]], run[-1]) or _masks(steps[following], following):

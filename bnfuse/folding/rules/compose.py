@@ -43,6 +43,8 @@ def _refusal(
     lifted = affine_of(node)
     assert lifted is not None
     label = lifted.sites[0].label
+    if lifted.is_fixed:
+        return Refusal(f"{label!r} beside it keeps its number: {lifted.anchor}", node.name or "")
     if not lifted.affine.composes_with(other):
         return Refusal(f"{label!r} beside it runs along another axis", node.name or "")
     joined = lifted.affine.then(other) if side == "after" else other.then(lifted.affine)
