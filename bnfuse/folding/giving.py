@@ -2,7 +2,8 @@
 
 They cost nothing where they are, so they only go where they cost nothing either: into weights and
 biases that are there anyway, whole, and into every consumer. A Mul or Add that would have to be
-added, or that stays in any case, is no place for them.
+added, or that stays in any case, is no place for them; nor is a weight in half precision, which
+would be rounded a second time.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
     from bnfuse.folding.search import Search
 
+_FULL_PRECISION = 4
+"""Bytes of a number whose rounding does not show beside that of the net itself."""
+
 
 def plan_to_give(y: ir.Value, affine: ChannelAffine, search: Search) -> Plan | Refusal:
     """Let all consumers of a normaliser's output make up for the ``affine`` that it ends with."""
@@ -36,10 +40,15 @@ def _costs(edit: Edit) -> str:
     """Why an edit is no free place; empty when it is one."""
     if isinstance(edit, Compose | Rescale):
         return f"{target(edit)} stays in any case"
-    if not isinstance(edit, Absorb) or not edit.affine.has_shift:
+    if not isinstance(edit, Absorb):
         return ""
     linear, x = linear_of(edit.node), edit.node.inputs[0]
     assert linear is not None
+    dtype = linear.weight.constant.dtype
+    if dtype.itemsize < _FULL_PRECISION:
+        return f"the weight of {linear.label!r} would be rounded to {dtype.name.lower()} once more"
+    if not edit.affine.has_shift:
+        return ""
     if linear.op_type != "MatMul" or linear.bias is not None or np.any(linear.offset != 0.0):
         return ""
     is_matrix = x is not None and x.shape is not None and len(x.shape) == 2

@@ -1,8 +1,8 @@
 """The numbers inside a GELU in elementary ops, which ONNX Runtime makes one op of.
 
 ``0.5 · x · (1 + erf(x / √2))``, and ``0.5 · x · (1 + tanh(√(2/π) · (x + 0.044715 · x³)))`` as its
-approximation (Hendrycks and Gimpel 2016). Each number is a scalar scale or shift like any other, and
-moving one saves an op. But the runtime's fusions look for these very numbers, and save more.
+approximation (Hendrycks and Gimpel 2016). Each number is a scalar scale or shift like any other,
+and moving one saves an op. But the runtime's fusions look for these very numbers, and save more.
 """
 
 from __future__ import annotations

@@ -392,12 +392,19 @@ def test_a_norm_behind_a_written_out_normaliser_without_scale_is_a_norm():
     assert_same_function(result)
 
 
-def test_half_precision_rounds_before_the_scale():
-    """The scale is applied in the dtype of the output, so a fold rounds where the model does."""
+def test_weights_in_half_precision_are_not_rounded_again():
     net = Net(dtype=np.float16)
     y = normalise(net, net.input([4, 8, 4]))
     result = fold_model(net.model(linear(net, y)))
-    assert result.all_folded
+    assert "would be rounded to float16 once more" in result.reason()
+    untouched(result)
+
+
+def test_a_norm_behind_it_in_half_precision_is_rounded_once():
+    net = Net(dtype=np.float16)
+    y = net.norm(normalise(net, net.input([4, 8, 4])), 4, 0)
+    result = fold_model(net.model(net.op("Softsign", y)))
+    assert result.norms[0].folded
     feeds = feeds_for(result.before)
     before, after = (next(iter(run(m, feeds).values())) for m in (result.before, result.after))
     assert after.dtype == np.float16
