@@ -240,15 +240,14 @@ def _write(inner: _Inner, output: Path, judge: _Judge | None) -> Folded:
 
 
 def _derived(lowered: Lowered) -> Iterator[Derived]:
-    for derivation in lowered.derivations:
-        for constant in derivation.constants():
-            yield Derived(
-                tensor=constant.tensor,
-                value=constant.value,
-                unit=constant.unit,
-                rule=constant.rule,
-                node=constant.node,
-            )
+    for constant in lowered.constants():
+        yield Derived(
+            tensor=constant.tensor,
+            value=constant.value,
+            unit=constant.unit,
+            rule=constant.rule,
+            node=constant.node,
+        )
 
 
 def _refuse_overwriting(source: Path, output: Path) -> None:
