@@ -252,15 +252,14 @@ def _write(inner: _Inner, output: Path, judge: _Judge | None, progress: Progress
 def _derived(lowered: Lowered) -> Iterator[Derived]:
     from bnfuse.verifying import Derived
 
-    for derivation in lowered.derivations:
-        for constant in derivation.constants():
-            yield Derived(
-                tensor=constant.tensor,
-                value=constant.value,
-                unit=constant.unit,
-                rule=constant.rule,
-                node=constant.node,
-            )
+    for constant in lowered.constants():
+        yield Derived(
+            tensor=constant.tensor,
+            value=constant.value,
+            unit=constant.unit,
+            rule=constant.rule,
+            node=constant.node,
+        )
 
 
 @contextmanager

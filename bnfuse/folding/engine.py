@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnfuse.affine import ChannelAffine
+from bnfuse.folding.giving import plan_to_give
 from bnfuse.folding.initializers import Initializers
 from bnfuse.folding.merges import Merge, MergeRefusal, Rewrite, find_merges
 from bnfuse.folding.names import FreshNames
-from bnfuse.folding.plan import Absorb, Compose, Plan, Recompute, Repad
+from bnfuse.folding.plan import Absorb, Compose, Plan, Recompute, Refusal, Repad, Rescale
 from bnfuse.folding.rules import RULES
 from bnfuse.folding.search import Search
 from bnfuse.lifting.dead import drop_dead
 from bnfuse.lifting.nodes import LiftedAffine, affine_of, linear_of, set_affine, set_linear
+from bnfuse.lifting.normalizer import normalizer_of, set_normalizer
 from bnfuse.lifting.rewire import bypass
 
 if TYPE_CHECKING:
@@ -92,6 +94,16 @@ class _Route:
     through: dict[str, None] = field(default_factory=dict)
     corrected: dict[str, None] = field(default_factory=dict)
 
+    def follow(self, plan: Plan) -> None:
+        self.into.update(dict.fromkeys(plan.targets))
+        self.through.update(dict.fromkeys(plan.through))
+        self.corrected.update(dict.fromkeys(plan.corrected))
+
+    def move_on(self, holder: str, plan: Plan) -> None:
+        """What a normaliser held goes on from it."""
+        self.into.pop(holder, None)
+        self.follow(plan)
+
 
 class _Folding:
     def __init__(self, lifted: Lifted, limit: int | None) -> None:
@@ -116,6 +128,7 @@ class _Folding:
             self._pending.extend(node for node in self._graph if affine_of(node) is not None)
             self._drain()
             self._merge()
+            self._give_away()
         return FoldLog(
             self._fates(),
             tuple(self._applications),
@@ -152,7 +165,29 @@ class _Folding:
         into = tuple(merge.into for merge in rewrite.merges)
         self._applications.append(Application(sites, into))
 
+    def _give_away(self) -> None:
+        """Let each normaliser's scale and shift go where they cost nothing."""
+        for node in self._graph:
+            normalizer, y = normalizer_of(node), node.outputs[0]
+            if normalizer is None or normalizer.affine.is_identity:
+                continue
+            if self._limit == len(self._applications):
+                continue
+            plan = plan_to_give(y, normalizer.affine, self._search)
+            if isinstance(plan, Refusal):
+                self._reasons[node] = plan.reason
+                continue
+            for site in normalizer.sites:
+                self._routes[site].move_on(normalizer.title, plan)
+            tuple(self._edit(normalizer.sites, plan))
+            set_normalizer(node, normalizer.bare())
+            self._names.rename((*plan.changed, y))
+            self._applications.append(Application(normalizer.sites, plan.targets))
+
     def _try(self, node: ir.Node) -> None:
+        if _lifted(node).anchor:
+            self._reasons[node] = _lifted(node).anchor
+            return
         affine = _lifted(node).affine
         if affine.is_identity:
             self._drop(node)
@@ -176,11 +211,9 @@ class _Folding:
 
     def _carry_out(self, node: ir.Node, plan: Plan, pushed: ChannelAffine) -> None:
         sites = _lifted(node).all_sites
-        targets, corrected = plan.targets, plan.corrected
+        targets = plan.targets
         for site in sites:
-            self._routes[site].into.update(dict.fromkeys(targets))
-            self._routes[site].through.update(dict.fromkeys(plan.through))
-            self._routes[site].corrected.update(dict.fromkeys(corrected))
+            self._routes[site].follow(plan)
         survivors = tuple(self._edit(sites, plan))
         self._names.rename(plan.changed)
         if pushed.is_identity:
@@ -209,6 +242,11 @@ class _Folding:
                 self._repad(edit)
             elif isinstance(edit, Recompute):
                 self._recompute(edit)
+            elif isinstance(edit, Rescale):
+                normalizer = normalizer_of(edit.node)
+                assert normalizer is not None
+                taken = () if edit in plan.corrections else sites
+                set_normalizer(edit.node, normalizer.then(edit.affine, taken))
             else:
                 _compose(edit, () if edit in plan.corrections else sites)
                 yield edit.node
@@ -237,7 +275,11 @@ class _Folding:
         left: dict[Site, str] = {}
         for node in self._graph:
             lifted = affine_of(node)
-            for site in lifted.sites if lifted is not None else ():
+            normalizer = normalizer_of(node)
+            own = lifted.sites if lifted is not None else ()
+            if normalizer is not None:
+                own = normalizer.own_sites
+            for site in own:
                 left[site] = self._reasons.get(node, "it was not to be folded")
         return {
             site: Fate(
@@ -276,7 +318,8 @@ def _compose(edit: Compose, sites: tuple[Site, ...]) -> None:
     first, second = lifted.affine, edit.affine
     if edit.side == "before":
         first, second = second, first
-    joined = LiftedAffine(first.then(second), lifted.sites, taken=(*lifted.taken, *sites))
+    taken = (*lifted.taken, *sites)
+    joined = LiftedAffine(first.then(second), lifted.sites, taken=taken, anchor=lifted.anchor)
     set_affine(edit.node, joined)
 
 

@@ -6,7 +6,7 @@ __all__ = ["refuse_affine", "refuse_linear", "refuse_repeats"]
 
 from typing import TYPE_CHECKING, Literal
 
-from bnfuse.folding.plan import Absorb, Compose, Edit, Recompute, Refusal, Repad
+from bnfuse.folding.plan import Absorb, Compose, Edit, Recompute, Refusal, Repad, Rescale
 from bnfuse.lifting.limits import Limits, fits
 from bnfuse.lifting.nodes import affine_of, linear_of
 
@@ -40,6 +40,8 @@ def refuse_affine(
     lifted = affine_of(node)
     assert lifted is not None
     joined, label = lifted.affine, lifted.sites[0].label
+    if lifted.is_fixed:
+        return Refusal(f"{label!r} beside it keeps its number: {lifted.anchor}", node.name or "")
     for side, other in others:
         if not joined.composes_with(other):
             return Refusal(f"{label!r} beside it runs along another axis", node.name or "")
@@ -63,7 +65,8 @@ def refuse_repeats(edits: Sequence[Edit]) -> Refusal | None:
 
 def _refuse_several(node: ir.Node, edits: Sequence[Edit]) -> Refusal | None:
     places = [edit.position for edit in edits if isinstance(edit, Recompute)]
-    if sum(isinstance(edit, Repad) for edit in edits) > 1 or len(set(places)) < len(places):
+    unique = sum(isinstance(edit, Repad | Rescale) for edit in edits)
+    if unique > 1 or len(set(places)) < len(places):
         return Refusal(f"two ways lead to {node.op_type} {node.name!r}", node.name or "")
     linear = before = linear_of(node)
     for edit in edits:

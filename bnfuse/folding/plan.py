@@ -11,6 +11,7 @@ __all__ = [
     "Recompute",
     "Refusal",
     "Repad",
+    "Rescale",
     "Response",
 ]
 
@@ -18,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bnfuse.lifting.nodes import affine_of, linear_of
+from bnfuse.lifting.normalizer import normalizer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,6 +62,14 @@ class Compose:
 
 
 @dataclass(frozen=True, eq=False)
+class Rescale:
+    """A normaliser's own scale and shift take an affine that stands after it."""
+
+    node: ir.Node
+    affine: ChannelAffine
+
+
+@dataclass(frozen=True, eq=False)
 class Recompute:
     """A node's constant input is replaced by ``affine`` of it; other uses keep the old one."""
 
@@ -76,7 +86,7 @@ class Repad:
     value: float
 
 
-Edit = Absorb | Compose | Recompute | Repad
+Edit = Absorb | Compose | Recompute | Repad | Rescale
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,12 +155,15 @@ def _names(edits: Iterable[Edit]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def target(edit: Absorb | Compose | Recompute) -> str:
+def target(edit: Absorb | Compose | Recompute | Rescale) -> str:
     """What an edit changes, as in ``Conv features.0``."""
     if isinstance(edit, Recompute):
         constant = edit.node.inputs[edit.position]
         return f"constant {constant.name if constant is not None else edit.node.name}"
     linear, lifted = linear_of(edit.node), affine_of(edit.node)
+    normalizer = normalizer_of(edit.node)
+    if normalizer is not None:
+        return normalizer.title
     if linear is not None:
         return f"{linear.op_type} {linear.label}"
     assert lifted is not None

@@ -18,9 +18,10 @@ from bnfuse.lifting.constants import ConstantEvaluator
 from bnfuse.lifting.elementwise import ElementwiseRead, read_elementwise
 from bnfuse.lifting.linear import read_linear
 from bnfuse.lifting.nodes import LiftedAffine, Origin, new_affine, new_linear
+from bnfuse.lifting.normalizer import NORMALIZERS, read_normalizer, set_normalizer
 from bnfuse.lifting.rewire import output_like, substitute
 from bnfuse.lifting.runs import join_runs
-from bnfuse.lifting.sites import Site, Step
+from bnfuse.lifting.sites import Kind, Site, Step
 from bnfuse.lifting.source import module_path
 
 if TYPE_CHECKING:
@@ -72,6 +73,8 @@ def lift(model: ir.Model) -> Lifted:
     constants = ConstantEvaluator(model.opset_imports.get("", 1))
     unlifted: list[Unlifted] = []
     steps: dict[ir.Node, Step] = {}
+    normalizers: list[Site] = []
+    order = {_name(node): position for position, node in enumerate(model.graph)}
     for node in tuple(model.graph):
         if all(constants.pattern(v) is not None for v in node.outputs):
             continue
@@ -80,13 +83,33 @@ def lift(model: ir.Model) -> Lifted:
             x = _present(node.inputs[1 if linear.constant_on_left else 0])
             substitute(node, new_linear(x, output_like(node.outputs[0]), linear))
             continue
+        if node.op_type in NORMALIZERS:
+            own = _lift_normalizer(node, constants)
+            if isinstance(own, Unlifted):
+                unlifted.append(own)
+            elif own is not None:
+                normalizers.append(own)
+            continue
         read = _read(node, constants)
         if isinstance(read, Unlifted):
             unlifted.append(read)
         elif read is not None:
             steps[_lift_affine(node, read)] = read.step
-    sites = join_runs(model.graph, steps, constants)
-    return Lifted(model, constants, sites, tuple(unlifted))
+    sites = (*join_runs(model.graph, steps, constants), *normalizers)
+    in_order = sorted(sites, key=lambda site: order[site.nodes[0]])
+    return Lifted(model, constants, tuple(in_order), tuple(unlifted))
+
+
+def _lift_normalizer(node: ir.Node, constants: ConstantEvaluator) -> Site | Unlifted | None:
+    """Mark a normaliser; its scale and shift as a site, unless they change nothing."""
+    read = read_normalizer(node, constants)
+    if isinstance(read, NotPerChannel):
+        step = _step(node, scales=True, shifts=True, per_channel=True)
+        return Unlifted(Site.of([step], Kind.AFFINE), read.reason)
+    if read is None:
+        return None
+    set_normalizer(node, read)
+    return read.site
 
 
 def _lift_affine(node: ir.Node, read: _Read) -> ir.Node:
@@ -118,16 +141,19 @@ def _read(node: ir.Node, constants: ConstantEvaluator) -> _Read | Unlifted | Non
 
 
 def _step(node: ir.Node, *, scales: bool, shifts: bool, per_channel: bool) -> Step:
-    output = node.outputs[0].name or ""
     return Step(
         op_type=node.op_type,
-        node=node.name or output,
-        output=output,
+        node=_name(node),
+        output=node.outputs[0].name or "",
         module=module_path(node),
         scales=scales,
         shifts=shifts,
         per_channel=per_channel,
     )
+
+
+def _name(node: ir.Node) -> str:
+    return node.name or (node.outputs[0].name or "")
 
 
 def _present(value: ir.Value | None) -> ir.Value:

@@ -19,6 +19,7 @@ from bnfuse.lifting.constants import ConstantEvaluator
 Dim = int | str
 _DEPTH = 24
 _ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Div"})
+_LIKE_THEIR_INPUT = frozenset({"GroupNormalization"})
 _FOLLOWED = _ELEMENTWISE | {"Reshape", "Expand", "Tile"}
 
 
@@ -26,6 +27,7 @@ def infer_run_time_shapes(graph: ir.Graph, constants: ConstantEvaluator) -> bool
     """Fill in the shapes of Reshape, Expand, Tile and arithmetic; whether any became known."""
     changed = False
     for node in graph:
+        changed = _is_like_its_input(node) or changed
         if node.op_type not in _FOLLOWED or node.domain not in ("", "ai.onnx"):
             continue
         y = node.outputs[0]
@@ -33,9 +35,22 @@ def infer_run_time_shapes(graph: ir.Graph, constants: ConstantEvaluator) -> bool
             continue
         shape = _result(node, constants)
         if shape is not None:
+            first = node.inputs[0]
             y.shape = ir.Shape(shape)
+            y.type = y.type or (None if first is None else first.type)
             changed = True
     return changed
+
+
+def _is_like_its_input(node: ir.Node) -> bool:
+    """Fill in what inference says nothing of; whether it became known."""
+    if node.op_type not in _LIKE_THEIR_INPUT or node.domain not in ("", "ai.onnx"):
+        return False
+    x, y = node.inputs[0], node.outputs[0]
+    if x is None or x.shape is None or y.shape is not None:
+        return False
+    y.shape, y.type = x.shape, y.type or x.type
+    return True
 
 
 def _result(node: ir.Node, constants: ConstantEvaluator) -> list[Dim] | None:

@@ -67,12 +67,17 @@ class LiftedAffine:
         sites: The norms, scales and shifts of the model that it stands for.
         origins: The nodes that compute exactly this in the model, in order; empty once the map
             is another one than the model's.
+        anchor: Why it must stay where it stands, as the Mul and Add that it is, though it may
+            take others in; empty where it may move.
+        is_fixed: Whether it may not take others in either.
         taken: Further sites, whose own op is gone since this one computes their part too.
     """
 
     affine: ChannelAffine
     sites: tuple[Site, ...]
     origins: tuple[Origin, ...] = ()
+    anchor: str = ""
+    is_fixed: bool = False
     taken: tuple[Site, ...] = ()
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["join_runs"]
 
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,11 +13,20 @@ import numpy as np
 from bnfuse.affine import ChannelAffine
 from bnfuse.errors import NonFiniteNormError
 from bnfuse.lifting.casts import Casts, casts_around
+from bnfuse.lifting.gelu import gelu_numbers
 from bnfuse.lifting.limits import fits
-from bnfuse.lifting.nodes import LiftedAffine, affine_of, linear_of, set_affine, set_linear
+from bnfuse.lifting.nodes import (
+    LiftedAffine,
+    Origin,
+    affine_of,
+    linear_of,
+    set_affine,
+    set_linear,
+)
 from bnfuse.lifting.readers import readers
 from bnfuse.lifting.rewire import bypass
 from bnfuse.lifting.sites import Kind, Site, Step, cut_into_sites
+from bnfuse.lifting.standardized import Standardized, standardized
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,25 +35,74 @@ if TYPE_CHECKING:
 
 from bnfuse.lifting.constants import ConstantEvaluator
 
+_PART_OF_NORMALIZER = "ONNX Runtime makes one op of it and the normaliser that it ends"
+_PART_OF_GELU = "ONNX Runtime makes one op of the GELU that it is part of"
+
 
 def join_runs(
     graph: ir.Graph, steps: dict[ir.Node, Step], constants: ConstantEvaluator
 ) -> tuple[Site, ...]:
     """Join each run of Affines into one node and cut it into sites."""
     sites: list[Site] = []
-    for run in _runs(graph, steps):
+    fixed = gelu_numbers(graph)
+    for run in _runs(graph, steps, fixed):
         members = run[1:] if _join_bias(run[0], steps[run[0]], constants) else run
+        members, tail = _part_tail(members, steps, constants)
+        if tail is not None:
+            sites.append(tail)
         groups = cut_into_sites([steps[member] for member in members])
         found = [Site.of(group) for group in groups]
         left = iter(members)
         for site, group in zip(found, groups, strict=True):
             _check_finite(site, [next(left) for _ in group])
-        _merge(members, found, casts_around(members))
+        is_fixed = members[:1] == run[:1] and run[0] in fixed
+        _merge(members, found, None if is_fixed else casts_around(members))
+        if is_fixed:
+            _anchor(run[0], _PART_OF_GELU, is_fixed=True)
         sites.extend(found)
     return tuple(sites)
 
 
-def _runs(graph: ir.Graph, steps: dict[ir.Node, Step]) -> list[list[ir.Node]]:
+def _part_tail(
+    members: list[ir.Node], steps: dict[ir.Node, Step], constants: ConstantEvaluator
+) -> tuple[list[ir.Node], Site | None]:
+    """Part the scale and shift that end a written-out normaliser from what follows them.
+
+    Returns:
+        The members that are left, and the site of the tail if there is one.
+    """
+    how = standardized(members[0].inputs[0], constants) if members else None
+    if how is None:
+        return members, None
+    group = cut_into_sites([steps[member] for member in members])[0]
+    first = group[0]
+    if first.op_type != "Mul" or not first.per_channel or not _composed(members).is_finite:
+        return members, None
+    tail, rest = members[: len(group)], members[len(group) :]
+    site = Site.of(group, Kind.AFFINE)
+    _merge(tail, [site], None)
+    lifted = affine_of(tail[-1])
+    assert lifted is not None
+    if how is Standardized.FUSED and _is_vector(lifted.origins[0], constants):
+        _anchor(tail[-1], _PART_OF_NORMALIZER)
+    return rest, site
+
+
+def _anchor(node: ir.Node, reason: str, *, is_fixed: bool = False) -> None:
+    lifted = affine_of(node)
+    assert lifted is not None
+    set_affine(node, replace(lifted, anchor=reason, is_fixed=is_fixed))
+
+
+def _is_vector(product: Origin, constants: ConstantEvaluator) -> bool:
+    """Whether the constant of a Mul has one dimension, as the runtime's fusion asks for."""
+    constant = constants.constant(product.source.inputs[1 - product.position])
+    return constant is not None and len(constant.shape) == 1
+
+
+def _runs(
+    graph: ir.Graph, steps: dict[ir.Node, Step], fixed: frozenset[ir.Node]
+) -> list[list[ir.Node]]:
     """The maximal runs of Affine nodes in which each alone consumes the one before it."""
     runs: list[list[ir.Node]] = []
     seen: set[ir.Node] = set()
@@ -52,7 +111,7 @@ def _runs(graph: ir.Graph, steps: dict[ir.Node, Step]) -> list[list[ir.Node]]:
             continue
         run, composed = [node], _affine(node)
         while (following := _following(run[-1])) is not None:
-            if not composed.composes_with(_affine(following)):
+            if not composed.composes_with(_affine(following)) or {run[-1], following} & fixed:
                 break
             # Minus infinity masks; it is no part of a norm and must not spoil one.
             if _masks(steps[run[-1]], run[-1]) or _masks(steps[following], following):

@@ -25,6 +25,9 @@ class Kind(enum.Enum):
     """A scale per channel alone, as LayerScale is."""
     SHIFT = "shift"
     """A shift per channel alone: a bias."""
+    AFFINE = "affine"
+    """The scale and shift of a normaliser that takes its statistics from its input, such as
+    LayerNormalization: these can go, the normaliser itself stays."""
     SCALAR = "scalar"
     """The same number for every channel: part of an activation, an attention's 1/sqrt(d)."""
 
@@ -76,14 +79,14 @@ class Site:
         return self.module or self.name
 
     @classmethod
-    def of(cls, steps: Sequence[Step]) -> Site:
-        """The site that these steps are, in order."""
+    def of(cls, steps: Sequence[Step], kind: Kind | None = None) -> Site:
+        """The site that these steps are, in order; of the kind that they look like or are told."""
         return cls(
             name=steps[-1].output,
             module=steps[-1].module,
             spelling=tuple(step.op_type for step in steps),
             nodes=tuple(step.node for step in steps),
-            kind=_kind(steps),
+            kind=kind or _kind(steps),
         )
 
 

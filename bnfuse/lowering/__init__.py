@@ -17,13 +17,17 @@ import onnx_ir.passes.common as common
 from bnfuse.folding.initializers import Initializers
 from bnfuse.folding.names import FreshNames
 from bnfuse.lifting.nodes import DOMAIN, affine_of, linear_of
+from bnfuse.lifting.normalizer import normalizer_of
 from bnfuse.lifting.rewire import substitute_sequence
 from bnfuse.lowering.affine import lower_affine
-from bnfuse.lowering.derive import Derivation
+from bnfuse.lowering.derive import Derivation, DerivedConstant
 from bnfuse.lowering.linear import StoredConstants, lower_linear
+from bnfuse.lowering.normalizer import lower_normalizer
 from bnfuse.lowering.weight import FoldedWeight
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bnfuse.lifting.linear import LinearMap
 
 
@@ -34,10 +38,18 @@ class Lowered:
     Attributes:
         model: The model, changed in place.
         derivations: For each changed linear map, how its constants follow from the stored ones.
+        rescaled: The constants of the normalisers that changed.
     """
 
     model: ir.Model
     derivations: tuple[Derivation, ...]
+    rescaled: tuple[DerivedConstant, ...] = ()
+
+    def constants(self) -> Iterator[DerivedConstant]:
+        """Every constant that changed, derived from the stored ones."""
+        for derivation in self.derivations:
+            yield from derivation.constants()
+        yield from self.rescaled
 
 
 def lower(model: ir.Model, *, lazily: bool = False) -> Lowered:
@@ -54,8 +66,9 @@ def lower(model: ir.Model, *, lazily: bool = False) -> Lowered:
     graph = model.graph
     initializers = Initializers(graph, FreshNames(graph))
     derivations: list[Derivation] = []
+    rescaled: list[DerivedConstant] = []
     for node in tuple(graph):
-        linear, lifted = linear_of(node), affine_of(node)
+        linear, lifted, normalizer = linear_of(node), affine_of(node), normalizer_of(node)
         if linear is not None:
             new, stored = lower_linear(node, linear, initializers)
             if stored is not None:
@@ -63,12 +76,14 @@ def lower(model: ir.Model, *, lazily: bool = False) -> Lowered:
             substitute_sequence(node, new)
         elif lifted is not None:
             substitute_sequence(node, lower_affine(node, lifted, initializers))
+        elif normalizer is not None:
+            rescaled.extend(lower_normalizer(node, normalizer, initializers))
     common.RemoveUnusedNodesPass()(model)
     _order_initializers(graph)
     if not lazily:
         _compute_weights(graph)
     assert not any(node.domain == DOMAIN for node in graph.all_nodes())
-    return Lowered(model, tuple(derivations))
+    return Lowered(model, tuple(derivations), tuple(rescaled))
 
 
 def _derivation(linear: LinearMap, stored: StoredConstants) -> Derivation:

@@ -31,8 +31,9 @@ def lower_affine(node: ir.Node, lifted: LiftedAffine, initializers: Initializers
     """
     x = node.inputs[0]
     assert x is not None
-    form = _cheapest(lifted.affine, x, node.outputs[0])
-    if lifted.origins and (len(lifted.origins) <= len(form) or _computes_wider(lifted)):
+    form = _product_and_sum(lifted) or _cheapest(lifted.affine, x, node.outputs[0])
+    keeps = bool(lifted.anchor) or _computes_wider(lifted)
+    if lifted.origins and (keeps or len(lifted.origins) <= len(form)):
         return _as_it_was(lifted, x, node.outputs[0])
     stored = _Constants(lifted, x, node.outputs[0], initializers)
     if form == ("BatchNormalization",):
@@ -45,6 +46,13 @@ def lower_affine(node: ir.Node, lifted: LiftedAffine, initializers: Initializers
         nodes.append(_node(node, op_type, operands, output))
         x = output
     return nodes
+
+
+def _product_and_sum(lifted: LiftedAffine) -> tuple[str, ...]:
+    """The form of an anchored affine, which ONNX Runtime looks for; else empty."""
+    if not lifted.anchor:
+        return ()
+    return ("Mul", "Add") if lifted.affine.has_shift else ("Mul",)
 
 
 def _cheapest(affine: ChannelAffine, x: ir.Value, y: ir.Value) -> tuple[str, ...]:

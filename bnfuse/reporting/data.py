@@ -12,6 +12,8 @@ from bnfuse.folding import Fate
 from bnfuse.lifting.sites import Kind, Site
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bnfuse.folding import FoldLog, Merge, MergeRefusal
     from bnfuse.lifting import Lifted
     from bnfuse.verifying import Verification
@@ -24,7 +26,7 @@ class SiteReport:
     Attributes:
         name: The value that it computes in the model.
         module: The dotted path of its module, or the empty string.
-        kind: ``norm``, ``scale``, ``shift`` or ``scalar``.
+        kind: ``norm``, ``affine``, ``scale``, ``shift`` or ``scalar``.
         spelling: Its ops in order.
         folded: Whether no op is left for it: its neighbours took it.
         into: The nodes that took it.
@@ -108,6 +110,11 @@ class Report:
         return tuple(site for site in self.sites if site.kind == Kind.NORM.value)
 
     @property
+    def affines(self) -> tuple[SiteReport, ...]:
+        """The scales and shifts of normalisers, such as LayerNormalization, that stay."""
+        return tuple(site for site in self.sites if site.kind == Kind.AFFINE.value)
+
+    @property
     def verdict(self) -> str:
         """PASS, FAIL, INCONCLUSIVE, or NOT VERIFIED."""
         return "NOT VERIFIED" if self.verification is None else self.verification.verdict.name
@@ -118,8 +125,6 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, as documented in the README."""
-        norms = self.norms
-        folded = sum(site.folded for site in norms)
         return {
             "bnfuse": __version__,
             "source": self.source,
@@ -127,7 +132,8 @@ class Report:
             "kind": self.kind,
             "exporter": self.exporter,
             "opset": self.opset,
-            "norms": {"found": len(norms), "folded": folded, "left": len(norms) - folded},
+            "norms": _tally(self.norms),
+            "affines": _tally(self.affines),
             "merges": [_merge_json(merge) for merge in self.merges],
             "unmerged": [{"parts": list(m.parts), "reason": m.reason} for m in self.unmerged],
             "folds": [site.to_json() for site in self.sites],
@@ -152,6 +158,11 @@ def _merge_json(merge: Merge) -> dict[str, Any]:
         "flops": {"before": merge.before.flops, "after": merge.after.flops},
         "bytes": {"before": merge.before.bytes, "after": merge.after.bytes},
     }
+
+
+def _tally(sites: Sequence[SiteReport]) -> dict[str, int]:
+    folded = sum(site.folded for site in sites)
+    return {"found": len(sites), "folded": folded, "left": len(sites) - folded}
 
 
 def site_reports(lifted: Lifted, log: FoldLog) -> tuple[SiteReport, ...]:

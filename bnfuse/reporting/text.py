@@ -70,8 +70,14 @@ def _sites_table(sites: list[SiteReport]) -> Table:
     table.add_column("what became of it", overflow="fold")
     for site in sites:
         mark = "[green]✓[/]" if site.folded else "[yellow]·[/]"
-        table.add_row(escape(site.module or site.name), " ".join(site.spelling), mark, _fate(site))
+        table.add_row(escape(site.module or site.name), _spelling(site), mark, _fate(site))
     return table
+
+
+def _spelling(site: SiteReport) -> str:
+    spelt = " ".join(site.spelling)
+    # A normaliser loses only these: the row must not read as if it were gone itself.
+    return f"scale and shift ({spelt})" if site.kind == Kind.AFFINE.value else spelt
 
 
 def _fate(site: SiteReport) -> str:
@@ -96,8 +102,16 @@ def _summary(report: Report, verbosity: int) -> Iterator[RenderableType]:
     yield Text.assemble(
         ("norms  ", "bold"), f"{folded} of {len(norms)} folded, {len(norms) - folded} left"
     )
+    if report.affines:
+        yield Text.assemble(("affine ", "bold"), _of_normalizers(report.affines))
     yield from merge_lines(report, verbosity)
     yield Text.assemble(("nodes  ", "bold"), f"{report.ops.before} → {report.ops.after}")
+
+
+def _of_normalizers(affines: Sequence[SiteReport]) -> str:
+    folded = sum(site.folded for site in affines)
+    told = f"the scale and shift of {folded} of {len(affines)} normalisers folded"
+    return told if folded == len(affines) else f"{told}, the others stay in place (-v says why)"
 
 
 def _result(report: Report) -> Iterator[RenderableType]:

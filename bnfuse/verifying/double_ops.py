@@ -173,6 +173,32 @@ class BatchNormalization(_BatchNormalization):
         return ((scaled + bias.reshape(shape)).astype(x.dtype),)
 
 
+class GroupNormalization(OpRun):
+    """With one scale and bias a channel, or as before opset 21 one a group.
+
+    The reference has it as a function of its input's type, which it knows of no inner value.
+    """
+
+    def _run(
+        self,
+        x: Array,
+        scale: Array,
+        bias: Array,
+        num_groups: int | None = None,
+        epsilon: float | None = None,
+        stash_type: int | None = None,
+    ) -> tuple[Array]:
+        del stash_type
+        assert num_groups is not None
+        grouped = x.reshape(len(x), num_groups, -1)
+        centred = grouped - grouped.mean(axis=2, keepdims=True)
+        variance = np.square(centred).mean(axis=2, keepdims=True)
+        normalised = centred / np.sqrt(variance + (1e-5 if epsilon is None else epsilon))
+        shape = (-1,) + (1,) * (x.ndim - 2)
+        factor, offset = (np.repeat(v, x.shape[1] // v.size).reshape(shape) for v in (scale, bias))
+        return ((normalised.reshape(x.shape) * factor + offset).astype(x.dtype),)
+
+
 def _as_number(x: Array) -> Array:
     # Booleans, integers, strings and narrow floats all become float64 exactly (64-bit
     # integers to 53 bits).
@@ -190,5 +216,6 @@ DOUBLE_OPS: tuple[type[OpRun], ...] = (
     ConvTranspose,
     Erf,
     GlobalMaxPool,
+    GroupNormalization,
     MaxPool,
 )

@@ -13,6 +13,10 @@ def _filled(model):
             buffer.uniform_(-0.5, 0.5)
         elif name.endswith("running_var"):
             buffer.uniform_(0.5, 2)
+    for name, parameter in model.named_parameters():
+        # A fresh layer norm scales by one and shifts by nothing: there would be nothing to fold.
+        if "norm" in name.lower():
+            torch.nn.init.uniform_(parameter, 0.5, 1.5)
     return model.eval()
 
 
@@ -36,3 +40,40 @@ def bert():
         max_position_embeddings=16,
     )
     return _filled(t.BertModel(config, add_pooling_layer=False))
+
+
+def vit():
+    config = t.ViTConfig(
+        hidden_size=8,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=16,
+        image_size=8,
+        patch_size=4,
+        num_labels=3,
+    )
+    return _filled(t.ViTForImageClassification(config))
+
+
+class _Logits(torch.nn.Module):
+    """A language model without its cache: tokens in, logits out."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids):
+        return self.model(input_ids, use_cache=False, return_dict=False)[0]
+
+
+def llama():
+    config = t.LlamaConfig(
+        vocab_size=19,
+        hidden_size=8,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        use_cache=False,
+    )
+    return _Logits(_filled(t.LlamaForCausalLM(config))).eval()

@@ -10,6 +10,10 @@ from random_shapes import ANY, IMAGE, SIZES, Channels, Made, Makers, Shape, chan
 if TYPE_CHECKING:
     from random_graphs import RandomNet
 
+WIDE_EPSILON = 100.0
+"""Of a value that is the same everywhere a normaliser leaves only the rounding of its mean, which a
+small epsilon would magnify to what no two orders of computing agree on."""
+
 
 def _conv(r: RandomNet, x: str, shape: Shape) -> Made:
     channels, rank = int(shape[1]), len(shape) - 2
@@ -183,6 +187,23 @@ def _expanded_constant(r: RandomNet, x: str, shape: Shape) -> Made:
     return r.net.op(("Mul", "Add")[r.number(2)], x, expanded), shape
 
 
+def _normaliser(r: RandomNet, x: str, shape: Shape) -> Made:
+    """An op that ends with a scale and shift of its own."""
+    kind = r.number(4) if len(shape) > 2 else 0
+    if kind == 0:
+        channels = int(shape[-1])
+        parameters = [r.net.param(channels) for _ in range(1 + r.number(2))]
+        y = r.net.op("LayerNormalization", x, *parameters, epsilon=WIDE_EPSILON)
+        return y, [*plain(shape[:-1]), Channels(channels)]
+    channels = int(shape[1])
+    marked: Shape = [shape[0], Channels(channels), *plain(shape[2:])]
+    pair = (r.net.param(channels), r.net.param(channels))
+    if kind == 1 and channels % 2 == 0:
+        y = r.net.op("GroupNormalization", x, *pair, num_groups=2, epsilon=WIDE_EPSILON)
+        return y, marked
+    return r.net.op("InstanceNormalization", x, *pair, epsilon=WIDE_EPSILON), marked
+
+
 LINEAR: Makers = (
     (_conv, IMAGE),
     (_matmul, ANY),
@@ -192,6 +213,7 @@ LINEAR: Makers = (
     (_matmul_left, IMAGE),
     (_concat_two, IMAGE),
     (_embedding, (3,)),
+    (_normaliser, ANY),
 )
 NORMS: Makers = (
     (norm, ANY),
@@ -199,6 +221,7 @@ NORMS: Makers = (
     (_affine_op, ANY),
     (norm, ANY),
     (_expanded_constant, ANY),
+    (_normaliser, ANY),
 )
 JOINED: Makers = (
     (_branches, (3, 4)),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import graphs_of_linear_maps  # noqa: F401
 import graphs_of_merges
 import graphs_of_neighbours  # noqa: F401
+import graphs_of_normalizers  # noqa: F401
 import graphs_of_passes  # noqa: F401
 import numpy as np
 import onnx

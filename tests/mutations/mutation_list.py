@@ -119,7 +119,7 @@ PASSES = (
 
 RUN_TIME = (
     Mutation("a reader of shapes is all readers", "lifting.readers", "_reads_no_number", 'node.op_type in ("Shape", "Size")', 'node.op_type not in ("Add", "Mul")'),
-    Mutation("two ways to one padding count once", "folding.fitting", "_refuse_several", "sum(isinstance(edit, Repad) for edit in edits) > 1", "False"),
+    Mutation("two ways to one padding count once", "folding.fitting", "_refuse_several", "if unique > 1 or", "if"),
     Mutation("a constant met twice is taken from its first place", "folding.search", "_recompute", "places[min(occurrence, len(places) - 1)]", "places[0]"),
 )
 
@@ -179,4 +179,19 @@ MERGES = (
     Mutation("what a node that left still reads is dropped", "lifting.dead", "_lent", "if lifted is not None:", "if False:"),
 )
 
-MUTATIONS = (*SEARCH, *ALGEBRA, *LINEAR, *LIFT, *PASSES, *RUN_TIME, *LOWER, *MERGES)
+NORMALIZERS = (
+    Mutation("a normaliser's scale and shift are left behind and given away", "folding.engine", "_Folding._give_away", "set_normalizer(node, normalizer.bare())", "pass"),
+    Mutation("a bare normaliser keeps its name", "folding.engine", "_Folding._give_away", "(*plan.changed, y)", "plan.changed"),
+    Mutation("a normaliser puts what it takes before what it has", "lifting.normalizer", "Normalizer.then", "self.affine.then(affine)", "affine.then(self.affine)"),
+    Mutation("a bare normaliser forgets that it changed", "lifting.normalizer", "Normalizer.is_changed", "self.given or bool(self.taken)", "bool(self.taken)"),
+    Mutation("a scale of a group is one of a channel", "lifting.normalizer", "_Place.read", "np.repeat(array.reshape(-1), self.repeats)", "np.tile(array.reshape(-1), self.repeats)"),
+    Mutation("a group's scale takes one for each channel", "folding.rules.normalizer", "_reason", "if np.any(groups != groups[:, :, :1]):", "if False:"),
+    Mutation("one number of many speaks for several axes", "lifting.normalizer", "_Place.read", "numbers.reshape(()) if numbers.size == 1 else None", "numbers[0].reshape(())"),
+    Mutation("a normaliser takes constants along any axis", "folding.rules.normalizer", "_reason", "if affine.axis not in (None, normalizer.axis):", "if False:"),
+    Mutation("a statistic of a normaliser is taken for its result", "folding.rules.normalizer", "AbsorbIntoNormalizer.backward", "if index != 0:", "if False:"),
+    Mutation("a bare normaliser keeps its old shift", "lowering.normalizer", "lower_normalizer", "node.resize_inputs(2)", "pass"),
+    Mutation("a normaliser's new constants are not those derived", "lowering.normalizer", "_derive", "step.scale * shift + step.shift", "shift + step.shift"),
+    Mutation("an anchored affine is only its scale", "lowering.affine", "_product_and_sum", '("Mul", "Add") if', '("Mul",) if'),
+)
+
+MUTATIONS = (*SEARCH, *ALGEBRA, *LINEAR, *LIFT, *PASSES, *RUN_TIME, *LOWER, *MERGES, *NORMALIZERS)

@@ -14,6 +14,7 @@ from bnfuse.folding.rules.concat import MoveThroughConcat
 from bnfuse.folding.rules.elementwise import MoveThroughActivation, MoveThroughIdentity
 from bnfuse.folding.rules.expand import MoveThroughExpand
 from bnfuse.folding.rules.layout import MoveThroughLayout
+from bnfuse.folding.rules.normalizer import AbsorbIntoNormalizer
 from bnfuse.folding.rules.pad import MoveThroughPad
 from bnfuse.folding.rules.pool import MoveThroughAveragePool, MoveThroughMaxPool
 from bnfuse.folding.rules.product import MoveThroughProduct
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 RULES: tuple[Rule, ...] = (
     AbsorbIntoLinear(),
+    AbsorbIntoNormalizer(),
     ComposeAffines(),
     MoveThroughIdentity(),
     MoveThroughActivation(),

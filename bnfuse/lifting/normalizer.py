@@ -1,0 +1,215 @@
+"""Ops that normalise by their input's own statistics, and the scale and shift that they end with.
+
+``y = scale · normalised(x) + shift`` for LayerNormalization, RMSNormalization,
+InstanceNormalization and GroupNormalization (ONNX operator specifications). The statistics are no
+constants and stay; the scale and shift are one of each per channel, applied last and in the dtype
+of the output, so they can be moved like any other, and what follows can be taken into them.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "NORMALIZERS",
+    "Normalizer",
+    "forget_normalizer",
+    "normalizer_of",
+    "read_normalizer",
+    "set_normalizer",
+]
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from bnfuse.affine import ChannelAffine
+from bnfuse.lifting.channel import NotPerChannel, static_dim
+from bnfuse.lifting.sites import Kind, Site
+from bnfuse.lifting.source import module_path
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bnfuse.lifting.constants import ConstantEvaluator
+
+_PAYLOAD = "bnfuse.normalizer"
+_OVER_LAST_AXES = frozenset({"LayerNormalization", "RMSNormalization"})
+_OVER_POSITIONS = frozenset({"InstanceNormalization", "GroupNormalization"})
+NORMALIZERS = _OVER_LAST_AXES | _OVER_POSITIONS
+_SCALE_PER_CHANNEL = 21
+"""From this opset on GroupNormalization has one scale a channel; before, one a group."""
+
+
+@dataclass(frozen=True, eq=False)
+class Normalizer:
+    """The scale and shift of a normaliser.
+
+    Attributes:
+        op_type: The operator.
+        name: The node's name.
+        label: What a person calls it: its module's path, or the node's name.
+        site: Its own scale and shift as a site of the model; ``None`` where they change nothing.
+        stored: The map as the model stores it.
+        affine: The map as it stands now.
+        sites: What the map holds: the normaliser's own, and the norms that it took.
+        axis: The axis that its constants can run along; ``None`` where they can only be uniform.
+        shape: The shape that its constants are stored in.
+        repeats: How many channels share one stored number.
+        dtype: The element type of the scale.
+        shifts: Whether the op has a shift at all.
+        taken: What was taken since the map was last given away, in order.
+        given: Whether the stored map was given away.
+    """
+
+    op_type: str
+    name: str
+    label: str
+    site: Site | None
+    stored: ChannelAffine
+    affine: ChannelAffine
+    sites: tuple[Site, ...]
+    axis: int | None
+    shape: tuple[int, ...]
+    repeats: int
+    dtype: ir.DataType
+    shifts: bool
+    taken: tuple[ChannelAffine, ...] = ()
+    given: bool = False
+
+    @property
+    def title(self) -> str:
+        """The normaliser as a person calls it, as in ``LayerNormalization encoder.norm``."""
+        return f"{self.op_type} {self.label}"
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether it ends with another map than the model's."""
+        return self.given or bool(self.taken)
+
+    @property
+    def own_sites(self) -> tuple[Site, ...]:
+        """Its own scale and shift, while it still has them."""
+        return tuple(site for site in self.sites if site is self.site)
+
+    def then(self, affine: ChannelAffine, sites: tuple[Site, ...]) -> Normalizer:
+        """The normaliser with ``affine`` after it."""
+        return replace(
+            self,
+            affine=self.affine.then(affine),
+            sites=(*self.sites, *sites),
+            taken=(*self.taken, affine),
+        )
+
+    def bare(self) -> Normalizer:
+        """The normaliser without any scale and shift."""
+        nothing = ChannelAffine.of(None)
+        return replace(self, affine=nothing, sites=(), taken=(), given=True)
+
+
+def normalizer_of(node: ir.Node | None) -> Normalizer | None:
+    """What a normaliser ends with; ``None`` for any other node, or where it is no constant."""
+    payload = None if node is None else node.meta.get(_PAYLOAD)
+    return payload if isinstance(payload, Normalizer) else None
+
+
+def set_normalizer(node: ir.Node, normalizer: Normalizer) -> None:
+    """Say what a normaliser ends with; the node itself follows when the model is lowered."""
+    node.meta[_PAYLOAD] = normalizer
+
+
+def forget_normalizer(node: ir.Node) -> None:
+    """Leave nothing of ours at a node."""
+    node.meta.pop(_PAYLOAD, None)
+
+
+def read_normalizer(
+    node: ir.Node, constants: ConstantEvaluator
+) -> Normalizer | NotPerChannel | None:
+    """Read ``node``, or say why its scale and shift are no constants per channel.
+
+    Returns:
+        ``None`` for any other op.
+    """
+    if node.op_type not in NORMALIZERS or node.domain not in ("", "ai.onnx"):
+        return None
+    scale = constants.constant(node.inputs[1])
+    shift_value = node.inputs[2] if len(node.inputs) > 2 else None
+    shift = constants.constant(shift_value)
+    if scale is None or (shift_value is not None and shift is None):
+        return NotPerChannel("its scale or shift is computed at run time")
+    place = _place(node, scale.shape)
+    if isinstance(place, NotPerChannel):
+        return place
+    zero = np.zeros(scale.shape)
+    vectors = [place.read(a) for a in (scale.array(), zero if shift is None else shift.array())]
+    if any(vector is None for vector in vectors):
+        return NotPerChannel("its scale or shift varies over more than one axis")
+    affine = ChannelAffine.of(place.axis, *(v for v in vectors if v is not None))
+    if not affine.is_finite:
+        return NotPerChannel("its scale or shift is not finite")
+    site = None if affine.is_identity else _site(node)
+    return Normalizer(
+        op_type=node.op_type,
+        name=_name(node),
+        label=module_path(node) or _name(node),
+        site=site,
+        stored=affine,
+        affine=affine,
+        sites=() if site is None else (site,),
+        axis=place.axis,
+        shape=place.shape,
+        repeats=place.repeats,
+        dtype=scale.dtype,
+        shifts=node.op_type != "RMSNormalization",
+    )
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a normaliser's constants lie: see the attributes of :class:`Normalizer`."""
+
+    axis: int | None
+    shape: tuple[int, ...]
+    repeats: int = 1
+
+    def read(self, array: NDArray[np.float64]) -> NDArray[np.float64] | None:
+        """One number per channel, or a single one; ``None`` where it is neither."""
+        if self.axis is None:
+            numbers = np.unique(array)
+            return numbers.reshape(()) if numbers.size == 1 else None
+        if any(length != 1 for length in array.shape[:-1]):
+            return None
+        return np.repeat(array.reshape(-1), self.repeats)
+
+
+def _place(node: ir.Node, shape: tuple[int, ...]) -> _Place | NotPerChannel:
+    x = node.inputs[0]
+    assert x is not None
+    if node.op_type == "GroupNormalization" and _opset(node) < _SCALE_PER_CHANNEL:
+        channels = static_dim(x.shape, 1)
+        if channels is None:
+            return NotPerChannel("its number of channels is not known")
+        return _Place(1, shape, channels // node.attributes.get_int("num_groups", 1))
+    if node.op_type in _OVER_POSITIONS:
+        return _Place(1, shape)
+    if x.shape is None:
+        return NotPerChannel("the rank of its input is not known")
+    last = len(x.shape) - 1
+    if node.attributes.get_int("axis", -1) % len(x.shape) != last:
+        return _Place(None, shape)
+    channels = static_dim(x.shape, last)
+    return _Place(last, shape if channels is None else (channels,))
+
+
+def _opset(node: ir.Node) -> int:
+    return 0 if node.graph is None else node.graph.opset_imports.get("", 0)
+
+
+def _site(node: ir.Node) -> Site:
+    output = node.outputs[0].name or ""
+    return Site(output, module_path(node), (node.op_type,), (_name(node),), Kind.AFFINE)
+
+
+def _name(node: ir.Node) -> str:
+    return node.name or (node.outputs[0].name or "")
