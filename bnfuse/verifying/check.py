@@ -21,7 +21,7 @@ from bnfuse.verifying.providers import resolve
 from bnfuse.verifying.repro import smallest, worst_of, write_repro
 from bnfuse.verifying.result import ConstantParity, Parity, Truth, Verdict, Verification, overall
 from bnfuse.verifying.samples import Draft
-from bnfuse.verifying.tables import index_limits
+from bnfuse.verifying.tables import free_integers, index_limits, same_rows, suspects
 from bnfuse.verifying.thresholds import Thresholds
 from bnfuse.verifying.truth import ModuleTruth, OnnxTruth, TruthSource
 
@@ -34,6 +34,10 @@ __all__ = ["TRUTH_BUDGET", "verify"]
 
 TRUTH_BUDGET = 300.0
 """Seconds that computing truth may take before it is estimated."""
+
+
+# Tables of so few rows are read as a whole whatever the sizes of the inputs.
+_SURELY_READ = 256
 
 
 def verify(
@@ -106,7 +110,7 @@ def verify(
             return _early(early, obstacle, seed, limits, plan.skipped)
         given = given_inputs(inputs, source.signature.inputs)
         ports = source.signature.inputs
-        tables = index_limits(source.graph)
+        tables, free = index_limits(source.graph), free_integers(source.graph)
         contest_original, old = OnnxOriginal(source, plan.rows), source
         truth = OnnxTruth(source, truth_budget, branches)
     else:
@@ -122,16 +126,20 @@ def verify(
         names = [port.name for port in ports]
         model = TorchModel(module, list(given.extra) or names, given.extra)
         notes += model.notes
-        tables = index_limits(new.graph)
+        tables, free = index_limits(new.graph), free_integers(new.graph)
         if given.example:
             tables |= model.table_sizes(given.example)
         unfolded = onnx_source(baseline, "baseline") if baseline is not None else None
         contest_original, old = ModuleOriginal(model, unfolded), unfolded
         truth = ModuleTruth(model, truth_budget, branches)
 
-    draft = Draft(ports, dict(ranges or {}), tables, given.example, seed)
+    order = _reading_order(tables, old, new)
+    draft = Draft(ports, dict(ranges or {}), tables, free, given.example, seed, order)
     chosen = choose_samples(contest_original, draft, given)
     notes += chosen.notes
+    notes += [
+        _unread_rows(name, read, tables[name], old, new) for name, read in chosen.sampled.items()
+    ]
     contest = Contest(contest_original, new, truth, plan.rows, limits, seed)
     rows = contest.run(chosen.samples)
     rows += tuple(
@@ -158,6 +166,28 @@ def verify(
     if verdict is Verdict.FAIL and (localize or repro is not None):
         result = _explained(result, contest_original, old, new, chosen.samples, localize, repro)
     return result
+
+
+def _reading_order(
+    tables: Mapping[str, int], original: OnnxSource | None, candidate: OnnxSource
+) -> dict[str, Any]:
+    """Return, for inputs with too many rows to read them all, which to read first."""
+    large = [name for name, rows in tables.items() if rows > _SURELY_READ]
+    if original is None or not large:
+        return {}
+    one, two = original.proto(), candidate.proto()
+    found = {name: suspects(one, two, name) for name in large}
+    return {name: order for name, order in found.items() if order is not None}
+
+
+def _unread_rows(
+    name: str, read: int, rows: int, original: OnnxSource | None, candidate: OnnxSource
+) -> str:
+    """Return what is known of the rows of a table that no sample reads."""
+    known = f"input {name!r} indexes {rows:,} rows, of which {read:,} and the last were read"
+    if original is not None and same_rows(original.proto(), candidate.proto(), name):
+        return f"{known}; both models hold the same rows, bit for bit"
+    return f"{known}; to compare more, give the others with --inputs"
 
 
 def _lost(rows: tuple[Parity, ...], thresholds: Thresholds) -> list[str]:
@@ -234,6 +264,9 @@ def _obstacle(*sources: OnnxSource) -> str:
     drawn = random_ops(sources[0].graph)
     if drawn:
         return f"the model draws random numbers: {', '.join(drawn)}"
+    for port in sources[0].signature.inputs:
+        if port.dtype is None:
+            return f"input {port.name!r} is no tensor, so no values can be made up for it"
     for source in sources:
         for port in (*source.signature.inputs, *source.signature.outputs):
             dtype = port.dtype

@@ -22,11 +22,15 @@ _SURELY = 16.0
 
 
 def unjudgeable(measures: Iterable[Measure], thresholds: Thresholds) -> frozenset[str]:
-    """Return the regimes in which the original itself is too far from truth to judge by."""
+    """Return the regimes in which the original itself is too far from truth to judge by.
+
+    Numbers whose squares overflow float64 count as such.
+    """
     return frozenset(
         item.regime
         for item in measures
-        if item.axis < 0 and item.original_rms > thresholds.limit * item.truth_rms
+        if not math.isfinite(item.truth_rms)
+        or (item.axis < 0 and item.original_rms > thresholds.limit * item.truth_rms)
     )
 
 
@@ -41,11 +45,7 @@ def judge_floats(
     lost = unjudgeable(measures, thresholds)
     usable = [item for item in measures if item.regime not in lost]
     if not _PRINCIPAL & {item.regime for item in usable}:
-        reason = (
-            f"the original itself is more than {thresholds.limit:.0%} from truth"
-            if lost
-            else "no finite value was compared: all are NaN or infinite"
-        )
+        reason = f"output {name!r}: {_why_lost(measures, lost, thresholds)}"
         return OutputParity(name, dtype, Verdict.INCONCLUSIVE, reason=reason, measures=measures)
     regimes = {item.regime for item in usable}
     slack = {
@@ -88,6 +88,16 @@ def judge_floats(
         reason,
         measures=measures,
     )
+
+
+def _why_lost(
+    measures: Iterable[Measure], lost: frozenset[str], thresholds: Thresholds
+) -> str:
+    if not lost:
+        return "no finite value was compared: all are NaN or infinite"
+    if all(math.isfinite(item.truth_rms) for item in measures):
+        return f"the original itself is more than {thresholds.limit:.0%} from truth"
+    return "its values are too large for their squares to be summed in float64"
 
 
 def judge_row(row: Parity) -> Parity:

@@ -84,14 +84,15 @@ class OutputMeter:
         for run in (*originals, *simulated):
             finite &= np.isfinite(run)
         self.compared += int(finite.sum())
-        with np.errstate(invalid="ignore", over="ignore"):
+        with np.errstate(all="ignore"):
             size = np.where(finite, np.abs(truth), 0.0)
             wrong = np.where(finite, np.abs(candidate - truth), 0.0)
             honest = [np.where(finite, np.abs(run - truth), 0.0) for run in originals]
             drawn = [np.where(finite, np.abs(run - truth), 0.0) for run in simulated]
         regimes = self._sums.setdefault(regime, {})
         for axis in _axes(truth):
-            sums = _sum(axis, finite, size, wrong, honest, drawn)
+            with np.errstate(over="ignore"):
+                sums = _sum(axis, finite, size, wrong, honest, drawn)
             known = regimes.setdefault(axis, sums)
             if known is sums:
                 continue
@@ -110,10 +111,11 @@ class OutputMeter:
         ]
         usual = float(np.median(typical)) if typical else 0.0
         found: list[Measure] = []
-        for regime, axes in self._sums.items():
-            for axis, sums in axes.items():
-                if sums is not None:
-                    found.extend(_measures(regime, axis, sums, self.unit, usual))
+        with np.errstate(all="ignore"):
+            for regime, axes in self._sums.items():
+                for axis, sums in axes.items():
+                    if sums is not None:
+                        found.extend(_measures(regime, axis, sums, self.unit, usual))
         return found
 
     def worst(self, regime: str) -> Worst | None:
@@ -156,7 +158,7 @@ class OutputMeter:
 
 def _axes(truth: Array) -> list[int]:
     if truth.ndim < 2:
-        return [-1]
+        return [-1, 0][: truth.ndim + 1]
     return [-1, *sorted({1, truth.ndim - 1})]
 
 

@@ -173,7 +173,8 @@ def _port(info: onnx.ValueInfoProto) -> Port:
         return Port(info.name, tensor.elem_type, None)
     dims: list[int | str | None] = []
     for dim in tensor.shape.dim:
-        if dim.HasField("dim_value"):
+        # Some exporters write -1 where any size may stand.
+        if dim.HasField("dim_value") and dim.dim_value >= 0:
             dims.append(dim.dim_value)
         else:
             dims.append(dim.dim_param or None)
