@@ -13,7 +13,7 @@ from bnfuse.verifying.metrics import OutputMeter
 from bnfuse.verifying.result import Flip, OutputParity, Parity, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bnfuse.verifying.providers import Row
     from bnfuse.verifying.samples import Sample
@@ -43,12 +43,14 @@ class RowComparison:
         names: The candidate's outputs.
         judge_flip: Returns what is known of integers that differ, or None if they do not come
             from a float decision.
+        units: Rounding units of outputs that are carried in a wider type than their own.
     """
 
     row: Row
     names: Sequence[str]
     thresholds: Thresholds
     judge_flip: Callable[[str, Sample, Array, Array], Flip | None]
+    units: Mapping[str, float] = field(default_factory=dict)
     failure: str = ""
     doubt: str = ""
     placement: str = ""
@@ -138,7 +140,7 @@ class RowComparison:
         if strange:
             return f"output {name!r}: {strange}, on {sample.label}"
         if state.meter is None:
-            unit = unit_roundoff(value.dtype)
+            unit = max(unit_roundoff(value.dtype), self.units.get(name, 0.0))
             state.meter = OutputMeter(unit if self.row.mode == "strict" else max(unit, TF32_UNIT))
         wide = [np.asarray(run, np.float64) for run in runs if run.shape == value.shape]
         state.meter.update(

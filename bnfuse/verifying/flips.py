@@ -128,9 +128,7 @@ def _rounding_gaps(
     return np.asarray(gap.reshape(first.shape)[first != second])
 
 
-def _sources(
-    decision: Decision, values: list[Array], integers: Array
-) -> tuple[Array, Array]:
+def _sources(decision: Decision, values: list[Array], integers: Array) -> tuple[Array, Array]:
     """Return the ends of the interval of numbers that become each integer."""
     if decision.op == "Floor":
         return integers, integers + 1

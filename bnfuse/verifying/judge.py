@@ -90,9 +90,7 @@ def judge_floats(
     )
 
 
-def _why_lost(
-    measures: Iterable[Measure], lost: frozenset[str], thresholds: Thresholds
-) -> str:
+def _why_lost(measures: Iterable[Measure], lost: frozenset[str], thresholds: Thresholds) -> str:
     if not lost:
         return "no finite value was compared: all are NaN or infinite"
     if all(math.isfinite(item.truth_rms) for item in measures):

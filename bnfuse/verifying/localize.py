@@ -37,6 +37,12 @@ def localize(
         Exception: Whatever ``onnx.reference`` raises where it knows an op of either model not.
     """
     names = _shared(original.graph, candidate.graph)
+    own = [port.name for port in original.signature.inputs]
+    if not set(own) <= set(feeds) and len(own) == len(feeds):
+        # An export of a module names its inputs after the module's parameters.
+        mine: Mapping[str, Array] = dict(zip(own, feeds.values(), strict=True))
+    else:
+        mine = feeds
     truth = DoubleEvaluator(original.proto())
     exact: dict[str, Array] = {}
 
@@ -50,7 +56,7 @@ def localize(
 
     truth.visitor = note
     with np.errstate(all="ignore"):
-        truth.run(None, feeds)
+        truth.run(None, mine)
         introduced = _introduced(candidate, feeds, exact)
     arrived = _arrived(candidate, feeds, list(exact))
     return tuple(

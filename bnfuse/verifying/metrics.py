@@ -99,7 +99,8 @@ class OutputMeter:
             # An axis whose length changes from sample to sample holds no channels.
             same = known is not None and known.count.shape == sums.count.shape
             regimes[axis] = known.plus(sums) if known is not None and same else None
-        self._note_worst(regime, label, truth, candidate, originals[0], size, wrong, honest[0])
+        with np.errstate(over="ignore"):
+            self._note_worst(regime, label, truth, candidate, originals[0], size, wrong, honest[0])
 
     def measures(self) -> list[Measure]:
         """Return every whole output, and the channels that come closest to a bound."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnfuse.errors import UsageError
+from bnfuse.verifying.edges import carried
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,7 +168,7 @@ class Draft:
             if bounds
             else _floats(regime, shape, rng, _WIDE.get(dtype.itemsize, 3.0))
         )
-        return values.astype(dtype)
+        return values.astype(dtype).astype(carried(dtype))
 
     def _integer_range(self, port: Port, regime: str) -> tuple[int, int]:
         if port.name in self.ranges:

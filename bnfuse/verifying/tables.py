@@ -35,6 +35,7 @@ _INTEGERS = frozenset(
 
 Array = np.ndarray[Any, Any]
 
+
 @dataclass(frozen=True)
 class Lookup:
     """A constant table that an input indexes.
@@ -172,9 +173,7 @@ def _constants(proto: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
     found = {item.name: item for item in proto.graph.initializer}
     for node in proto.graph.node:
         if node.op_type == "Constant":
-            found.update(
-                (node.output[0], item.t) for item in node.attribute if item.HasField("t")
-            )
+            found.update((node.output[0], item.t) for item in node.attribute if item.HasField("t"))
     return found
 
 
