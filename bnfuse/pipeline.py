@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any
 from bnfuse.entry import Entry, Request, enter, export_source
 from bnfuse.errors import UsageError
 from bnfuse.folding import fold as fold_lifted
+from bnfuse.judging import Judge
 from bnfuse.lifting import lift
 from bnfuse.lifting.prepare import prepare
 from bnfuse.loading import load
 from bnfuse.lowering import Lowered, lower
 from bnfuse.progress import Progress, Silent
 from bnfuse.reporting import Counts, Report, site_reports
-from bnfuse.verifying import Derived, Verdict, verify
+from bnfuse.verifying import Verdict, verify
 from bnfuse.writing import Writing, measure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     import onnx
     import onnx_ir as ir
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from bnfuse.entry import Inputs
     from bnfuse.exporting import Exported
+    from bnfuse.folding import Application
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +95,7 @@ def fold(
     input_shapes: Sequence[str] = (),
     dtype: str | None = None,
     seed: int = 0,
+    localize: bool = False,
     progress: Progress | None = None,
 ) -> Folded:
     """Fold every norm that can be folded exactly, and prove that the function is the same.
@@ -112,6 +115,9 @@ def fold(
         input_shapes: The inputs' shapes, as in ``"N,3,224,224"``; see :func:`load`.
         dtype: The example input's dtype.
         seed: Seed of the verification's inputs.
+        localize: If the verification fails, say at which value the models part and which rule
+            application is the first bad one. It costs one more verification for each doubling of
+            their number.
         progress: Hears of each stage.
 
     Returns:
@@ -135,6 +141,7 @@ def fold(
         input_shapes=input_shapes,
         dtype=dtype,
         seed=seed,
+        localize=localize,
         progress=progress,
     )
 
@@ -147,6 +154,7 @@ def convert(
     providers: Sequence[str] = ("auto",),
     verified: bool = True,
     seed: int = 0,
+    localize: bool = False,
     progress: Progress | None = None,
     **request: Any,
 ) -> Folded:
@@ -157,8 +165,13 @@ def convert(
     entry = enter(source, Request(**request), progress)
     if not folding and entry.exporter is None:
         raise UsageError(f"{entry.name!r} is an ONNX model already.", "Give it to `bnfuse fold`.")
+    unfolded = entry.model.clone() if localize and verified else None
     inner = _Inner.run(entry, folding, progress)
-    judge = _Judge(entry, inner.lowered, tuple(providers), seed, progress) if verified else None
+    judge = (
+        Judge(entry, inner.lowered, inner.applications, tuple(providers), seed, progress, unfolded)
+        if verified
+        else None
+    )
     if output is None:
         report = inner.report if judge is None else judge(inner.lowered.model, inner.report)
         return Folded(inner.lowered.model, report)
@@ -171,6 +184,7 @@ class _Inner:
 
     lowered: Lowered
     report: Report
+    applications: tuple[Application, ...]
 
     @classmethod
     def run(cls, entry: Entry, folding: bool, progress: Progress) -> _Inner:
@@ -199,34 +213,10 @@ class _Inner:
             )
             norms = report.norms
             line.detail = f"{sum(n.folded for n in norms)} of {len(norms)} norms folded"
-        return cls(lowered, report)
+        return cls(lowered, report, log.applications)
 
 
-@dataclass(frozen=True, eq=False)
-class _Judge:
-    """Verifies a candidate against what was given."""
-
-    entry: Entry
-    lowered: Lowered
-    providers: tuple[str, ...]
-    seed: int
-    progress: Progress
-
-    def __call__(self, candidate: Path | ir.Model, report: Report) -> Report:
-        with self.progress.stage("verify") as line:
-            verification = verify(
-                self.entry.original,
-                candidate,
-                self.entry.inputs,
-                providers=self.providers,
-                seed=self.seed,
-                derived=_derived(self.lowered),
-            )
-            line.detail = verification.verdict.name
-        return replace(report, verification=verification)
-
-
-def _write(inner: _Inner, output: Path, judge: _Judge | None) -> Folded:
+def _write(inner: _Inner, output: Path, judge: Judge | None) -> Folded:
     model = inner.lowered.model
     with Writing(output) as writing:
         size = writing.save(model)
@@ -236,18 +226,6 @@ def _write(inner: _Inner, output: Path, judge: _Judge | None) -> Folded:
         passed = report.verification is None or report.verification.verdict is Verdict.PASS
         path = writing.accept() if passed else writing.keep_unverified(model)
     return Folded(model, replace(report, output=str(path)), path)
-
-
-def _derived(lowered: Lowered) -> Iterator[Derived]:
-    for derivation in lowered.derivations:
-        for constant in derivation.constants():
-            yield Derived(
-                tensor=constant.tensor,
-                value=constant.value,
-                unit=constant.unit,
-                rule=constant.rule,
-                node=constant.node,
-            )
 
 
 def _refuse_overwriting(source: Path, output: Path) -> None:

@@ -48,10 +48,19 @@ class Fate:
 
 @dataclass(frozen=True)
 class Application:
-    """One plan that was carried out: for which sites, into what."""
+    """One plan that was carried out.
+
+    Attributes:
+        sites: What it was for.
+        into: The nodes that took it.
+        through: The op types it passed through, in order.
+        rules: What was done to those nodes.
+    """
 
     sites: tuple[Site, ...]
     into: tuple[str, ...]
+    through: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,7 +142,9 @@ class _Folding:
         for site in merge.sites:
             self._routes[site].into.update(dict.fromkeys(into))
         replace_sum(merge, self._names)
-        self._applications.append(Application(merge.sites, into))
+        self._applications.append(
+            Application(merge.sites, into, rules=("merge parallel branches",))
+        )
 
     def _try(self, node: ir.Node) -> None:
         affine = _lifted(node).affine
@@ -164,7 +175,7 @@ class _Folding:
             bypass(node)
         else:
             _disconnect(node)
-        self._applications.append(Application(sites, plan.targets))
+        self._applications.append(Application(sites, plan.targets, plan.through, plan.rules))
         # An affine that took another in may now fit where it did not before.
         self._pending.extend(survivors)
 

@@ -126,6 +126,11 @@ class Plan:
         names = (target(edit) for edit in self.edits if not isinstance(edit, Repad))
         return tuple(dict.fromkeys(names))
 
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """What the edits do, each once, as in ``absorb after``."""
+        return tuple(dict.fromkeys(map(_rule, self.edits)))
+
     def is_apart_from(self, other: Plan) -> bool:
         """Whether no node is edited by both, so that neither changes what the other is about."""
         return not {e.node for e in self.edits} & {e.node for e in other.edits}
@@ -141,3 +146,11 @@ def target(edit: Absorb | Compose | Recompute) -> str:
         return f"{linear.op_type} {linear.label}"
     assert lifted is not None
     return lifted.sites[0].label
+
+
+def _rule(edit: Edit) -> str:
+    if isinstance(edit, Absorb):
+        return f"{edit.rule} {edit.side}"
+    if isinstance(edit, Compose):
+        return f"compose {edit.side}"
+    return type(edit).__name__.lower()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from bnfuse.folding import FoldLog, MergeRecord
     from bnfuse.lifting import Lifted
+    from bnfuse.reporting.blame import Blame
     from bnfuse.verifying import Verification
 
 
@@ -84,6 +85,7 @@ class Report:
         notes: What else a person should know.
         merges: Parallel branches that became one linear map.
         verification: The proof, or ``None`` when it was not asked for.
+        blame: If the fold is wrong and it was asked for: its first bad rule application.
     """
 
     source: str
@@ -97,6 +99,7 @@ class Report:
     notes: tuple[str, ...] = ()
     merges: tuple[MergeRecord, ...] = ()
     verification: Verification | None = None
+    blame: Blame | None = None
 
     @property
     def norms(self) -> tuple[SiteReport, ...]:
@@ -130,6 +133,7 @@ class Report:
             "bytes": self.bytes.to_json(),
             "notes": list(self.notes),
             **self._verification_json(),
+            "blame": None if self.blame is None else self.blame.to_json(),
             "verdict": self.verdict,
         }
 

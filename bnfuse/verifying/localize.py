@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["first_bad_step", "localize"]
 
 Array = np.ndarray[Any, Any]
+Step = TypeVar("Step")
 
 
 def localize(
@@ -68,17 +69,20 @@ def localize(
 
 def first_bad_step(
     verdict_of: Callable[[Any], Verdict],
-    steps: Sequence[tuple[str, Callable[[], Any]]],
-) -> str | None:
-    """Return the name of the first rewrite after which the model is no longer right.
+    steps: Sequence[tuple[Step, Callable[[], Any]]],
+) -> Step | None:
+    """Return the first rewrite after which the model is no longer right, by bisection.
+
+    What is returned has been seen: the model before that step does not fail and the model after
+    it does. It is the first such step unless a later one undoes an earlier one's mistake.
 
     Args:
         verdict_of: Judges one model, such as ``lambda model: verify(original, model).verdict``.
-        steps: In the order of application: a name, and what makes the model as it is after
-            that rewrite and all before it.
+        steps: In the order of application: what to call it, and what makes the model as it is
+            after that rewrite and all before it. The model before the first is taken for right.
 
     Returns:
-        The first bad step's name by bisection; None if the last model is right.
+        What the step is called; None if the last model is right.
     """
     if not steps or verdict_of(steps[-1][1]()) is not Verdict.FAIL:
         return None
