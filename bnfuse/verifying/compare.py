@@ -141,7 +141,8 @@ class RowComparison:
             return f"output {name!r}: {strange}, on {sample.label}"
         if state.meter is None:
             unit = max(unit_roundoff(value.dtype), self.units.get(name, 0.0))
-            state.meter = OutputMeter(unit if self.row.mode == "strict" else max(unit, TF32_UNIT))
+            unit = unit if self.row.mode == "strict" else max(unit, TF32_UNIT)
+            state.meter = OutputMeter(unit, self.thresholds.factor)
         wide = [np.asarray(run, np.float64) for run in runs if run.shape == value.shape]
         state.meter.update(
             sample.regime, sample.label, truth, np.asarray(value, np.float64), wide, simulated

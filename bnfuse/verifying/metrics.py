@@ -59,10 +59,13 @@ class OutputMeter:
 
     Attributes:
         unit: Half the spacing of the output's dtype at 1.
+        factor: How many times the original's error the candidate's may be: channels that lie
+            beyond are all kept.
         compared: Finite elements seen.
     """
 
     unit: float
+    factor: float = 2.0
     compared: int = 0
     _sums: dict[str, dict[int, _Sums | None]] = field(default_factory=dict)
     _worst: dict[str, tuple[float, Worst]] = field(default_factory=dict)
@@ -116,7 +119,7 @@ class OutputMeter:
             for regime, axes in self._sums.items():
                 for axis, sums in axes.items():
                     if sums is not None:
-                        found.extend(_measures(regime, axis, sums, self.unit, usual))
+                        found.extend(_measures(regime, axis, sums, self.unit, usual, self.factor))
         return found
 
     def worst(self, regime: str) -> Worst | None:
@@ -217,7 +220,9 @@ def _moments(draws: Array) -> tuple[Array, Array]:
     return mean, np.maximum(spread, usual * mean)
 
 
-def _measures(regime: str, axis: int, sums: _Sums, unit: float, usual: float) -> list[Measure]:
+def _measures(
+    regime: str, axis: int, sums: _Sums, unit: float, usual: float, factor: float
+) -> list[Measure]:
     if axis >= 0 and not 1 < sums.count.size <= _MOST_CHANNELS:
         return []
     truth = _rms(sums.truth_squares, sums.count)
@@ -243,8 +248,8 @@ def _measures(regime: str, axis: int, sums: _Sums, unit: float, usual: float) ->
         typical = np.maximum(np.where(alive, usually, max(usually, least)), relative * truth)
         tiny = np.finfo(np.float64).tiny
         bounds = (
-            np.maximum(2 * original + unit * truth, tiny),
-            np.maximum(2 * original_peak + unit * sums.truth_peak, tiny),
+            np.maximum(factor * original + unit * truth, tiny),
+            np.maximum(factor * original_peak + unit * sums.truth_peak, tiny),
         )
         score = np.maximum(candidate / bounds[0], sums.candidate_peak / bounds[1])
         chance = np.maximum(drawn_most / bounds[0], peak_most / bounds[1])

@@ -174,7 +174,7 @@ def test_branches_of_a_module_are_counted() -> None:
     assert clamp.untaken == ("below",)
 
 
-def test_a_baseline_is_a_run_and_never_truth(tmp_path: Path) -> None:
+def test_a_baseline_excuses_nothing(tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = Hidden()
     path = exported(module, (features(),), tmp_path, **DYNAMIC)
@@ -183,6 +183,51 @@ def test_a_baseline_is_a_run_and_never_truth(tmp_path: Path) -> None:
     other = exported(wrong, (features(),), tmp_path, **DYNAMIC)
     result = verify(module, other, baseline=other, providers=["cpu"])
     assert result.verdict is Verdict.FAIL
+
+
+def test_a_baseline_that_is_a_little_wrong_does_not_excuse_its_fold(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Hidden()
+    other = exported(module, (features(),), tmp_path, **DYNAMIC)
+    model = onnx.load(other)
+    for tensor in model.graph.initializer:
+        value = onnx.numpy_helper.to_array(tensor)
+        if value.ndim == 2:
+            changed = (value * (1 + 2e-6)).astype(value.dtype)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(changed, tensor.name))
+    alone = verify(module, model, providers=["cpu"])
+    excused = verify(module, model, baseline=model, providers=["cpu"])
+    assert alone.verdict is excused.verdict is Verdict.FAIL
+    assert alone.rows == excused.rows
+
+
+def test_a_module_is_reproduced_from_its_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(6, 6), nn.ReLU())
+    file, folder = tmp_path / "net.pt", tmp_path / "repro"
+    torch.save(module, file)
+    wrong = exported(nn.Sequential(nn.Linear(6, 6), nn.ReLU()), (features(),), tmp_path, **DYNAMIC)
+    first = verify(file, wrong, providers=["cpu"], repro=folder, load_options={"trust": False})
+    assert first.verdict is Verdict.FAIL
+    assert (folder / "original.pt").read_bytes() == file.read_bytes()
+    command = (folder / "command.txt").read_text().splitlines()[-1]
+    assert command == "bnfuse verify original.pt candidate.onnx --inputs inputs.npz"
+    again = verify(
+        folder / "original.pt", folder / "candidate.onnx", folder / "inputs.npz", providers=["cpu"]
+    )
+    assert again.verdict is Verdict.FAIL
+
+
+def test_a_module_in_memory_is_reproduced_by_its_export(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Hidden()
+    right = exported(module, (features(),), tmp_path, **DYNAMIC)
+    baseline = onnx.load(right)
+    wrong = exported(Hidden(), (features(),), tmp_path, **DYNAMIC)
+    folder = tmp_path / "repro"
+    verify(module, wrong, baseline=baseline, providers=["cpu"], repro=folder)
+    assert (folder / "unfolded.onnx").is_file()
+    assert "bnfuse verify unfolded.onnx candidate.onnx" in (folder / "command.txt").read_text()
 
 
 @dataclass
