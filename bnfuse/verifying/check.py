@@ -13,7 +13,7 @@ from bnfuse.verifying.explain import Failure, explained
 from bnfuse.verifying.floats import unit_roundoff
 from bnfuse.verifying.inputs import choose_samples
 from bnfuse.verifying.judge import unjudgeable
-from bnfuse.verifying.models import is_onnx, onnx_source, signature_gate
+from bnfuse.verifying.models import is_onnx, onnx_source, signature_gate, weight_count
 from bnfuse.verifying.providers import resolve
 from bnfuse.verifying.reading import reading_order, unread_rows
 from bnfuse.verifying.result import ConstantParity, Parity, Truth, Verdict, Verification, overall
@@ -111,7 +111,14 @@ def verify(
     judged = widened(new)
     order = reading_order(side.tables, side.graph, new)
     draft = Draft(
-        side.ports, dict(ranges or {}), side.tables, side.free, side.given.example, seed, order
+        side.ports,
+        dict(ranges or {}),
+        side.tables,
+        side.free,
+        side.given.example,
+        seed,
+        order,
+        weight_count(new.graph),
     )
     chosen = choose_samples(side.original, draft, side.given)
     unread = [

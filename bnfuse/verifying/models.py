@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,6 +26,7 @@ __all__ = [
     "onnx_source",
     "signature_gate",
     "signature_of",
+    "weight_count",
 ]
 
 # Above this protobuf refuses to serialise; weights then have to lie in a file of their own.
@@ -173,6 +175,11 @@ def signature_of(proto: onnx.ModelProto) -> Signature:
         tuple(_port(item) for item in proto.graph.input if item.name not in constants),
         tuple(_port(item) for item in proto.graph.output),
     )
+
+
+def weight_count(proto: onnx.ModelProto) -> int:
+    """Return how many numbers the initialisers of ``proto`` hold."""
+    return sum(math.prod(item.dims) for item in proto.graph.initializer)
 
 
 def signature_gate(original: Signature, candidate: Signature) -> str:

@@ -79,6 +79,7 @@ class Draft:
         example: Known good inputs, for their sizes and the range of their integers.
         seed: Of the random numbers.
         order: The rows of an index input's table in the order in which to read them.
+        weights: How many constants a row meets: where they are few, rows are many. None: unknown.
     """
 
     ports: tuple[Port, ...]
@@ -88,6 +89,7 @@ class Draft:
     example: Mapping[str, Array] = field(default_factory=dict)
     seed: int = 0
     order: Mapping[str, Array] = field(default_factory=dict)
+    weights: int | None = None
 
     def __post_init__(self) -> None:
         unknown = set(self.ranges) - {port.name for port in self.ports}

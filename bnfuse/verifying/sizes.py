@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["Sizes", "candidates", "sizes_of"]
 
 # Two batch sizes for inputs of up to so many elements a row: small rows are cheap, and few
-# rows tell little of a channel.
+# rows tell little of a channel, and leave many hidden ones behind a Relu that is never taken.
 _BATCHES = ((1024, (8, 5)), (16384, (4, 3)))
 _LEAST_BATCHES = (3, 2)
+_CHEAP_BATCHES = (32, 21)
+_CHEAP_WEIGHTS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,7 @@ def _assign(draft: Draft, rule: _Rule, which: int) -> Sizes:
         example = draft.example.get(port.name)
         dims = draft.symbols(port)
         elements = _row_elements(dims, rule, which)
-        fitting = (sizes for most, sizes in _BATCHES if elements <= most)
-        batch = next(fitting, _LEAST_BATCHES)[which]
+        batch = _batches(elements, draft.weights)[which]
         for axis, dim in enumerate(dims):
             if not isinstance(dim, str) or dim in symbols:
                 continue
@@ -108,6 +109,12 @@ def _assign(draft: Draft, rule: _Rule, which: int) -> Sizes:
                 size = rule.sequence[which]
                 symbols[dim] = max(size - position, 2) if which == 0 else size + position
     return Sizes(symbols)
+
+
+def _batches(elements: int, weights: int | None) -> tuple[int, int]:
+    if elements <= _BATCHES[0][0] and weights is not None and weights <= _CHEAP_WEIGHTS:
+        return _CHEAP_BATCHES
+    return next((sizes for most, sizes in _BATCHES if elements <= most), _LEAST_BATCHES)
 
 
 def _near(size: int, rule: _Rule, which: int, position: int) -> int:

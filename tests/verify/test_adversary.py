@@ -57,7 +57,7 @@ class TestSizes:
         both = "g (float[N, L] a, float[N, M] b) => (float[N, L] y) { y = Add(a, b) }"
         result = judge(both, both)
         assert result.verdict is Verdict.PASS, result.reason
-        assert {"a [8, 12], b [8, 12]", "a [5, 7], b [5, 7]"} <= {
+        assert {"a [32, 12], b [32, 12]", "a [21, 7], b [21, 7]"} <= {
             label.split(": ")[1] for label in result.samples
         }
 
