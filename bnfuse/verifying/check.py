@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.verifying.branches import BranchCounter, added_branches, untaken_warnings
@@ -11,8 +12,8 @@ from bnfuse.verifying.double import random_ops
 from bnfuse.verifying.edges import is_narrow, widened
 from bnfuse.verifying.explain import Failure, explained
 from bnfuse.verifying.floats import unit_roundoff
-from bnfuse.verifying.inputs import choose_samples
-from bnfuse.verifying.judge import unjudgeable
+from bnfuse.verifying.inputs import choose_samples, unsteadiness
+from bnfuse.verifying.judge import PRINCIPAL, unjudgeable
 from bnfuse.verifying.models import is_onnx, onnx_source, signature_gate, weight_count
 from bnfuse.verifying.providers import resolve
 from bnfuse.verifying.reading import reading_order, unread_rows
@@ -20,18 +21,23 @@ from bnfuse.verifying.result import ConstantParity, Parity, Truth, Verdict, Veri
 from bnfuse.verifying.samples import Draft
 from bnfuse.verifying.sides import module_side, onnx_side
 from bnfuse.verifying.thresholds import Thresholds
-from bnfuse.verifying.truth import OnnxTruth
+from bnfuse.verifying.truth import NoTruthError, OnnxTruth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from bnfuse.verifying.models import OnnxSource
+    from bnfuse.verifying.samples import Sample
+    from bnfuse.verifying.truth import TruthSource
 
 __all__ = ["TRUTH_BUDGET", "verify"]
 
 TRUTH_BUDGET = 300.0
 """Seconds that computing truth may take before it is estimated."""
+
+# Rounding units from truth beyond which an original is said to hide mistakes.
+_BLIND = 1e3
 
 
 def verify(
@@ -98,16 +104,24 @@ def verify(
         obstacle = "" if failure else _obstacle(source)
     else:
         failure, obstacle = "", _obstacle(new) or _uncarried(new)
-    if failure or obstacle:
+
+    def early(failure: str, obstacle: str) -> Verification:
         verdict = Verdict.FAIL if failure else Verdict.INCONCLUSIVE
         return Verification(
             verdict, failure or obstacle, seed=seed, skipped=plan.skipped, thresholds=limits
         )
+
+    if failure or obstacle:
+        return early(failure, obstacle)
     side = (
         onnx_side(source, inputs, plan.rows, truth_budget, branches)
         if is_onnx(original)
         else module_side(original, new, inputs, truth_budget, branches, baseline, load_options)
     )
+    if side.model is not None:
+        failure = side.model.order_fault([port.name for port in side.ports])
+        if failure:
+            return early(failure, "")
     judged = widened(new)
     order = reading_order(side.tables, side.graph, new)
     draft = Draft(
@@ -121,6 +135,10 @@ def verify(
         weight_count(new.graph),
     )
     chosen = choose_samples(side.original, draft, side.given)
+    obstacle = unsteadiness(side.original, chosen.samples)
+    if obstacle:
+        detail = _why_no_truth(side.truth, chosen.samples)
+        return replace(early("", obstacle), truth=Truth("estimated", side.truth.seconds, detail))
     unread = [
         unread_rows(name, read, side.tables[name], side.graph, new)
         for name, read in chosen.sampled.items()
@@ -158,6 +176,7 @@ def verify(
             *unread,
             *contest.notes,
             *_lost(rows, limits),
+            *_blind(rows),
             *untaken_warnings(counts),
             *added,
         ),
@@ -185,6 +204,34 @@ def _lost(rows: tuple[Parity, ...], thresholds: Thresholds) -> list[str]:
         f"the original itself is more than {thresholds.limit:.0%} from truth in {name!r} on "
         f"{regime} inputs, or too large to measure, and was not judged on them"
         for name, regime in sorted(found)
+    ]
+
+
+def _why_no_truth(truth: TruthSource, samples: Iterable[Sample]) -> str:
+    try:
+        truth.outputs(next(iter(samples)).feeds)
+    except NoTruthError as error:
+        return str(error)
+    return ""
+
+
+def _blind(rows: tuple[Parity, ...]) -> list[str]:
+    """Return where the original's own rounding is so large that it hides small mistakes."""
+    found = {
+        output.name: max(
+            item.original_rms / item.truth_rms / item.unit
+            for item in output.measures
+            if item.axis < 0 and item.regime in PRINCIPAL and item.truth_rms > 0
+        )
+        for row in rows
+        for output in row.outputs
+        if any(m.axis < 0 and m.regime in PRINCIPAL and m.truth_rms > 0 for m in output.measures)
+    }
+    return [
+        f"the original itself is {units:,.0f} rounding units from truth in {name!r}: no mistake "
+        "smaller than that can be seen there"
+        for name, units in found.items()
+        if units > _BLIND
     ]
 
 

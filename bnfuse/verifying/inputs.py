@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bnfuse.verifying.floats import is_float, unit_roundoff
 from bnfuse.verifying.runtime import RunError
 from bnfuse.verifying.samples import Draft, Draw, Sample, plan
 from bnfuse.verifying.sizes import Sizes, candidates, sizes_of
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from bnfuse.verifying.given import Given
     from bnfuse.verifying.originals import Original
 
-__all__ = ["Chosen", "choose_samples"]
+__all__ = ["Chosen", "choose_samples", "unsteadiness"]
+
+# Rounding units by which a run may differ from the one before it.
+_STEADY = 1e3
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,39 @@ def choose_samples(original: Original, draft: Draft, given: Given) -> Chosen:
     first, _ = candidates(draft)[0]
     refusal = _refusal(original, draft.draw(Draw("signed", first)))
     return Chosen((), (f"the original accepts none of the inputs made up for it: {refusal}",))
+
+
+def unsteadiness(original: Original, samples: Iterable[Sample]) -> str:
+    """Return how the original differs from itself when it is run again, or the empty string.
+
+    Random numbers that are drawn outside the graph, and state that a run leaves behind, make an
+    original against which nothing can be judged.
+    """
+    sample = next(iter(samples), None)
+    if sample is None:
+        return ""
+    try:
+        first, again = (next(iter(original.run(sample.feeds).values())) for _ in range(2))
+    except RunError:
+        return ""
+    same = len(first) == len(again) and all(map(_repeated, first, again))
+    return (
+        "" if same else f"the original gives another result when it is run again on {sample.label}"
+    )
+
+
+def _repeated(one: Any, two: Any) -> bool:
+    if one.shape != two.shape:
+        return False
+    if not is_float(one.dtype):
+        return bool(np.array_equal(one, two))
+    a, b = (np.asarray(value, np.float64) for value in (one, two))
+    if not np.array_equal(np.isfinite(a), np.isfinite(b)):
+        return False
+    # Threads may add up in another order; that is rounding.
+    finite = np.isfinite(a)
+    room = _STEADY * unit_roundoff(one.dtype) * np.abs(a[finite]).max(initial=0.0)
+    return bool((np.abs(a[finite] - b[finite]) <= room).all())
 
 
 def _accepted(original: Original, draft: Draft) -> tuple[Sizes, Sizes] | None:

@@ -12,10 +12,11 @@ from bnfuse.verifying.thresholds import Measure, Thresholds, strain, usage
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["judge_floats", "judge_row", "unjudgeable"]
+__all__ = ["PRINCIPAL", "judge_floats", "judge_row", "unjudgeable"]
 
 # Without these nothing is proven; constants and zeros alone would prove too little.
-_PRINCIPAL = frozenset({"given", "signed"})
+PRINCIPAL = frozenset({"given", "signed"})
+"""The regimes of which one has to be judged."""
 
 # An estimate of truth errs by as much as the original: so far beyond the bound it still fails.
 _SURELY = 16.0
@@ -44,7 +45,7 @@ def judge_floats(
     """Return gate 5's judgement of one float output."""
     lost = unjudgeable(measures, thresholds)
     usable = [item for item in measures if item.regime not in lost]
-    if not _PRINCIPAL & {item.regime for item in usable}:
+    if not PRINCIPAL & {item.regime for item in usable}:
         reason = f"output {name!r}: {_why_lost(measures, lost, thresholds)}"
         return OutputParity(name, dtype, Verdict.INCONCLUSIVE, reason=reason, measures=measures)
     regimes = {item.regime for item in usable}

@@ -91,7 +91,7 @@ def _assign(draft: Draft, rule: _Rule, which: int) -> Sizes:
         example = draft.example.get(port.name)
         dims = draft.symbols(port)
         elements = _row_elements(dims, rule, which)
-        batch = _batches(elements, draft.weights)[which]
+        batch = _batches(dims, elements, draft.weights)[which]
         for axis, dim in enumerate(dims):
             if not isinstance(dim, str) or dim in symbols:
                 continue
@@ -111,8 +111,10 @@ def _assign(draft: Draft, rule: _Rule, which: int) -> Sizes:
     return Sizes(symbols)
 
 
-def _batches(elements: int, weights: int | None) -> tuple[int, int]:
-    if elements <= _BATCHES[0][0] and weights is not None and weights <= _CHEAP_WEIGHTS:
+def _batches(dims: Sequence[int | str], elements: int, weights: int | None) -> tuple[int, int]:
+    cheap = elements <= _BATCHES[0][0] and weights is not None and weights <= _CHEAP_WEIGHTS
+    # An image is many rows already: each of its positions is one.
+    if cheap and len(dims) < 4:
         return _CHEAP_BATCHES
     return next((sizes for most, sizes in _BATCHES if elements <= most), _LEAST_BATCHES)
 

@@ -233,6 +233,16 @@ class TestScopes:
         assert "'x' is no tensor" in result.reason
 
 
+def test_an_original_that_hides_mistakes_is_said() -> None:
+    text = (
+        "g (float[N, 4] x) => (float[N, 4] y) "
+        "{ c = Constant<value_float=3e3>() a = Add(x, c) y = Sub(a, c) }"
+    )
+    result = judge(text, text)
+    assert result.verdict is Verdict.PASS
+    assert any("no mistake smaller than that can be seen" in note for note in result.warnings)
+
+
 class TestAddedBends:
     ORIGINAL = "g (float[N, 4] x) => (float[N, 4] y) { y = Add(x, x) }"
 

@@ -230,6 +230,71 @@ def test_a_module_in_memory_is_reproduced_by_its_export(tmp_path: Path) -> None:
     assert "bnfuse verify unfolded.onnx candidate.onnx" in (folder / "command.txt").read_text()
 
 
+class OutsideRandom(nn.Module):
+    """Draws from numpy, which no dispatch mode sees."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * (1 + 0.02 * float(np.random.rand()))
+
+
+class Counting(nn.Module):
+    """Leaves something behind with every run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.count += 1e-2
+        return x + self.count
+
+
+IDENTITY = (
+    '<ir_version: 8, opset_import: ["": 17]> g (float[N, 6] x) => (float[N, 6] y) '
+    "{ y = Identity(x) }"
+)
+
+
+@pytest.mark.parametrize("kind", [OutsideRandom, Counting])
+def test_a_module_that_differs_from_itself_is_inconclusive(kind: type[nn.Module]) -> None:
+    result = verify(kind(), onnx.parser.parse_model(IDENTITY), providers=["cpu"])
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "run again" in result.reason
+
+
+class Difference(nn.Module):
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return a - b
+
+
+@pytest.mark.parametrize("names", ["a b", "p q"])
+def test_inputs_by_position_or_by_the_parameters_names(names: str) -> None:
+    one, two = names.split()
+    head = f"g (float[N, 6] {one}, float[N, 6] {two}) => (float[N, 6] y)"
+    text = IDENTITY.split("g (")[0] + f"{head} {{ y = Sub({one}, {two}) }}"
+    result = verify(Difference(), onnx.parser.parse_model(text), providers=["cpu"])
+    assert result.verdict is Verdict.PASS
+
+
+def test_inputs_in_another_order_fail() -> None:
+    head = "g (float[N, 6] b, float[N, 6] a) => (float[N, 6] y)"
+    text = IDENTITY.split("g (")[0] + f"{head} {{ y = Sub(a, b) }}"
+    result = verify(Difference(), onnx.parser.parse_model(text), providers=["cpu"])
+    assert result.verdict is Verdict.FAIL
+    assert "another order" in result.reason
+
+
+class Narrow(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.bfloat16()
+
+
+def test_a_bfloat16_output_is_not_taken_for_a_float() -> None:
+    result = verify(Narrow(), onnx.parser.parse_model(IDENTITY), providers=["cpu"])
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert any("bfloat16" in note for note in result.warnings)
+
+
 @dataclass
 class Result:
     logits: torch.Tensor
