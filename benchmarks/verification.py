@@ -212,10 +212,10 @@ def _exported(module: Any, shape: tuple[int, ...]) -> Any:
 def main() -> int:
     """Print the rates and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=20, help="of every net (default 20)")
-    parser.add_argument("--first", type=int, default=2000, help="the first seed (default 2000)")
+    parser.add_argument("--seeds", type=int, default=4, help="of every net (default 4)")
+    parser.add_argument("--first", type=int, default=8000, help="the first seed (default 8000)")
     parser.add_argument(
-        "--modules", type=int, default=100, help="seeds of the PyTorch modules (default 100)"
+        "--modules", type=int, default=20, help="seeds of the PyTorch modules (default 20)"
     )
     parser.add_argument("--out", type=Path, default=RESULTS, help="the folder for the result")
     options = parser.parse_args()
