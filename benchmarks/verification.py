@@ -36,7 +36,7 @@ from verification_nets import NETS
 from benchmarks.environment import RESULTS, save
 from bnfuse.verifying import Verdict, Verification, verify
 from bnfuse.verifying.double import DoubleEvaluator
-from bnfuse.verifying.models import OnnxSource, signature_of
+from bnfuse.verifying.models import OnnxSource, signature_of, weight_count
 from bnfuse.verifying.originals import CPU_ROWS
 from bnfuse.verifying.runtime import Session
 from bnfuse.verifying.samples import Draft, Draw
@@ -109,11 +109,11 @@ def visibility(
     Both are rms values over one channel of one output, for each regime of inputs.
     """
     ports = signature_of(original).inputs
-    draft = Draft(ports, limits=index_limits(original), seed=seed)
+    draft = Draft(ports, limits=index_limits(original), seed=seed, weights=weight_count(original))
     session = Session(OnnxSource("original", given=original).session_input(), CPU_ROWS[0])
     most = 0.0
     for regime in ("signed", "wide", "edge", "zero"):
-        feeds = draft.draw(Draw(regime, candidates(draft)[0][0])).feeds
+        feeds = draft.draw(Draw(regime, candidates(draft, uneven=True)[0][0], block=0)).feeds
         with np.errstate(all="ignore"):
             truth, one, two = (
                 DoubleEvaluator(model).run(None, feeds) for model in (original, right, wrong)
