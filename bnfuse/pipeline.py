@@ -210,6 +210,7 @@ class _Inner:
                 bytes=Counts(entry.bytes or before.bytes, after.bytes),
                 notes=(*entry.notes, *notes),
                 merges=log.merges,
+                unmerged=log.unmerged,
             )
             norms = report.norms
             line.detail = f"{sum(n.folded for n in norms)} of {len(norms)} norms folded"

@@ -7,6 +7,7 @@ not at all, and every plan removes an op, so the loop ends.
 
 from __future__ import annotations
 
-__all__ = ["Application", "Fate", "FoldLog", "MergeRecord", "fold"]
+__all__ = ["Application", "Fate", "FoldLog", "Merge", "MergeRefusal", "fold"]
 
-from bnfuse.folding.engine import Application, Fate, FoldLog, MergeRecord, fold
+from bnfuse.folding.engine import Application, Fate, FoldLog, fold
+from bnfuse.folding.merges import Merge, MergeRefusal

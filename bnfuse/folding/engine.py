@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Application", "Fate", "FoldLog", "MergeRecord", "fold"]
+__all__ = ["Application", "Fate", "FoldLog", "fold"]
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -12,11 +12,12 @@ import numpy as np
 
 from bnfuse.affine import ChannelAffine
 from bnfuse.folding.initializers import Initializers
-from bnfuse.folding.merges import Merge, find_parallel, replace_sum
+from bnfuse.folding.merges import Merge, MergeRefusal, Rewrite, find_merges
 from bnfuse.folding.names import FreshNames
-from bnfuse.folding.plan import Absorb, Compose, Edit, Plan, Recompute, Repad
+from bnfuse.folding.plan import Absorb, Compose, Plan, Recompute, Repad
 from bnfuse.folding.rules import RULES
 from bnfuse.folding.search import Search
+from bnfuse.lifting.dead import drop_dead
 from bnfuse.lifting.nodes import LiftedAffine, affine_of, linear_of, set_affine, set_linear
 from bnfuse.lifting.rewire import bypass
 
@@ -34,15 +35,17 @@ class Fate:
     """What became of a site.
 
     Attributes:
-        folded: Whether nothing is left of it.
+        folded: Whether no op is left for it: its neighbours took it.
         into: The nodes that took it.
         through: The op types it passed through, in order.
+        corrected: What makes up for it where others read a value that gained it.
         reason: Why it, or a part of it, was left; empty when folded.
     """
 
     folded: bool
     into: tuple[str, ...] = ()
     through: tuple[str, ...] = ()
+    corrected: tuple[str, ...] = ()
     reason: str = ""
 
 
@@ -64,20 +67,20 @@ class Application:
 
 
 @dataclass(frozen=True)
-class MergeRecord:
-    """Parallel branches that became one convolution."""
-
-    branches: tuple[str, ...]
-    into: str
-
-
-@dataclass(frozen=True)
 class FoldLog:
-    """What the fold did: each site's fate, and the plans in the order they were carried out."""
+    """What the fold did: each site's fate, and the plans in the order they were carried out.
+
+    Attributes:
+        fates: What became of each site.
+        applications: The plans.
+        merges: The linear maps that became one.
+        unmerged: Those that could have been one, and why they stay.
+    """
 
     fates: Mapping[Site, Fate]
     applications: tuple[Application, ...]
-    merges: tuple[MergeRecord, ...] = ()
+    merges: tuple[Merge, ...] = ()
+    unmerged: tuple[MergeRefusal, ...] = ()
 
 
 def fold(lifted: Lifted, limit: int | None = None) -> FoldLog:
@@ -96,13 +99,14 @@ class _Route:
 
     into: dict[str, None] = field(default_factory=dict)
     through: dict[str, None] = field(default_factory=dict)
+    corrected: dict[str, None] = field(default_factory=dict)
 
 
 class _Folding:
     def __init__(self, lifted: Lifted, limit: int | None) -> None:
         self._graph = lifted.model.graph
         self._limit = limit
-        self._search = Search(RULES, lifted.constants)
+        self._search = Search(RULES, lifted.constants, len(lifted.model.graph))
         self._constants = lifted.constants
         self._names = FreshNames(lifted.model.graph)
         self._initializers = Initializers(lifted.model.graph, self._names)
@@ -110,7 +114,8 @@ class _Folding:
         self._reasons: dict[ir.Node, str] = {}
         self._routes = {site: _Route() for site in lifted.sites}
         self._applications: list[Application] = []
-        self._merges: list[MergeRecord] = []
+        self._merges: list[Merge] = []
+        self._unmerged: list[MergeRefusal] = []
 
     def run(self) -> FoldLog:
         applied = -1
@@ -119,8 +124,13 @@ class _Folding:
             applied = len(self._applications)
             self._pending.extend(node for node in self._graph if affine_of(node) is not None)
             self._drain()
-            self._merge_branches()
-        return FoldLog(self._fates(), tuple(self._applications), tuple(self._merges))
+            self._merge()
+        return FoldLog(
+            self._fates(),
+            tuple(self._applications),
+            tuple(self._merges),
+            tuple(dict.fromkeys(self._unmerged)),
+        )
 
     def _drain(self) -> None:
         while self._pending and self._limit != len(self._applications):
@@ -128,23 +138,29 @@ class _Folding:
             if node.graph is not None:
                 self._try(node)
 
-    def _merge_branches(self) -> None:
-        for node in reversed(tuple(self._graph)):
-            if node.graph is None or self._limit == len(self._applications):
+    def _merge(self) -> None:
+        if self._limit == len(self._applications):
+            return
+        drop_dead(self._graph)
+        self._unmerged.clear()
+        for found in find_merges(self._graph, self._constants):
+            if isinstance(found, MergeRefusal):
+                self._unmerged.append(found)
                 continue
-            merge = find_parallel(node, self._constants)
-            if merge is not None:
-                self._carry_out_merge(merge)
+            self._carry_out_merge(found)
+            if self._limit == len(self._applications):
+                return
 
-    def _carry_out_merge(self, merge: Merge) -> None:
-        into = (f"Conv {merge.linear.label}",)
-        self._merges.append(MergeRecord(merge.labels, into[0]))
-        for site in merge.sites:
-            self._routes[site].into.update(dict.fromkeys(into))
-        replace_sum(merge, self._names)
-        self._applications.append(
-            Application(merge.sites, into, rules=("merge parallel branches",))
-        )
+    def _carry_out_merge(self, rewrite: Rewrite) -> None:
+        for merge in rewrite.merges:
+            for site in merge.sites:
+                self._routes[site].into[merge.into] = None
+        rewrite.apply(self._names)
+        self._merges.extend(rewrite.merges)
+        sites = tuple(site for merge in rewrite.merges for site in merge.sites)
+        into = tuple(merge.into for merge in rewrite.merges)
+        rules = tuple(dict.fromkeys(f"merge {merge.kind}" for merge in rewrite.merges))
+        self._applications.append(Application(sites, into, rules=rules))
 
     def _try(self, node: ir.Node) -> None:
         affine = _lifted(node).affine
@@ -156,26 +172,32 @@ class _Folding:
             return
         x, y = _ends(node)
         refusals: list[str] = []
-        for pulled, pushed in _ways(affine):
-            plan = self._search.plan(x, pulled, y, pushed)
-            if isinstance(plan, Plan):
-                self._carry_out(node, plan, pushed)
-                return
-            refusals.append(plan.reason)
+        self._search.met_shared()
+        for look in (self._search.plan, self._search.far_plan):
+            if look == self._search.far_plan and not self._search.met_shared():
+                break
+            for pulled, pushed in _ways(affine):
+                plan = look(x, pulled, y, pushed)
+                if isinstance(plan, Plan):
+                    self._carry_out(node, plan, pushed)
+                    return
+                refusals.append(plan.reason)
         self._reasons[node] = "; ".join(dict.fromkeys(refusals))
 
     def _carry_out(self, node: ir.Node, plan: Plan, pushed: ChannelAffine) -> None:
-        sites = _lifted(node).sites
+        sites = _lifted(node).all_sites
+        targets, corrected = plan.targets, plan.corrected
         for site in sites:
-            self._routes[site].into.update(dict.fromkeys(plan.targets))
+            self._routes[site].into.update(dict.fromkeys(targets))
             self._routes[site].through.update(dict.fromkeys(plan.through))
-        survivors = tuple(self._edit(sites, plan.edits))
+            self._routes[site].corrected.update(dict.fromkeys(corrected))
+        survivors = tuple(self._edit(sites, plan))
         self._names.rename(plan.changed)
         if pushed.is_identity:
             bypass(node)
         else:
             _disconnect(node)
-        self._applications.append(Application(sites, plan.targets, plan.through, plan.rules))
+        self._applications.append(Application(sites, targets, plan.through, plan.rules))
         # An affine that took another in may now fit where it did not before.
         self._pending.extend(survivors)
 
@@ -186,8 +208,8 @@ class _Folding:
             return
         _disconnect(node)
 
-    def _edit(self, sites: tuple[Site, ...], edits: tuple[Edit, ...]) -> Iterator[ir.Node]:
-        for edit in edits:
+    def _edit(self, sites: tuple[Site, ...], plan: Plan) -> Iterator[ir.Node]:
+        for edit in plan.edits:
             if isinstance(edit, Absorb):
                 linear = linear_of(edit.node)
                 assert linear is not None
@@ -198,7 +220,7 @@ class _Folding:
             elif isinstance(edit, Recompute):
                 self._recompute(edit)
             else:
-                _compose(edit, sites)
+                _compose(edit, () if edit in plan.corrections else sites)
                 yield edit.node
 
     def _recompute(self, edit: Recompute) -> None:
@@ -229,7 +251,11 @@ class _Folding:
                 left[site] = self._reasons.get(node, "it was not to be folded")
         return {
             site: Fate(
-                site not in left, tuple(route.into), tuple(route.through), left.get(site, "")
+                site not in left,
+                tuple(route.into),
+                tuple(route.through),
+                tuple(route.corrected),
+                left.get(site, ""),
             )
             for site, route in self._routes.items()
         }
@@ -260,7 +286,7 @@ def _compose(edit: Compose, sites: tuple[Site, ...]) -> None:
     first, second = lifted.affine, edit.affine
     if edit.side == "before":
         first, second = second, first
-    joined = LiftedAffine(first.then(second), (*lifted.sites, *sites))
+    joined = LiftedAffine(first.then(second), lifted.sites, taken=(*lifted.taken, *sites))
     set_affine(edit.node, joined)
 
 

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Literal
 from bnfuse.lifting.nodes import affine_of, linear_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import onnx_ir as ir
 
     from bnfuse.affine import ChannelAffine
@@ -106,11 +108,13 @@ class Plan:
         edits: The edits, in an order that is valid.
         through: The op types that the affine passes through.
         changed: The values that mean something else afterwards and so need new names.
+        corrections: Those of the edits that undo, for other readers, what a value gains.
     """
 
     edits: tuple[Edit, ...] = ()
     through: tuple[str, ...] = ()
     changed: tuple[ir.Value, ...] = ()
+    corrections: frozenset[Edit] = frozenset()
 
     def __add__(self, other: Plan) -> Plan:
         """Both plans."""
@@ -118,22 +122,32 @@ class Plan:
             self.edits + other.edits,
             self.through + other.through,
             self.changed + other.changed,
+            self.corrections | other.corrections,
         )
+
+    def as_correction(self) -> Plan:
+        """The same edits, made for the sake of other readers."""
+        return Plan(self.edits, (), self.changed, frozenset(self.edits))
 
     @property
     def targets(self) -> tuple[str, ...]:
         """What takes the affine, each once, as a person calls it."""
-        names = (target(edit) for edit in self.edits if not isinstance(edit, Repad))
-        return tuple(dict.fromkeys(names))
+        return _names(edit for edit in self.edits if edit not in self.corrections)
 
     @property
     def rules(self) -> tuple[str, ...]:
         """What the edits do, each once, as in ``absorb after``."""
         return tuple(dict.fromkeys(map(_rule, self.edits)))
 
-    def is_apart_from(self, other: Plan) -> bool:
-        """Whether no node is edited by both, so that neither changes what the other is about."""
-        return not {e.node for e in self.edits} & {e.node for e in other.edits}
+    @property
+    def corrected(self) -> tuple[str, ...]:
+        """What makes up for it where others read a value that gained it."""
+        return _names(edit for edit in self.edits if edit in self.corrections)
+
+
+def _names(edits: Iterable[Edit]) -> tuple[str, ...]:
+    names = (target(edit) for edit in edits if not isinstance(edit, Repad))
+    return tuple(dict.fromkeys(names))
 
 
 def target(edit: Absorb | Compose | Recompute) -> str:

@@ -46,6 +46,8 @@ _ELEMENTWISE = frozenset(_NUMPY_OPS) - {"Reshape", "Expand"} | {"Cast"}
 _NEVER_CONSTANT = frozenset(
     {"Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform"}
     | {"RandomUniformLike", "If", "Loop", "Scan"}
+    # Eight bits that a fold would write out as floats are no longer a quantised model.
+    | {"DequantizeLinear", "QuantizeLinear", "DynamicQuantizeLinear"}
 )
 
 

@@ -7,7 +7,7 @@ absorption costs O(channels), and the weight is read and rounded once, when it i
 
 from __future__ import annotations
 
-__all__ = ["Absorbed", "LinearMap", "merged_conv", "read_linear"]
+__all__ = ["Absorbed", "LinearMap", "read_linear"]
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
@@ -21,8 +21,6 @@ from bnfuse.lifting.source import Source
 from bnfuse.lifting.weight import StoredWeight
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from bnfuse.affine import ChannelAffine
     from bnfuse.lifting.constants import Constant, ConstantEvaluator
 
@@ -196,55 +194,6 @@ class LinearMap:
         columns = self.columns.reshape(group, 1, -1, 1)
         scaled: NDArray[np.float64] = self.weight.canonical() * rows * columns
         return scaled
-
-
-def merged_conv(
-    largest: LinearMap,
-    weight: NDArray[np.float64],
-    attributes: Sequence[ir.Attr],
-    offset: Vector,
-    magnitude: Vector,
-    constants: ConstantEvaluator,
-    name: str,
-) -> LinearMap:
-    """One Conv in the place of several that were parallel.
-
-    Args:
-        largest: The branch whose name and module it takes.
-        weight: float64 of shape (G, O/G, I/G, K).
-        attributes: Its geometry.
-        offset: float64 (O,).
-        magnitude: float64 (O,), the sum of the absolute terms of ``offset``.
-        constants: Where the new weight is remembered in full precision.
-        name: What the new weight is called after.
-    """
-    # A node without inputs lends its attribute container and consumes nothing.
-    frame = ir.Node("", "Conv", [], attributes=list(attributes))
-    group, out, inner, _ = weight.shape
-    kernel = frame.attributes.get_ints("kernel_shape", [])
-    stored = weight.reshape(group * out, inner, *kernel)
-    dtype = largest.weight.constant.dtype
-    value = ir.Value(name=f"{name}.weight", type=ir.TensorType(dtype), shape=ir.Shape(stored.shape))
-    constants.remember(value, stored)
-    constant = constants.constant(value)
-    assert constant is not None
-    layout = Layout(stored.shape, out_axis=0, in_axis=1, group=group)
-    return LinearMap(
-        op_type="Conv",
-        source=replace(largest.source, frame=frame),
-        bias_source=None,
-        weight=StoredWeight(constant, layout),
-        bias=None,
-        constant_on_left=False,
-        input_axis=1,
-        output_axis=1,
-        rows=np.ones(layout.outputs),
-        columns=np.ones(layout.inputs),
-        offset=offset,
-        offset_magnitude=magnitude,
-        stored_offset=offset,
-        is_merged=True,
-    )
 
 
 def read_linear(node: ir.Node, constants: ConstantEvaluator) -> LinearMap | None:

@@ -67,11 +67,18 @@ class LiftedAffine:
         sites: The norms, scales and shifts of the model that it stands for.
         origins: The nodes that compute exactly this in the model, in order; empty once the map
             is another one than the model's.
+        taken: Further sites, whose own op is gone since this one computes their part too.
     """
 
     affine: ChannelAffine
     sites: tuple[Site, ...]
     origins: tuple[Origin, ...] = ()
+    taken: tuple[Site, ...] = ()
+
+    @property
+    def all_sites(self) -> tuple[Site, ...]:
+        """Every site whose constants are in the map."""
+        return (*self.sites, *self.taken)
 
 
 def new_affine(x: ir.Value, output: ir.Value, lifted: LiftedAffine, name: str) -> ir.Node:

@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["Interface", "prepare"]
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 import onnx_ir.passes.common as common
@@ -13,29 +14,53 @@ from bnfuse.errors import ExportError
 from bnfuse.lifting.constants import ConstantEvaluator
 from bnfuse.lifting.dims import infer_run_time_shapes
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _ROUNDS = 4
 """How often shapes that became known are carried on by ONNX's inference."""
 
 
+_Declared = tuple[ir.Shape | None, ir.TypeProtocol | None]
+
+
 @dataclass(frozen=True, eq=False)
 class Interface:
-    """The shapes and types that a model declares for its inputs and outputs."""
+    """The shapes and types that a model declares.
 
-    declared: tuple[tuple[ir.Shape | None, ir.TypeProtocol | None], ...]
+    Attributes:
+        ends: Those of its inputs and outputs, in order.
+        inner: Those of every other value, by name, subgraphs included.
+    """
+
+    ends: tuple[_Declared, ...]
+    inner: dict[str, _Declared]
 
     @classmethod
     def of(cls, model: ir.Model) -> Interface:
         """What ``model`` declares now."""
-        return cls(tuple((value.shape, value.type) for value in _interface(model)))
+        ends = tuple((value.shape, value.type) for value in _ends(model))
+        return cls(ends, {v.name or "": (v.shape, v.type) for v in _computed(model)})
 
     def restore(self, model: ir.Model) -> None:
-        """Declare it again: what was inferred on the way stays inside."""
-        for value, (shape, declared) in zip(_interface(model), self.declared, strict=True):
+        """Declare it again: what was inferred on the way is not the model's to say.
+
+        What is inferred depends on the nodes around it, so a fold that wrote it down would find
+        more to write when it is given its own result.
+        """
+        for value in _computed(model):
+            value.shape, value.type = self.inner.get(value.name or "", (None, None))
+        for value, (shape, declared) in zip(_ends(model), self.ends, strict=True):
             value.shape, value.type = shape, declared
 
 
-def _interface(model: ir.Model) -> tuple[ir.Value, ...]:
+def _ends(model: ir.Model) -> tuple[ir.Value, ...]:
     return (*model.graph.inputs, *model.graph.outputs)
+
+
+def _computed(model: ir.Model) -> Iterator[ir.Value]:
+    for node in model.graph.all_nodes():
+        yield from node.outputs
 
 
 def prepare(model: ir.Model) -> tuple[Interface, list[str]]:

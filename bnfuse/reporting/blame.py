@@ -52,7 +52,7 @@ class Blame:
             return f"the model is wrong before any rule is applied: {self.reason}"
         through = f", through {', '.join(self.through)}" if self.through else ""
         return (
-            f"application {self.number} of {self.of}: {', '.join(self.sites)} into "
+            f"application {self.number} of {self.of}: {', '.join(self.sites) or 'no norm'} into "
             f"{', '.join(self.into)}{through} ({', '.join(self.rules)}). Without it the model is "
             f"right; with it: {self.reason}"
         )

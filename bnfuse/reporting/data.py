@@ -8,12 +8,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bnfuse import __version__
+from bnfuse.folding import Fate
 from bnfuse.lifting.sites import Kind, Site
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from bnfuse.folding import FoldLog, MergeRecord
+    from bnfuse.folding import FoldLog, Merge, MergeRefusal
     from bnfuse.lifting import Lifted
     from bnfuse.reporting.blame import Blame
     from bnfuse.verifying import Verification
@@ -28,9 +27,10 @@ class SiteReport:
         module: The dotted path of its module, or the empty string.
         kind: ``norm``, ``scale``, ``shift`` or ``scalar``.
         spelling: Its ops in order.
-        folded: Whether nothing is left of it.
+        folded: Whether no op is left for it: its neighbours took it.
         into: The nodes that took it.
         through: The op types that it passed through.
+        corrected: What makes up for it where others read a value that gained it.
         reason: Why it was left; empty when folded.
     """
 
@@ -41,6 +41,7 @@ class SiteReport:
     folded: bool
     into: tuple[str, ...]
     through: tuple[str, ...]
+    corrected: tuple[str, ...]
     reason: str
 
     def to_json(self) -> dict[str, Any]:
@@ -53,6 +54,7 @@ class SiteReport:
             "status": "folded" if self.folded else "left",
             "into": ", ".join(self.into) or None,
             "through": list(self.through),
+            "corrected": list(self.corrected),
             "reason": self.reason or None,
         }
 
@@ -83,7 +85,8 @@ class Report:
         ops: Nodes before and after, constants not counted.
         bytes: Size of the ONNX model before and after, external data included.
         notes: What else a person should know.
-        merges: Parallel branches that became one linear map.
+        merges: Linear maps that became one.
+        unmerged: Those that could have become one, and why they stay.
         verification: The proof, or ``None`` when it was not asked for.
         blame: If the fold is wrong and it was asked for: its first bad rule application.
     """
@@ -97,7 +100,8 @@ class Report:
     ops: Counts
     bytes: Counts
     notes: tuple[str, ...] = ()
-    merges: tuple[MergeRecord, ...] = ()
+    merges: tuple[Merge, ...] = ()
+    unmerged: tuple[MergeRefusal, ...] = ()
     verification: Verification | None = None
     blame: Blame | None = None
 
@@ -127,7 +131,8 @@ class Report:
             "exporter": self.exporter,
             "opset": self.opset,
             "norms": {"found": len(norms), "folded": folded, "left": len(norms) - folded},
-            "merges": [{"branches": list(m.branches), "into": m.into} for m in self.merges],
+            "merges": [_merge_json(merge) for merge in self.merges],
+            "unmerged": [{"parts": list(m.parts), "reason": m.reason} for m in self.unmerged],
             "folds": [site.to_json() for site in self.sites],
             "ops": self.ops.to_json(),
             "bytes": self.bytes.to_json(),
@@ -143,26 +148,32 @@ class Report:
         return self.verification.to_json()
 
 
+def _merge_json(merge: Merge) -> dict[str, Any]:
+    return {
+        "kind": merge.kind,
+        "parts": list(merge.parts),
+        "into": merge.into,
+        "flops": {"before": merge.before.flops, "after": merge.after.flops},
+        "bytes": {"before": merge.before.bytes, "after": merge.after.bytes},
+    }
+
+
 def site_reports(lifted: Lifted, log: FoldLog) -> tuple[SiteReport, ...]:
     """Each site with its fate: the lifted ones in graph order, then those that could not be."""
-    found = [
-        _site(site, fate.folded, fate.into, fate.through, fate.reason)
-        for site, fate in log.fates.items()
-    ]
-    found += [_site(item.site, False, (), (), item.reason) for item in lifted.unlifted]
+    found = [_site(site, fate) for site, fate in log.fates.items()]
+    found += [_site(item.site, Fate(folded=False, reason=item.reason)) for item in lifted.unlifted]
     return tuple(found)
 
 
-def _site(
-    site: Site, folded: bool, into: Sequence[str], through: Sequence[str], reason: str
-) -> SiteReport:
+def _site(site: Site, fate: Fate) -> SiteReport:
     return SiteReport(
         name=site.name,
         module=site.module,
         kind=site.kind.value,
         spelling=site.spelling,
-        folded=folded,
-        into=tuple(into),
-        through=tuple(through),
-        reason=reason,
+        folded=fate.folded,
+        into=fate.into,
+        through=fate.through,
+        corrected=fate.corrected,
+        reason=fate.reason,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["render"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -15,10 +15,14 @@ from rich.text import Text
 
 from bnfuse.lifting.sites import Kind
 from bnfuse.reporting.data import Report, SiteReport
+from bnfuse.reporting.merges import merge_lines
 from bnfuse.verifying.text import render as render_verification
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_NAMES = 6
+"""Nodes named of those that took a norm."""
 
 _ROWS = 40
 """Norms listed without ``-v``; those that are left come first."""
@@ -45,7 +49,7 @@ def _folds(report: Report, verbosity: int) -> Iterator[RenderableType]:
         yield Padding(_sites_table(shown), (1, 0, 1, 0))
         if len(shown) < len(sites):
             yield Text(f"… and {len(sites) - len(shown)} more (-v lists them all)", style="dim")
-    yield from _summary(report)
+    yield from _summary(report, verbosity)
 
 
 def _listed(report: Report, verbosity: int) -> list[SiteReport]:
@@ -75,20 +79,23 @@ def _fate(site: SiteReport) -> str:
     if not site.into:
         return "it changes nothing: taken out"
     through = f", through {', '.join(site.through)}" if site.through else ""
-    return f"into {escape(', '.join(site.into))}{through}"
+    corrected = f", corrected in {_several(site.corrected)}" if site.corrected else ""
+    return f"into {_several(site.into)}{through}{corrected}"
 
 
-def _summary(report: Report) -> Iterator[RenderableType]:
+def _several(names: Sequence[str]) -> str:
+    """The first of many names."""
+    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
+    return escape(", ".join(names[:_NAMES])) + more
+
+
+def _summary(report: Report, verbosity: int) -> Iterator[RenderableType]:
     norms = report.norms
     folded = sum(site.folded for site in norms)
     yield Text.assemble(
         ("norms  ", "bold"), f"{folded} of {len(norms)} folded, {len(norms) - folded} left"
     )
-    if report.merges:
-        branches = sum(len(merge.branches) for merge in report.merges)
-        yield Text.assemble(
-            ("merged ", "bold"), f"{branches} parallel branches into {len(report.merges)} Conv"
-        )
+    yield from merge_lines(report, verbosity)
     yield Text.assemble(("nodes  ", "bold"), f"{report.ops.before} → {report.ops.after}")
 
 

@@ -193,7 +193,7 @@ def test_a_matmul_by_a_run_time_matrix_takes_nothing():
     assert_left(fold_model(net.model(y)), "no exact rule moves it on through MatMul")
 
 
-def test_the_two_halves_of_a_norm_do_not_meet_in_one_node():
+def test_the_two_halves_of_a_norm_may_meet_in_one_node():
     net = Net()
     conv = net.conv(net.input([2, 3, 4, 4]), 3, 8, name="shared")
     first, second = net.ops("Split", conv, count=2, axis=1, num_outputs=2)
@@ -202,7 +202,9 @@ def test_the_two_halves_of_a_norm_do_not_meet_in_one_node():
         "Add", net.op("Mul", pooled, net.const(-np.ones((4, 1, 1)))), net.param(4, 1, 1)
     )
     y = net.conv(net.op("Add", normed, second), 4, 4, pads=[1, 1, 1, 1])
-    assert_left(fold_model(net.model(y)), "its two halves would meet in one node")
+    result = fold_model(net.model(y))
+    assert_folded(result)
+    assert result.sites[0].into == ("Conv shared", "Conv conv_10")
 
 
 def test_a_half_weight_that_would_overflow_refuses():

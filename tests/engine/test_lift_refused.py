@@ -138,3 +138,23 @@ def test_statistics_taken_from_the_input_are_left():
     assert len(result.norms) == 1
     assert not result.all_folded
     assert_same_function(result)
+
+
+def test_a_quantised_weight_stays_in_its_eight_bits():
+    net = Net(dtype=np.float32)
+    weight = net.const(net.rng.integers(-127, 127, (4, 4, 3, 3)).astype(np.int8), "q")
+    scale = net.const(np.float32(0.02))
+    dequantised = net.op("DequantizeLinear", weight, scale)
+    conv = net.op("Conv", net.input([2, 4, 6, 6]), dequantised, name="quantised")
+    result = fold_model(net.model(net.norm(conv, 4, 2)))
+    assert "the weight of Conv 'quantised' is no stored float constant" in result.reason()
+    assert_same_function(result, rtol=1e-5)
+    assert weight in {tensor.name for tensor in result.after.graph.initializer}
+
+
+def test_a_weight_that_a_run_computes_is_named():
+    net = Net()
+    weight = net.input([4, 4, 3, 3], "kernel")
+    conv = net.op("Conv", net.input([2, 4, 6, 6]), weight, name="dynamic")
+    result = fold_model(net.model(net.norm(conv, 4, 2)))
+    assert_left(result, "the weight of Conv 'dynamic' is no stored float constant")

@@ -144,3 +144,17 @@ def test_a_norm_after_the_merged_branches_goes_in_too() -> None:
     assert result.ops == ["Conv", "Relu"]
     assert_same_function(result)
     assert fold_model(result.after).after.graph == result.after.graph
+
+
+def test_one_block_for_two_inputs_keeps_its_weight_once() -> None:
+    net = Net()
+    weights = net.param(4, 4, 3, 3), net.param(4, 4, 1, 1)
+    outputs = []
+    for name in "xz":
+        x = net.input(["N", 4, "H", "W"], name)
+        three = net.op("Conv", x, weights[0], pads=[1] * 4)
+        outputs.append(block(net, [three, net.op("Conv", x, weights[1]), x]))
+    result = fold_model(net.model(*outputs))
+    assert result.ops == ["Conv", "Relu"] * 2
+    assert len(result.after.graph.initializer) == 1
+    assert_same_function(result)

@@ -34,7 +34,8 @@ def test_zero_padding_passes_a_scale(forward):
     scale = net.param(4, 1, 1)
     h = net.op("Mul", h, scale) if forward else h
     h = net.op("Pad", h, net.ints(*AROUND))
-    y = net.conv(h, 4, 3) if forward else net.op("Mul", h, scale)
+    # A plain Conv would take the Pad too.
+    y = net.conv(h, 4, 3, transposed=True) if forward else net.op("Mul", h, scale)
     result = fold_model(net.model(y))
     assert_folded(result)
     assert len(result.after.graph.node[-1 if not forward else -2].input) == 2
@@ -70,7 +71,7 @@ def test_constants_that_need_another_value_per_channel_are_left(forward):
     x = net.input(["N", 4, 4, 4])
     h = net.norm(net.op("Sigmoid", x), 4, 2) if forward else net.conv(x, 4, 4, (1, 1))
     h = net.op("Pad", h, net.ints(*AROUND), name="border")
-    y = net.conv(h, 4, 3) if forward else net.norm(h, 4, 2)
+    y = net.conv(h, 4, 3, transposed=True) if forward else net.norm(h, 4, 2)
     result = fold_model(net.model(y))
     assert_left(result, "Pad 'border' would need another padding value for each channel")
 

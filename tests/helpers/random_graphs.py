@@ -18,12 +18,13 @@ from onnx import helper
 from random_linear import JOINED, LINEAR, NORMS
 from random_passed import PASSED
 from random_shapes import SIZES, Made, Makers, Shape
+from random_streams import STREAMS
 
 if TYPE_CHECKING:
     import onnx
 
 Draw = Callable[[st.SearchStrategy[int]], int]
-OPS: Makers = (*NORMS, *LINEAR, *PASSED, *JOINED)
+OPS: Makers = (*NORMS, *LINEAR, *PASSED, *JOINED, *STREAMS, *STREAMS)
 
 
 class Seeded:

@@ -92,12 +92,66 @@ def _branches(r: RandomNet, x: str, shape: Shape) -> Made:
     return y, [shape[0], Channels(channels), *shape[2:]]
 
 
+def _diverse(r: RandomNet, x: str, shape: Shape) -> Made:
+    """Branches of a kernel, a deep one and an average, with their norms here and there."""
+    channels, rank = int(shape[1]), len(shape) - 2
+    border = r.number(2) if min(int(n) for n in shape[2:]) >= 3 else 1
+    step = {"strides": [1 + r.number(2)] * rank}
+    around = [border] * (2 * rank)
+    parts = [r.net.conv(x, channels, channels, (3,) * rank, pads=around, **step)]
+    for _ in range(1 + r.number(2)):
+        one, bias = r.pick(SIZES), bool(r.number(2))
+        sides = r.net.ints(0, 0, *[border] * rank, 0, 0, *[border] * rank)
+        padded = r.net.op("Pad", x, sides) if border and r.number(2) else x
+        own = around if padded is x else [0] * (2 * rank)
+        if r.number(2):
+            h = r.net.conv(padded, channels, one, (1,) * rank, bias=bias)
+            parts.append(r.net.conv(h, one, channels, (3,) * rank, pads=own, **step))
+        else:
+            h = r.net.conv(padded, channels, channels, (1,) * rank, bias=bias)
+            mean = {"kernel_shape": [3] * rank, "pads": own, "count_include_pad": 1}
+            parts.append(r.net.op("AveragePool", h, **mean, **step))
+    normed = [r.net.batch_norm(part, channels) if r.number(3) else part for part in parts]
+    size = [(int(n) + 2 * border - 3) // step["strides"][0] + 1 for n in shape[2:]]
+    return r.net.op("Sum", *normed), [shape[0], Channels(channels), *size]
+
+
 def _sequence(r: RandomNet, x: str, shape: Shape) -> Made:
-    """Two linear maps with nothing or one norm between."""
-    made = _conv(r, x, shape)
-    if made is not None and r.number(2):
-        made = norm(r, *made)
-    return None if made is None else _conv(r, *made)
+    """Two convolutions with nothing or one norm between, the middle wide or narrow."""
+    channels, rank = int(shape[1]), len(shape) - 2
+    group = channels if r.number(3) == 2 else 1
+    middle, outputs = channels * (1 + r.number(3)), channels if group > 1 else r.pick(SIZES)
+    kernels = [1 + 2 * r.number(2), 1 + r.number(2)]
+    size = [int(n) for n in shape[2:]]
+    h = x
+    for width, kernel in zip((middle, outputs), kernels, strict=True):
+        stride, pad = 1 + r.number(2), r.number(2) if min(size) >= kernel else kernel - 1
+        h = r.net.conv(
+            h,
+            channels,
+            width,
+            (kernel,) * rank,
+            group=group if r.number(2) else 1,
+            bias=bool(r.number(2)),
+            pads=[pad] * (2 * rank),
+            strides=[stride] * rank,
+        )
+        size = [(n + 2 * pad - kernel) // stride + 1 for n in size]
+        channels = width
+        if width is middle and r.number(3) == 2:
+            h = r.net.norm(h, middle, rank)
+    return h, [shape[0], Channels(outputs), *size]
+
+
+def _products(r: RandomNet, x: str, shape: Shape) -> Made:
+    """Two or three matrix products in a row, on one side or the other."""
+    for _ in range(2 + r.number(2)):
+        on_left = len(shape) > 2 and r.number(4) == 3
+        made = _matmul_left(r, x, shape) if on_left else _matmul(r, x, shape)
+        if made is None:
+            return None
+        x, shape = made
+    return x, shape
 
 
 def norm(r: RandomNet, x: str, shape: Shape) -> Made:
@@ -146,4 +200,9 @@ NORMS: Makers = (
     (norm, ANY),
     (_expanded_constant, ANY),
 )
-JOINED: Makers = ((_branches, (3, 4)), (_sequence, IMAGE))
+JOINED: Makers = (
+    (_branches, (3, 4)),
+    (_diverse, (3, 4)),
+    (_sequence, IMAGE),
+    (_products, ANY),
+)

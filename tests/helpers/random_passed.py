@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from random_graphs import RandomNet
 
 
+_REDUCTIONS = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2")
+
+
 def _unary(r: RandomNet, x: str, shape: Shape) -> Made:
-    op_type = ("Relu", "LeakyRelu", "Identity", "Neg", "Sigmoid", "Dropout")[r.number(6)]
+    op_type = ("Relu", "LeakyRelu", "Identity", "Neg", "Sigmoid", "Dropout", "Abs")[r.number(7)]
     return r.net.op(op_type, x), shape
 
 
@@ -44,7 +47,7 @@ def _reduce(r: RandomNet, x: str, shape: Shape) -> Made:
     axis, keep = 1 + r.number(len(shape) - 1), r.number(2)
     if len(shape) == 2 and not keep:
         return None
-    op_type = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin")[r.number(4)]
+    op_type = _REDUCTIONS[r.number(len(_REDUCTIONS))]
     y = r.net.op(op_type, x, r.net.ints(axis), keepdims=keep)
     kept: Shape = [1 if i == axis else n for i, n in enumerate(shape) if keep or i != axis]
     return y, kept
@@ -222,6 +225,24 @@ def _binary(r: RandomNet, x: str, shape: Shape) -> Made:
     return r.net.op(("Add", "Sub", "Mul")[r.number(3)], x, other), shape
 
 
+def _choice(r: RandomNet, x: str, shape: Shape) -> Made:
+    """Two convolutions of one value, and one of them for each element."""
+    channels = int(shape[1])
+    parts = [conv1(r, x, shape), conv1(r, r.net.op("Tanh", x), shape)]
+    if r.number(2):
+        side = r.number(2)
+        parts[side] = r.net.norm(parts[side], channels, len(shape) - 2, positive=True)
+    op_type = ("Max", "Min", "Mean", "Where")[r.number(4)]
+    if op_type == "Where":
+        parts.insert(0, r.net.op("Greater", x, r.net.scalar(0.0)))
+    return r.net.op(op_type, *parts), shape
+
+
+def _clip(r: RandomNet, x: str, shape: Shape) -> Made:
+    bounds = [(r.net.scalar(0.0),), (r.net.scalar(-0.5), r.net.scalar(0.7))][r.number(2)]
+    return r.net.op("Clip", x, *bounds), shape
+
+
 def _residual(r: RandomNet, x: str, shape: Shape) -> Made:
     """A block of convolution and norm added to what went in."""
     channels, rank = int(shape[1]), len(shape) - 2
@@ -289,6 +310,8 @@ PASSED: Makers = (
     (_binary, ANY),
     (_residual, IMAGE),
     (_gate, IMAGE),
+    (_choice, IMAGE),
+    (_clip, ANY),
     (_expand, ANY),
     (_expand, ANY),
     (_constant, ANY),

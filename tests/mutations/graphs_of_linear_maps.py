@@ -137,36 +137,3 @@ def a_run_of_which_the_middle_is_read(net: Net, x: str) -> tuple[str, ...]:
 def a_run_of_which_the_graph_gives_the_middle(net: Net, x: str) -> tuple[str, ...]:
     middle = net.norm(net.conv(x, 4, 4, (1, 1)), 4, 2)
     return net.norm(middle, 4, 2), middle
-
-
-@graph(2, 4, 6, 6)
-def parallel_branches(net: Net, x: str) -> tuple[str, ...]:
-    three = net.conv(x, 4, 4, pads=[1] * 4, bias=True)
-    one = net.conv(x, 4, 4, (1, 1), bias=True)
-    bar = net.conv(x, 4, 4, (1, 3), pads=[0, 1, 0, 1], group=2)
-    return net.op("Sum", three, one, bar, net.batch_norm(x, 4)), quiet(net, x)
-
-
-@graph(2, 4, 6, 6)
-def parallel_branches_off_centre(net: Net, x: str) -> str:
-    down = net.conv(x, 4, 4, (2, 2), pads=[1, 1, 0, 0])
-    return net.op("Add", down, net.conv(x, 4, 4, pads=[1] * 4))
-
-
-@graph(2, 4, 6, 6)
-def a_branch_that_is_read(net: Net, x: str) -> tuple[str, ...]:
-    one = net.conv(x, 4, 4, (1, 1))
-    return net.op("Add", one, net.conv(x, 4, 4, (1, 1))), quiet(net, one)
-
-
-@graph(2, 4, 5, 5)
-def strides_that_differ(net: Net, x: str) -> str:
-    pooled = net.op("GlobalAveragePool", x)
-    strided = net.conv(pooled, 4, 4, (1, 1), strides=[2, 2])
-    return net.op("Add", strided, net.conv(pooled, 4, 4, (1, 1)))
-
-
-@graph(2, 4, 1, 1)
-def margins_that_differ(net: Net, x: str) -> str:
-    grown = net.conv(x, 4, 4, pads=[2] * 4)
-    return net.op("Add", grown, net.conv(x, 4, 4, pads=[1] * 4))

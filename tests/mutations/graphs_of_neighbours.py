@@ -15,6 +15,43 @@ def two_consumers(net: Net, x: str) -> tuple[str, ...]:
 
 
 @graph(2, 4, 4, 4)
+def three_readers(net: Net, x: str) -> tuple[str, ...]:
+    conv = net.conv(x, 4, 4, (1, 1))
+    return net.norm(conv, 4, 2), net.conv(conv, 4, 4), quiet(net, net.conv(conv, 4, 2, (1, 1)))
+
+
+@graph(2, 4, 4, 4)
+def a_stream_of_residuals(net: Net, x: str) -> str:
+    stream = net.conv(x, 4, 4, (1, 1))
+    for _ in range(2):
+        normed = net.op("Relu", net.norm(stream, 4, 2, positive=True))
+        stream = net.op("Add", stream, net.conv(normed, 4, 4, pads=[1, 1, 1, 1]))
+    return quiet(net, net.conv(stream, 4, 4))
+
+
+@graph(2, 4, 4, 4)
+def a_scale_of_zero_beside_another_reader(net: Net, x: str) -> tuple[str, ...]:
+    conv = net.conv(x, 4, 4, (1, 1))
+    gamma = net.const(np.array([1.0, 0.0, 2.0, 3.0]).reshape(4, 1, 1))
+    return quiet(net, net.op("Mul", conv, gamma)), quiet(net, net.conv(conv, 4, 4))
+
+
+@graph(2, 4, 4, 4)
+def a_value_that_meets_itself(net: Net, x: str) -> str:
+    conv = net.conv(x, 4, 4, (1, 1))
+    summed = net.op("Add", conv, net.op("Relu", conv))
+    return quiet(net, net.norm(summed, 4, 2, positive=True))
+
+
+@graph(2, 4, 4, 4)
+def a_scale_that_meets_what_it_scales(net: Net, x: str) -> tuple[str, ...]:
+    conv = net.conv(x, 4, 4, (1, 1))
+    scaled = net.op("Mul", conv, net.param(4, 1, 1))
+    summed = net.op("Add", scaled, conv)
+    return quiet(net, net.conv(summed, 4, 4)), quiet(net, net.conv(scaled, 4, 4))
+
+
+@graph(2, 4, 4, 4)
 def tapped_before_the_norm(net: Net, x: str) -> tuple[str, ...]:
     conv = net.conv(x, 4, 4, (1, 1))
     return net.norm(conv, 4, 2), conv

@@ -246,3 +246,44 @@ def run_time_shapes(net: Net, x: str) -> tuple[str, ...]:
     read = net.conv(x, 4, 4, (1, 1))
     product = net.op("MatMul", norm, net.param(64, 3))
     return product, net.norm(read, 4, 2), quiet(net, read)
+
+
+@graph(2, 4, 4, 4)
+def choices_backward(net: Net, x: str) -> tuple[str, ...]:
+    made = []
+    for op_type in ("Max", "Min", "Mean"):
+        parts = [net.conv(x, 4, 4, (1, 1)), net.conv(net.op("Tanh", x), 4, 4, (1, 1))]
+        made.append(quiet(net, net.norm(net.op(op_type, *parts), 4, 2, positive=True)))
+    parts = [net.conv(x, 4, 4, (1, 1)), net.conv(net.op("Tanh", x), 4, 4, (1, 1))]
+    made.append(quiet(net, net.norm(net.op("Max", *parts), 4, 2)))
+    return tuple(made)
+
+
+@graph(2, 4, 4, 4)
+def choices_forward(net: Net, x: str) -> tuple[str, ...]:
+    made = []
+    for op_type in ("Max", "Mean"):
+        normed = net.norm(net.op("Tanh", x), 4, 2, positive=True)
+        joined = net.op(op_type, normed, net.conv(x, 4, 4, (1, 1)))
+        made.append(quiet(net, net.conv(joined, 4, 4)))
+    return tuple(made)
+
+
+@graph(2, 4, 4, 4)
+def clips(net: Net, x: str) -> tuple[str, ...]:
+    made = []
+    for factor in (0.5, -0.5):
+        clipped = net.op("Clip", net.conv(x, 4, 4), net.scalar(-0.5), net.scalar(1.5))
+        made.append(quiet(net, net.op("Mul", clipped, net.scalar(factor))))
+    for bounds in ((0.0,), (0.0, 1.0)):
+        clipped = net.op("Clip", net.conv(x, 4, 4), *(net.scalar(b) for b in bounds))
+        made.append(quiet(net, net.op("Mul", clipped, net.param(4, 1, 1, low=0.5))))
+    return tuple(made)
+
+
+@graph(2, 4, 4, 4)
+def sizes(net: Net, x: str) -> str:
+    summed = net.op("ReduceL1", net.op("Sigmoid", x), net.ints(2, 3))
+    made = shift(net, summed, 4, 1, 1)
+    y = net.op("ReduceL1", net.norm(net.op("Tanh", x), 4, 2, positive=True), net.ints(2, 3))
+    return net.op("Concat", quiet(net, made), net.conv(y, 4, 4, (1, 1)), axis=1)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import graphs_of_linear_maps  # noqa: F401
+import graphs_of_merges
 import graphs_of_neighbours  # noqa: F401
 import graphs_of_passes  # noqa: F401
 import numpy as np
 import onnx
 from graphs import Net, feeds_for, fold_model, run
-from mutation_registry import GRAPHS, Build
+from mutation_registry import GRAPHS, model_of
 from onnx import helper
 from random_graphs import seeded_model
 
@@ -59,14 +60,8 @@ def _open(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def cases() -> tuple[Case, ...]:
     """Every fixed graph, and some random ones."""
-    fixed = [Case.of(build.__name__, _model(shape, build)) for shape, build in GRAPHS]
+    fixed = [Case.of(build.__name__, model_of(shape, build)) for shape, build in GRAPHS]
     return (*fixed, *(Case.of(f"seed {seed}", seeded_model(seed)) for seed in SEEDS))
-
-
-def _model(shape: list[int | str], build: Build) -> onnx.ModelProto:
-    net = Net(seed=len(build.__name__))
-    made = build(net, net.input(shape))
-    return net.model(*((made,) if isinstance(made, str) else made))
 
 
 def tampering_is_noticed() -> None:
@@ -95,4 +90,42 @@ def half_precision_holds() -> None:
         assert "Mul" in left.ops
 
 
-PROBES = (tampering_is_noticed, half_precision_holds)
+def half_precision_keeps_maps_apart() -> None:
+    """Maps whose product does not fit the weight's type stay two."""
+    for what in graphs_of_merges.HALF:
+        net = graphs_of_merges.half(what)
+        assert fold_model(net.model(net.nodes[-1].output[0])).ops == ["Conv", "Conv"]
+
+
+def merges_cost_no_more() -> None:
+    """What is cheaper as it stands stays as it is."""
+    for build, ops in graphs_of_merges.DEARER:
+        net = Net()
+        assert sorted(fold_model(net.model(*build(net))).ops) == sorted(ops)
+
+
+def half_precision_keeps_shared_values() -> None:
+    """What others read in float16 is not scaled far."""
+    net = Net(dtype=np.float16)
+    shared = net.conv(net.input([2, 3, 6, 6]), 3, 4)
+    scaled = net.op("Mul", shared, net.const(np.full((4, 1, 1), 99, np.float16)))
+    outputs = (net.op("Sigmoid", y) for y in (scaled, net.conv(shared, 4, 4)))
+    assert "Mul" in fold_model(net.model(*outputs)).ops
+
+
+def a_constant_on_both_sides_is_folded() -> None:
+    """Each of its places takes its own part."""
+    net = Net()
+    x, constant = net.input([2, 4, 4, 4]), net.param(2, 4, 4, 4)
+    joined = net.op("Concat", constant, net.conv(x, 4, 4, (1, 1)), constant, axis=1)
+    assert fold_model(net.model(net.norm(joined, 12, 2))).all_folded
+
+
+PROBES = (
+    a_constant_on_both_sides_is_folded,
+    tampering_is_noticed,
+    half_precision_holds,
+    half_precision_keeps_shared_values,
+    half_precision_keeps_maps_apart,
+    merges_cost_no_more,
+)

@@ -8,10 +8,14 @@ from __future__ import annotations
 from mutation import Mutation
 
 SEARCH = (
-    Mutation("a second consumer is not counted", "folding.search", "Search._pull", "if len(uses) > 1:", "if False:"),
+    Mutation("a second consumer is not counted", "folding.search", "Search._others", "if len(uses) < 2:", "if True:"),
     Mutation("a tapped value is changed", "folding.search", "Search._pull", "if value.is_graph_output():", "if False:"),
     Mutation("an output's affine is dropped", "folding.search", "Search._push", "if value.is_graph_output():", "if False:"),
-    Mutation("a consumer is forgotten", "folding.search", "Search._push", "uses = readers(value)", "uses = readers(value)[:1]"),
+    Mutation("a consumer is forgotten", "folding.search", "Search._push", "self._push_to(readers(value), value", "self._push_to(readers(value)[:1], value"),
+    Mutation("other readers keep what a value gained", "folding.search", "Search._pull", "if others else Plan()", "if False else Plan()"),
+    Mutation("other readers gain it once more", "folding.search", "Search._pull", "affine.inverse()", "affine"),
+    Mutation("a value is scaled by what cannot be undone", "folding.search", "_can_be_undone", "if np.any(affine.scale == 0.0):", "if False:"),
+    Mutation("half precision may scale what others read", "folding.search", "_can_be_undone", "value.dtype != ir.DataType.FLOAT16", "True"),
     Mutation("a pushed value keeps its name", "folding.search", "Search._follow", "else found + Plan(changed=(value,))", "else found"),
     Mutation("changed values keep their names", "folding.engine", "_Folding._carry_out", "self._names.rename(plan.changed)", "pass"),
     Mutation("two affines join in the wrong order", "folding.engine", "_compose", 'if edit.side == "before":', 'if edit.side == "after":'),
@@ -44,8 +48,8 @@ LINEAR = (
     Mutation("automatic padding is ignored", "lifting.linear", "LinearMap.pads_with_zeros", 'if automatic in ("SAME_UPPER", "SAME_LOWER"):', "if False:"),
     Mutation("the border of a transposed conv is ignored", "lifting.linear", "LinearMap.pads_with_zeros", 'if self.op_type == "ConvTranspose":', "if False:"),
     Mutation("constants along any axis are taken", "folding.rules.absorb", "_axis_refusal", "if affine.axis in (None, axis):", "if True:"),
-    Mutation("half precision may overflow", "folding.rules.absorb", "_fits", "if limits.overflows(now):", "if False:"),
-    Mutation("half precision may lose a channel", "folding.rules.absorb", "_fits", "if limits.vanishes(now[~limits.vanishing(was)]):", "if False:"),
+    Mutation("half precision may overflow", "folding.fitting", "refuse_linear", "if limits.overflows(now):", "if False:"),
+    Mutation("half precision may lose a channel", "folding.fitting", "refuse_linear", "if limits.vanishes(now[~limits.vanishing(was)]):", "if False:"),
 )
 
 LIFT = (
@@ -93,9 +97,18 @@ PASSES = (
     Mutation("a product passes a shift", "folding.rules.product", "_refuse_shift", "if not affine.has_shift:", "if True:"),
     Mutation("a divisor takes the scale", "folding.rules.product", "MoveThroughProduct.backward", 'node.inputs[:1] if node.op_type == "Div" else node.inputs', "node.inputs[1:]"),
     Mutation("a scaled divisor is passed", "folding.rules.product", "MoveThroughProduct.forward", 'if node.op_type == "Div" and index == 1:', "if False:"),
+    Mutation("a greater of two passes a negative scale", "folding.rules.choice", "_refuse_sign", "or np.all(affine.scale >= 0.0)", "or True"),
+    Mutation("the other choice keeps what it was", "folding.rules.choice", "MoveThroughChoice.forward", "if position != index]", "if False]"),
+    Mutation("a mean keeps one branch's whole shift", "folding.rules.choice", "MoveThroughChoice.forward", "out.shift * part", "out.shift"),
+    Mutation("one of two choices takes the affine", "folding.rules.choice", "_branches", "i >= first", "i == first"),
+    Mutation("a clip keeps its bounds", "folding.rules.clip", "_moved", "if affine.axis is not None else", "if True else"),
+    Mutation("bounds for all channels pass constants per channel", "folding.rules.clip", "_refusal", "if affine.axis is None or", "if True or"),
+    Mutation("a clip passes a negative scale", "folding.rules.clip", "_refusal", "if np.any(affine.scale <= 0.0):", "if False:"),
+    Mutation("a clip with an upper bound is a Relu", "folding.rules.clip", "_is_relu", "(above is None or bool(np.all(np.isposinf(above))))", "True"),
+    Mutation("the sum of sizes passes a shift", "folding.rules.reduce", "_refuse_sign", 'if node.op_type in ("ReduceL1", "ReduceL2") and affine.has_shift:', "if False:"),
     Mutation("repeated channels share constants", "folding.rules.expand", "MoveThroughExpand.backward", "if axis is None or static_dim(x.shape, axis) != affine.channels:", "if axis is None:"),
     Mutation("a padding value goes the wrong way", "folding.rules.pad", "_answer", "(value - affine.shift) / affine.scale", "(value + affine.shift) / affine.scale"),
-    Mutation("a part comes back to the node that leaves", "folding.search", "Search._pull", "if node is self._leaving:", "if False:"),
+    Mutation("a part comes back to the node that leaves", "folding.search", "Search._pull", "if node is self._leaving or value in self._open:", "if False:"),
     Mutation("a padding value stays", "folding.rules.pad", "_answer", "if np.all(padding == value):", "if True:"),
     Mutation("padded channels take the constants", "folding.rules.pad", "_refuse_axis", "if affine.axis in padded:", "if False:"),
     Mutation("a crop and resize is taken for a resize", "folding.rules.resize", "_refuse", 'if coordinates == "tf_crop_and_resize":', "if False:"),
@@ -106,7 +119,7 @@ PASSES = (
 
 RUN_TIME = (
     Mutation("a reader of shapes is all readers", "lifting.readers", "_reads_no_number", 'node.op_type in ("Shape", "Size")', 'node.op_type not in ("Add", "Mul")'),
-    Mutation("two ways to one padding count once", "folding.search", "Search.plan", "if len(set(repadded)) < len(repadded):", "if False:"),
+    Mutation("two ways to one padding count once", "folding.fitting", "_refuse_several", "sum(isinstance(edit, Repad) for edit in edits) > 1", "False"),
     Mutation("a constant met twice is taken from its first place", "folding.search", "_recompute", "places[min(occurrence, len(places) - 1)]", "places[0]"),
 )
 
@@ -123,12 +136,43 @@ LOWER = (
 )
 
 MERGES = (
-    Mutation("strides of parallel branches may differ", "folding.merges.kernel", "kernel_of", "p.strides != first.strides or", ""),
-    Mutation("margins of parallel branches may differ", "folding.merges.kernel", "kernel_of", "or p.margins != first.margins", ""),
-    Mutation("a merged kernel is mirrored", "folding.merges.kernel", "kernel_of", "tuple((offset[i] - lows[i]) //", "tuple((highs[i] - offset[i]) //"),
-    Mutation("a branch that something else reads is merged", "folding.merges.parallel", "_term", "or len(leaf.uses()) != 1 or leaf.is_graph_output()", ""),
-    Mutation("a group on the diagonal is misplaced", "folding.merges.kernel", "_block_diagonal", "wide[:, position, :, position, :]", "wide[:, position, :, 0, :]"),
-    Mutation("the biases of merged branches are dropped", "folding.merges.parallel", "_merge", "offset = np.sum([term.offset for term in summands], axis=0)", "offset = np.zeros_like(summands[0].offset)"),
+    Mutation("strides of parallel branches may differ", "folding.merges.geometry", "Axis.union", "self.stride != other.stride or", ""),
+    Mutation("margins of parallel branches may differ", "folding.merges.geometry", "Axis.union", "or self.margin != other.margin", ""),
+    Mutation("a merged kernel grows on one side only", "folding.merges.geometry", "Axis.union", "begin = max(self.begin, other.begin)", "begin = self.begin"),
+    Mutation("a branch lies at the front of the merged kernel", "folding.merges.kernel", "_places", "(all_.begin - own.begin) // all_.dilation", "0"),
+    Mutation("a branch that something else reads is merged", "folding.merges.parallel", "_link_of", "if len(value.uses()) != 1 or value.is_graph_output():", "if False:"),
+    Mutation("a group on the diagonal is misplaced", "folding.merges.kernel", "_regrouped", "wide[:, position, :, position]", "wide[:, position, :, 0]"),
+    Mutation("the biases of merged branches are dropped", "folding.merges.kernel", "Kernel.added", "offset, magnitude = offset + part.offset, magnitude + part.magnitude", "pass"),
+    Mutation("the identity is added once however often it occurs", "folding.merges.parallel", "_merged", "[_unit(group.footprint)] * identities", "[_unit(group.footprint)] * min(identities, 1)"),
+    Mutation("parallel kernels need not be cheaper as one", "folding.merges.parallel", "_Group.joined_by", "if 2 * union.weights > before:", "if False:"),
+    Mutation("a merged weight may overflow", "folding.merges.merged", "misfit", "if limits.overflows(rows):", "if False:"),
+    Mutation("a merged channel may vanish", "folding.merges.merged", "misfit", "if limits.vanishes(rows[~limits.vanishing(was)]):", "if False:"),
+    Mutation("a merged bias may overflow", "folding.merges.merged", "misfit", "if limits.overflows(merged.offset):", "if False:"),
+    Mutation("padded zeros are what a bias gives", "folding.merges.chain", "Chain.footprint", "if own.pads and has_offset:", "if False:"),
+    Mutation("padded zeros are what the first would see before its start", "folding.merges.geometry", "Axis.pads_as", "first.span - first.begin < first.stride", "True"),
+    Mutation("padded zeros are what the first would see past its end", "folding.merges.geometry", "Axis.pads_as", "first.end >= first.span", "True"),
+    Mutation("the stride of the first does not spread the second's taps", "folding.merges.geometry", "Axis.after", "first.stride * self.span + first.span", "self.span + first.span"),
+    Mutation("the padding of the second is not spread", "folding.merges.geometry", "Axis.after", "first.end + first.stride * self.end", "first.end + self.end"),
+    Mutation("a sequence forgets the first bias", "folding.merges.kernel", "Kernel._of_offset", "passed.ravel() + self.offset", "self.offset"),
+    Mutation("groups in sequence are paired wrongly", "folding.merges.kernel", "_product", "columns = second.reshape(group, out, ratio, -1).swapaxes(1, 2)", "columns = second.reshape(group, out, -1, ratio).transpose(0, 3, 1, 2)"),
+    Mutation("a middle that something else reads is merged away", "folding.merges.sequence", "_before", "if h is None or h.is_graph_output() or len(h.uses()) != 1:", "if h is None:"),
+    Mutation("a sequence need not be cheaper as one", "folding.merges.sequence", "_dearer", "if after.flops <= before.flops and after.bytes <= before.bytes:", "if True:"),
+    Mutation("a sequence may take more bytes", "folding.merges.sequence", "_dearer", "and after.bytes <= before.bytes", ""),
+    Mutation("a shared weight is counted as freed", "folding.merges.storage", "Storage.freed", "users[linear.weight.constant.value] >= self._users[linear.weight.constant.value]", "True"),
+    Mutation("what a stride skips is not counted", "folding.merges.chain", "Chain.flops", "link.flops * _positions_of(self.links[i:])", "link.flops"),
+    Mutation("products of other axes are one product", "folding.merges.matrices", "follows", "return first.output_axis == second.input_axis", "return True"),
+    Mutation("a product is taken in the wrong order", "folding.merges.matrices", "product_of", "left, right = _matrix(second), _matrix(first)", "left, right = _matrix(first), _matrix(second)"),
+    Mutation("a merged gemm forgets that its input is turned", "folding.merges.matrices", "_attributes", "transposed = int(input_axis == 1) if on_left else int(input_axis == 0)", "transposed = 0"),
+    Mutation("a product forgets the first bias", "folding.merges.matrices", "product_of", "left @ first.offset + second.offset", "second.offset"),
+    Mutation("an average that ignores padding is a kernel", "folding.merges.links", "_pool_axes", "return None if padded and not counted else axes", "return axes"),
+    Mutation("an average's windows may hang over the end", "folding.merges.links", "_pool_axes", "if axes is None or overhangs:", "if axes is None:"),
+    Mutation("an average is a sum", "folding.merges.links", "_AveragePool.kernel", "1.0 / math.prod(self.footprint.kernel)", "1.0"),
+    Mutation("a Pad with any value is a Conv's padding", "folding.merges.pads", "spatial_zeros", "or _value(node, constants) != 0.0:", ":"),
+    Mutation("a Pad of the channels is a Conv's padding", "folding.merges.pads", "spatial_zeros", "if pairs[:2] != [(0, 0), (0, 0)]:", "if False:"),
+    Mutation("a Pad with axes pads all", "folding.merges.pads", "_axes", "return None if array is None else [int(n) % rank for n in array]", "return list(range(rank))[-2:]"),
+    Mutation("a Pad that the graph gives goes into its Conv", "folding.merges.padding", "find_padding", "if pad is None or padded.is_graph_output():", "if pad is None:"),
+    Mutation("one reader of a Pad speaks for all", "folding.merges.padding", "find_padding", "if not links or len(links) < len(readers):", "if not links:"),
+    Mutation("what a node that left still reads is dropped", "lifting.dead", "_lent", "if lifted is not None:", "if False:"),
 )
 
 MUTATIONS = (*SEARCH, *ALGEBRA, *LINEAR, *LIFT, *PASSES, *RUN_TIME, *LOWER, *MERGES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import onnx
 from graphs import Net
 
 Build = Callable[[Net, str], str | tuple[str, ...]]
@@ -18,6 +19,13 @@ def graph(*shape: int | str) -> Callable[[Build], Build]:
         return build
 
     return register
+
+
+def model_of(shape: list[int | str], build: Build) -> onnx.ModelProto:
+    """The model of a registered graph."""
+    net = Net(seed=len(build.__name__))
+    made = build(net, net.input(shape))
+    return net.model(*((made,) if isinstance(made, str) else made))
 
 
 def quiet(net: Net, y: str) -> str:

@@ -1,7 +1,50 @@
-"""Linear maps that become one: what is parallel today, in a file of its own."""
+"""Linear maps that become one: branches of one input, maps in a row, a Pad before its Conv.
+
+Every merge is decided from shapes alone and costs what its parts cost or less; weights are read
+when it is certain to happen. One pass over the graph is linear in its size.
+"""
 
 from __future__ import annotations
 
-__all__ = ["Merge", "find_parallel", "replace_sum"]
+__all__ = ["Cost", "Merge", "MergeRefusal", "Rewrite", "find_merges"]
 
-from bnfuse.folding.merges.parallel import Merge, find_parallel, replace_sum
+from typing import TYPE_CHECKING
+
+from bnfuse.folding.merges.merge import Cost, Merge, MergeRefusal, Rewrite
+from bnfuse.folding.merges.padding import find_padding
+from bnfuse.folding.merges.parallel import find_parallel
+from bnfuse.folding.merges.sequence import find_sequence
+from bnfuse.folding.merges.storage import Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import onnx_ir as ir
+
+    from bnfuse.lifting.constants import ConstantEvaluator
+
+
+def find_merges(graph: ir.Graph, constants: ConstantEvaluator) -> Iterator[Rewrite | MergeRefusal]:
+    """Every merge of a graph, each to be carried out before the next is asked for.
+
+    A Pad comes first, for it may stand before one branch of several. Branches come before
+    sequences: a chain that is cheaper as two maps may still be free as a part of a kernel that is
+    there anyhow.
+    """
+    storage = Storage(graph)
+    for node in _backwards(graph):
+        padding = find_padding(node, constants, storage)
+        if padding is not None:
+            yield padding
+    for node in _backwards(graph):
+        yield from find_parallel(node, constants, storage)
+    for node in _backwards(graph):
+        while (found := find_sequence(node, constants, storage)) is not None:
+            yield found
+            if isinstance(found, MergeRefusal):
+                break
+
+
+def _backwards(graph: ir.Graph) -> Iterator[ir.Node]:
+    """The nodes from the last to the first, those left out that a merge takes away meanwhile."""
+    return (node for node in reversed(tuple(graph)) if node.graph is not None)

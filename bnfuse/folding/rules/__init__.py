@@ -7,6 +7,8 @@ __all__ = ["RULES"]
 from typing import TYPE_CHECKING
 
 from bnfuse.folding.rules.absorb import AbsorbIntoLinear
+from bnfuse.folding.rules.choice import MoveThroughChoice
+from bnfuse.folding.rules.clip import MoveThroughClip
 from bnfuse.folding.rules.compose import ComposeAffines
 from bnfuse.folding.rules.concat import MoveThroughConcat
 from bnfuse.folding.rules.elementwise import MoveThroughActivation, MoveThroughIdentity
@@ -29,6 +31,7 @@ RULES: tuple[Rule, ...] = (
     ComposeAffines(),
     MoveThroughIdentity(),
     MoveThroughActivation(),
+    MoveThroughClip(),
     MoveThroughLayout(),
     MoveThroughAveragePool(),
     MoveThroughMaxPool(),
@@ -40,5 +43,6 @@ RULES: tuple[Rule, ...] = (
     MoveThroughPad(),
     MoveThroughAdd(),
     MoveThroughProduct(),
+    MoveThroughChoice(),
     MoveThroughExpand(),
 )

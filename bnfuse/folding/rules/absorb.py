@@ -20,8 +20,8 @@ __all__ = ["AbsorbIntoLinear"]
 
 from typing import TYPE_CHECKING
 
+from bnfuse.folding.fitting import refuse_linear
 from bnfuse.folding.plan import Absorb, Answer, Refusal, Response
-from bnfuse.lifting.limits import Limits
 from bnfuse.lifting.nodes import linear_of
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class AbsorbIntoLinear:
         linear = _linear(node)
         refusal = _axis_refusal(linear, affine, linear.output_axis, "gives its channels")
         if refusal is None:
-            refusal = _fits(linear, linear.after(affine, self._NAME))
+            refusal = refuse_linear(linear, linear.after(affine, self._NAME))
         return refusal or Answer(edits=(Absorb(node, "after", affine, self._NAME),))
 
     def forward(
@@ -63,7 +63,7 @@ class AbsorbIntoLinear:
                 linear.name,
             )
         if refusal is None:
-            refusal = _fits(linear, linear.before(affine, self._NAME))
+            refusal = refuse_linear(linear, linear.before(affine, self._NAME))
         return refusal or Answer(edits=(Absorb(node, "before", affine, self._NAME),))
 
 
@@ -81,17 +81,3 @@ def _axis_refusal(linear: LinearMap, affine: ChannelAffine, axis: int, verb: str
         f"{verb} along axis {axis}",
         linear.name,
     )
-
-
-def _fits(before: LinearMap, after: LinearMap) -> Refusal | None:
-    """Whether the new constants are numbers of the weight's dtype, no channel lost to zero."""
-    dtype = before.weight.constant.dtype
-    limits, what = Limits.of(dtype), dtype.name.lower()
-    for was, now in zip(before.channel_bounds(), after.channel_bounds(), strict=True):
-        if limits.overflows(now):
-            return Refusal(f"a weight of {before.label!r} would overflow {what}", before.name)
-        if limits.vanishes(now[~limits.vanishing(was)]):
-            return Refusal(f"a channel of {before.label!r} would vanish in {what}", before.name)
-    if limits.overflows(after.offset):
-        return Refusal(f"a bias of {before.label!r} would overflow {what}", before.name)
-    return None

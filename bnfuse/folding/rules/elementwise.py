@@ -1,7 +1,7 @@
 """Through Identity, and through activations that commute with a positive scale.
 
-``relu(s · x) = s · relu(x)`` for s ≥ 0, and the same for LeakyRelu and for PRelu, whose slopes
-only depend on the sign of x. A shift does not pass: it moves the kink.
+``relu(s · x) = s · relu(x)`` for s ≥ 0, and the same for Abs, for LeakyRelu and for PRelu, whose
+slopes only depend on the sign of x. A shift does not pass: it moves the kink.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class MoveThroughIdentity(CommutingRule):
 
 
 class MoveThroughActivation(CommutingRule):
-    """Relu, LeakyRelu and PRelu."""
+    """Relu, LeakyRelu, PRelu and Abs."""
 
-    op_types = ("Relu", "LeakyRelu", "PRelu")
+    op_types = ("Relu", "LeakyRelu", "PRelu", "Abs")
 
     def refusal(
         self, node: ir.Node, affine: ChannelAffine, constants: ConstantEvaluator

@@ -1,7 +1,8 @@
 """Through a reduction over axes other than the channels'.
 
 ``mean(s · x + t) = s · mean(x) + t``; ``sum(s · x + t) = s · sum(x) + N · t`` over N elements;
-``max`` and ``min`` commute with a non-negative scale and any shift.
+``max`` and ``min`` commute with a non-negative scale and any shift, the norms ``Σ |x|`` and
+``√(Σ x²)`` with a non-negative scale alone.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
 
 class MoveThroughReduction:
-    """ReduceMean, ReduceSum, ReduceMax, ReduceMin."""
+    """ReduceMean, ReduceSum, ReduceMax, ReduceMin, ReduceL1, ReduceL2."""
 
-    op_types = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin")
+    op_types = ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2")
 
     def backward(
         self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
@@ -112,7 +113,9 @@ def _shift_times(affine: ChannelAffine, factor: float) -> ChannelAffine:
 
 
 def _refuse_sign(node: ir.Node, affine: ChannelAffine) -> Refusal | None:
-    if node.op_type not in ("ReduceMax", "ReduceMin") or np.all(affine.scale >= 0.0):
+    if node.op_type in ("ReduceL1", "ReduceL2") and affine.has_shift:
+        return Refusal(f"a shift does not pass {node.op_type} {node.name!r}", node.name or "")
+    if node.op_type in ("ReduceMean", "ReduceSum") or np.all(affine.scale >= 0.0):
         return None
     return Refusal(f"a scale is negative, next to {node.op_type} {node.name!r}", node.name or "")
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnfuse.affine import ChannelAffine
-from bnfuse.folding.axes import input_axis
 from bnfuse.folding.plan import Answer, Refusal, Response
-from bnfuse.lifting.channel import static_dim
+from bnfuse.folding.rules.broadcast import over, under
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -38,7 +37,7 @@ class MoveThroughAdd:
         refusals: list[Refusal] = []
         for chosen in range(len(inputs)):
             placed = [
-                _placed(node, x, _part(node, position, affine, position == chosen))
+                under(node, x, _part(node, position, affine, position == chosen))
                 for position, x in enumerate(inputs)
             ]
             refused = [p for p in placed if isinstance(p, Refusal)]
@@ -58,12 +57,9 @@ class MoveThroughAdd:
         """The other branches are divided by the scale."""
         del constants
         y = node.outputs[0]
-        x = node.inputs[index]
-        if x is None or x.shape is None or y.shape is None:
-            return _unknown(node)
-        out = affine.along(None if affine.axis is None else _lifted_axis(affine.axis, x, y))
-        if affine.axis is not None and static_dim(y.shape, out.axis or 0) != affine.channels:
-            return _unknown(node)
+        out = over(node, node.inputs[index], affine)
+        if isinstance(out, Refusal):
+            return out
         if node.op_type == "Sub" and index == 1:
             out = _with_shift(out, -out.shift)
         pull: list[tuple[ir.Value, ChannelAffine]] = []
@@ -74,7 +70,7 @@ class MoveThroughAdd:
             for position, other in enumerate(node.inputs):
                 if position == index or other is None:
                     continue
-                placed = _placed(node, other, undo)
+                placed = under(node, other, undo)
                 if isinstance(placed, Refusal):
                     return placed
                 pull.append((other, placed))
@@ -87,33 +83,5 @@ def _part(node: ir.Node, position: int, affine: ChannelAffine, takes_shift: bool
     return _with_shift(part, -part.shift) if node.op_type == "Sub" and position == 1 else part
 
 
-def _placed(node: ir.Node, x: ir.Value, affine: ChannelAffine) -> ChannelAffine | Refusal:
-    """The affine of the output, along the axis of one input that broadcasts into it."""
-    if affine.axis is None or affine.is_identity:
-        return affine.along(affine.axis)
-    y = node.outputs[0]
-    if x.shape is None or y.shape is None:
-        return _unknown(node)
-    axis = input_axis(affine.axis, len(x.shape), len(y.shape))
-    if axis is None or static_dim(x.shape, axis) != affine.channels:
-        return Refusal(
-            f"{node.op_type} {node.name!r} broadcasts {x.name!r} along the channels",
-            node.name or "",
-        )
-    return affine.along(axis)
-
-
-def _lifted_axis(axis: int, x: ir.Value, y: ir.Value) -> int:
-    assert x.shape is not None
-    assert y.shape is not None
-    return axis + len(y.shape) - len(x.shape)
-
-
 def _with_shift(affine: ChannelAffine, shift: np.ndarray) -> ChannelAffine:
     return ChannelAffine.of(affine.axis, affine.scale, shift, affine.magnitude)
-
-
-def _unknown(node: ir.Node) -> Refusal:
-    return Refusal(
-        f"how {node.op_type} {node.name!r} broadcasts is not known before a run", node.name or ""
-    )

@@ -1,0 +1,51 @@
+"""What the constants of linear maps weigh, and which of them disappear with the maps."""
+
+from __future__ import annotations
+
+__all__ = ["Storage", "bytes_of"]
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bnfuse.lifting.nodes import linear_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import onnx_ir as ir
+
+    from bnfuse.lifting.linear import LinearMap
+
+
+class Storage:
+    """How many linear maps of a graph use each weight."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        maps = (linear for node in graph if (linear := linear_of(node)) is not None)
+        self._users = Counter(linear.weight.constant.value for linear in maps)
+
+    def freed(self, linears: Sequence[LinearMap]) -> int:
+        """The bytes that are no longer stored once these maps are gone.
+
+        A weight that another map still uses stays.
+        """
+        users = Counter(linear.weight.constant.value for linear in linears)
+        last = {
+            linear.weight.constant.value: linear
+            for linear in linears
+            if users[linear.weight.constant.value] >= self._users[linear.weight.constant.value]
+        }
+        weights = sum(bytes_of(int(np.prod(m.layout.shape)), m) for m in last.values())
+        biases = sum(bytes_of(m.layout.outputs, m) for m in linears if _has_bias(m))
+        return weights + biases
+
+
+def bytes_of(numbers: int, like: LinearMap) -> int:
+    """The size of so many numbers of the map's type."""
+    return round(numbers * like.weight.constant.dtype.itemsize)
+
+
+def _has_bias(linear: LinearMap) -> bool:
+    return linear.bias is not None or bool(np.any(linear.offset != 0.0))

@@ -1,0 +1,161 @@
+"""A sum of several values, however its Adds are nested, and what it is after a merge."""
+
+from __future__ import annotations
+
+__all__ = ["Sum", "SumRewrite", "sum_at"]
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+
+from bnfuse.lifting.nodes import new_linear
+from bnfuse.lifting.rewire import output_like, substitute_sequence
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bnfuse.folding.merges.merge import Merge
+    from bnfuse.folding.names import FreshNames
+    from bnfuse.lifting.linear import LinearMap
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """What a tree of Adds adds.
+
+    Attributes:
+        adds: The Adds, the root first.
+        leaves: What they add; a value may occur more than once.
+    """
+
+    adds: tuple[ir.Node, ...]
+    leaves: tuple[ir.Value, ...]
+
+    @property
+    def root(self) -> ir.Node:
+        """The Add that gives the sum."""
+        return self.adds[0]
+
+
+def sum_at(root: ir.Node) -> Sum | None:
+    """The sum that a node is the root of, if it is one."""
+    if not _is_add(root) or _is_inner(root):
+        return None
+    adds: list[ir.Node] = []
+    leaves: list[ir.Value] = []
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        adds.append(node)
+        for value in node.inputs:
+            assert value is not None
+            producer = value.producer()
+            if producer is not None and _is_add(producer) and _is_inner(producer):
+                pending.append(producer)
+            else:
+                leaves.append(value)
+    return Sum(tuple(adds), tuple(leaves))
+
+
+@dataclass(frozen=True, eq=False)
+class Together:
+    """Terms of a sum that are one linear map.
+
+    Attributes:
+        x: Its input.
+        linear: The map.
+        shape: The shape of each of the terms.
+        nodes: The nodes that disappear, none before those that read it.
+    """
+
+    x: ir.Value
+    linear: LinearMap
+    shape: ir.Shape | None
+    nodes: tuple[ir.Node, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class SumRewrite:
+    """Some terms of a sum become one linear map each; the others are added as before.
+
+    Attributes:
+        sum: The sum.
+        together: The terms that become one.
+        rest: The other terms.
+        merges: What the report says.
+    """
+
+    sum: Sum
+    together: tuple[Together, ...]
+    rest: tuple[ir.Value, ...]
+    merges: tuple[Merge, ...]
+
+    def apply(self, names: FreshNames) -> None:
+        """Put the new maps, and Adds of what is left, in the place of the old ones."""
+        graph, y = self.sum.root.graph, self.sum.root.outputs[0]
+        assert graph is not None
+        count = len(self.together) + len(self.rest)
+        linears = [self._linear(item, names, alone=count == 1) for item in self.together]
+        nodes = list(linears)
+        value = linears[0].outputs[0]
+        others = (*(node.outputs[0] for node in linears[1:]), *self.rest)
+        for position, other in enumerate(others, 1):
+            output = output_like(y)
+            if position < len(others):
+                # Terms that are left may broadcast the sum, which is smaller until then.
+                output.name = names.after(y.name or "sum")
+                output.shape = _broadcast(value.shape, other.shape, output.name)
+            name = f"{self.sum.root.name}.rest{position}"
+            nodes.append(ir.Node("", "Add", [value, other], outputs=[output], name=name))
+            value = output
+        substitute_sequence(self.sum.root, nodes)
+        for node in (*self.sum.adds[1:], *_nodes(self.together)):
+            graph.remove(node, safe=True)
+
+    def _linear(self, item: Together, names: FreshNames, *, alone: bool) -> ir.Node:
+        output = output_like(self.sum.root.outputs[0])
+        if not alone:
+            output.name, output.shape = names.after(output.name or "sum"), item.shape
+        return new_linear(item.x, output, item.linear)
+
+
+def _nodes(together: Sequence[Together]) -> tuple[ir.Node, ...]:
+    return tuple(dict.fromkeys(node for item in together for node in item.nodes))
+
+
+def _broadcast(one: ir.Shape | None, other: ir.Shape | None, name: str) -> ir.Shape | None:
+    """The shape of a sum; a dimension that is not known is called after the sum."""
+    if one is None or other is None:
+        return None
+    rank = max(len(one), len(other))
+    padded = ((*[1] * (rank - len(shape)), *shape) for shape in (one, other))
+    dims = [_dim(*pair) for pair in zip(*padded, strict=True)]
+    return ir.Shape([f"{name}.{i}" if dim is None else dim for i, dim in enumerate(dims)])
+
+
+def _dim(one: int | ir.SymbolicDim, other: int | ir.SymbolicDim) -> int | ir.SymbolicDim | None:
+    for dim, against in ((one, other), (other, one)):
+        # Whatever broadcasts against a number other than 1 is that number or 1.
+        if against == 1 or (isinstance(dim, int) and dim != 1):
+            return dim
+    is_known = isinstance(one, ir.SymbolicDim) and one.value is not None
+    return one if is_known and one == other else None
+
+
+def _is_add(node: ir.Node) -> bool:
+    return (
+        node.op_type in ("Add", "Sum")
+        and node.domain in ("", "ai.onnx")
+        and len(node.inputs) > 1
+        and all(value is not None for value in node.inputs)
+    )
+
+
+def _is_inner(node: ir.Node) -> bool:
+    """Whether the node only feeds another Add of the same sum."""
+    value = node.outputs[0]
+    uses = tuple(value.uses())
+    if len(uses) != 1 or value.is_graph_output() or uses[0].node.graph is not node.graph:
+        return False
+    return _is_add(uses[0].node)
