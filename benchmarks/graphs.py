@@ -23,8 +23,13 @@ _EXPANSION = 4
 
 @dataclass
 class _Graph:
-    """A graph in the making; values have names in order."""
+    """A graph in the making; values have names in order.
 
+    Attributes:
+        norms: Whether there are any; without, a convolution has a bias instead.
+    """
+
+    norms: bool = True
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: list[onnx.TensorProto] = field(default_factory=list)
@@ -43,9 +48,14 @@ class _Graph:
         deviation = (2 / (inputs * kernel * kernel)) ** 0.5
         weight = self.rng.standard_normal((outputs, inputs, kernel, kernel), np.float32) * deviation
         pads = [kernel // 2] * 4
-        return self.op("Conv", x, self.constant(weight), pads=pads, strides=[stride] * 2)
+        constants = [self.constant(weight)]
+        if not self.norms:
+            constants.append(self.constant(self.rng.uniform(-0.1, 0.1, outputs)))
+        return self.op("Conv", x, *constants, pads=pads, strides=[stride] * 2)
 
     def norm(self, x: str, channels: int) -> str:
+        if not self.norms:
+            return x
         for op_type, low, high in (
             ("Sub", -0.1, 0.1),
             ("Div", 0.8, 1.2),
@@ -71,9 +81,9 @@ class _Graph:
         return helper.make_model(graph, opset_imports=[opset], ir_version=8)
 
 
-def resnet50() -> onnx.ModelProto:
-    """ResNet-50 with 53 hand-written norms; 102 MB."""
-    g = _Graph()
+def resnet50(norms: bool = True) -> onnx.ModelProto:
+    """ResNet-50 with 53 hand-written norms, or with biases in their place; 102 MB."""
+    g = _Graph(norms=norms)
     x = g.op("Relu", g.conv_norm("x", 3, 64, 7, 2))
     x = g.op("MaxPool", x, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1])
     channels = 64
@@ -93,9 +103,9 @@ def resnet50() -> onnx.ModelProto:
     return g.model(x, ("N", 3, 224, 224), ("N", 1000))
 
 
-def chain(layers: int, channels: int = 4) -> onnx.ModelProto:
-    """Conv → norm → Relu, one after another."""
-    g, x = _Graph(), "x"
+def chain(layers: int, channels: int = 4, norms: bool = True) -> onnx.ModelProto:
+    """Conv → norm → Relu, one after another; without norms, Conv → Relu."""
+    g, x = _Graph(norms=norms), "x"
     for _ in range(layers):
         x = g.op("Relu", g.conv_norm(x, channels, channels))
     return g.model(x, ("N", channels, 8, 8), ("N", channels, 8, 8))

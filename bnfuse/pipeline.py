@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bnfuse.entry import Entry, Request, enter, export_source
 from bnfuse.errors import UsageError
 from bnfuse.folding import fold as fold_lifted
+from bnfuse.judging import Judge
 from bnfuse.lifting import lift
 from bnfuse.lifting.prepare import prepare
 from bnfuse.loading import load
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
     from bnfuse.entry import Inputs
     from bnfuse.exporting import Exported
-    from bnfuse.verifying import Derived
+    from bnfuse.folding import Application
+    from bnfuse.judging import Judge
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +97,7 @@ def fold(
     input_shapes: Sequence[str] = (),
     dtype: str | None = None,
     seed: int = 0,
+    localize: bool = False,
     progress: Progress | None = None,
 ) -> Folded:
     """Fold every norm that can be folded exactly, and prove that the function is the same.
@@ -114,6 +117,9 @@ def fold(
         input_shapes: The inputs' shapes, as in ``"N,3,224,224"``; see :func:`load`.
         dtype: The example input's dtype.
         seed: Seed of the verification's inputs.
+        localize: If the verification fails, say at which value the models part and which rule
+            application is the first bad one. It costs one more verification for each doubling of
+            their number.
         progress: Hears of each stage.
 
     Returns:
@@ -137,6 +143,7 @@ def fold(
         input_shapes=input_shapes,
         dtype=dtype,
         seed=seed,
+        localize=localize,
         progress=progress,
     )
 
@@ -149,6 +156,7 @@ def convert(
     providers: Sequence[str] = ("auto",),
     verified: bool = True,
     seed: int = 0,
+    localize: bool = False,
     progress: Progress | None = None,
     **request: Any,
 ) -> Folded:
@@ -162,8 +170,16 @@ def convert(
             _refuse_overwriting(file, Path(output))
     if not folding and entry.exporter is None:
         raise UsageError(f"{entry.name!r} is an ONNX model already.", "Give it to `bnfuse fold`.")
+    unfolded = entry.model.clone() if localize and verified else None
     inner = _Inner.run(entry, folding, progress, lazily=output is not None)
-    judge = _Judge(entry, inner.lowered, tuple(providers), seed, progress) if verified else None
+    judge = None
+    if verified:
+        # What only folds does not wait for the verifier to load.
+        from bnfuse.judging import Judge
+
+        judge = Judge(
+            entry, inner.lowered, inner.applications, tuple(providers), seed, progress, unfolded
+        )
     if output is None:
         report = inner.report.of_size(model_bytes(inner.lowered.model))
         report = report if judge is None else judge(inner.lowered.model, report)
@@ -177,6 +193,7 @@ class _Inner:
 
     lowered: Lowered
     report: Report
+    applications: tuple[Application, ...]
 
     @classmethod
     def run(cls, entry: Entry, folding: bool, progress: Progress, *, lazily: bool) -> _Inner:
@@ -206,36 +223,10 @@ class _Inner:
             )
             norms = report.norms
             line.detail = f"{sum(n.folded for n in norms)} of {len(norms)} norms folded"
-        return cls(lowered, report)
+        return cls(lowered, report, log.applications)
 
 
-@dataclass(frozen=True, eq=False)
-class _Judge:
-    """Verifies a candidate against what was given."""
-
-    entry: Entry
-    lowered: Lowered
-    providers: tuple[str, ...]
-    seed: int
-    progress: Progress
-
-    def __call__(self, candidate: Path | ir.Model, report: Report) -> Report:
-        from bnfuse.verifying import verify
-
-        with self.progress.stage("verify") as line:
-            verification = verify(
-                self.entry.original,
-                candidate,
-                self.entry.inputs,
-                providers=self.providers,
-                seed=self.seed,
-                derived=_derived(self.lowered),
-            )
-            line.detail = verification.verdict.name
-        return replace(report, verification=verification)
-
-
-def _write(inner: _Inner, output: Path, judge: _Judge | None, progress: Progress) -> Folded:
+def _write(inner: _Inner, output: Path, judge: Judge | None, progress: Progress) -> Folded:
     model = inner.lowered.model
     with Writing(output) as writing:
         with progress.stage("write") as line:
@@ -247,19 +238,6 @@ def _write(inner: _Inner, output: Path, judge: _Judge | None, progress: Progress
         passed = report.verification is None or report.verdict == "PASS"
         path = writing.accept() if passed else writing.keep_unverified(model)
     return Folded(model, replace(report, output=str(path)), path)
-
-
-def _derived(lowered: Lowered) -> Iterator[Derived]:
-    from bnfuse.verifying import Derived
-
-    for constant in lowered.constants():
-        yield Derived(
-            tensor=constant.tensor,
-            value=constant.value,
-            unit=constant.unit,
-            rule=constant.rule,
-            node=constant.node,
-        )
 
 
 @contextmanager

@@ -13,6 +13,11 @@ __all__ = ["fold"]
 
 @click.command()
 @convert_options
+@click.option(
+    "--localize",
+    is_flag=True,
+    help="If it fails, say at which value and by which rule application.",
+)
 def fold(**options: Any) -> int:
     """Fold the norms of SOURCE into its weights, export to ONNX, verify.
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from bnfuse.errors import UsageError
 from bnfuse.loading.shapes import parse_input_shape
-from bnfuse.verifying.samples import Draft, Sizes, candidates
+from bnfuse.verifying.samples import Draft, Draw
+from bnfuse.verifying.sizes import Sizes, candidates
 from bnfuse.verifying.tables import index_limits
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def draw_feeds(
     draft = Draft(ports, limits=index_limits(source.graph), seed=seed)
     refusals = []
     for sizes in _sizes(draft, batch):
-        feeds = draft.draw(_REGIME, sizes).feeds
+        feeds = draft.draw(Draw(_REGIME, sizes)).feeds
         try:
             runner.run(feeds)
         except UsageError as error:

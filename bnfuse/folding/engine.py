@@ -53,10 +53,19 @@ class Fate:
 
 @dataclass(frozen=True)
 class Application:
-    """One plan that was carried out: for which sites, into what."""
+    """One plan that was carried out.
+
+    Attributes:
+        sites: What it was for.
+        into: The nodes that took it.
+        through: The op types it passed through, in order.
+        rules: What was done to those nodes.
+    """
 
     sites: tuple[Site, ...]
     into: tuple[str, ...]
+    through: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,7 +172,8 @@ class _Folding:
         self._merges.extend(rewrite.merges)
         sites = tuple(site for merge in rewrite.merges for site in merge.sites)
         into = tuple(merge.into for merge in rewrite.merges)
-        self._applications.append(Application(sites, into))
+        rules = tuple(dict.fromkeys(f"merge {merge.kind}" for merge in rewrite.merges))
+        self._applications.append(Application(sites, into, rules=rules))
 
     def _give_away(self) -> None:
         """Let each normaliser's scale and shift go where they cost nothing."""
@@ -182,7 +192,9 @@ class _Folding:
             tuple(self._edit(normalizer.sites, plan))
             set_normalizer(node, normalizer.bare())
             self._names.rename((*plan.changed, y))
-            self._applications.append(Application(normalizer.sites, plan.targets))
+            self._applications.append(
+                Application(normalizer.sites, plan.targets, plan.through, plan.rules)
+            )
 
     def _try(self, node: ir.Node) -> None:
         if _lifted(node).anchor:
@@ -220,7 +232,7 @@ class _Folding:
             bypass(node)
         else:
             _disconnect(node)
-        self._applications.append(Application(sites, targets))
+        self._applications.append(Application(sites, targets, plan.through, plan.rules))
         # An affine that took another in may now fit where it did not before.
         self._pending.extend(survivors)
 

@@ -145,6 +145,11 @@ class Plan:
         return _names(edit for edit in self.edits if edit not in self.corrections)
 
     @property
+    def rules(self) -> tuple[str, ...]:
+        """What the edits do, each once, as in ``absorb after``."""
+        return tuple(dict.fromkeys(map(_rule, self.edits)))
+
+    @property
     def corrected(self) -> tuple[str, ...]:
         """What makes up for it where others read a value that gained it."""
         return _names(edit for edit in self.edits if edit in self.corrections)
@@ -168,3 +173,11 @@ def target(edit: Absorb | Compose | Recompute | Rescale) -> str:
         return f"{linear.op_type} {linear.label}"
     assert lifted is not None
     return lifted.sites[0].label
+
+
+def _rule(edit: Edit) -> str:
+    if isinstance(edit, Absorb):
+        return f"{edit.rule} {edit.side}"
+    if isinstance(edit, Compose):
+        return f"compose {edit.side}"
+    return type(edit).__name__.lower()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from bnfuse.folding import FoldLog, Merge, MergeRefusal
     from bnfuse.lifting import Lifted
+    from bnfuse.reporting.blame import Blame
     from bnfuse.verifying import Verification
 
 
@@ -89,6 +90,7 @@ class Report:
         merges: Linear maps that became one.
         unmerged: Those that could have become one, and why they stay.
         verification: The proof, or ``None`` when it was not asked for.
+        blame: If the fold is wrong and it was asked for: its first bad rule application.
     """
 
     source: str
@@ -103,6 +105,7 @@ class Report:
     merges: tuple[Merge, ...] = ()
     unmerged: tuple[MergeRefusal, ...] = ()
     verification: Verification | None = None
+    blame: Blame | None = None
 
     @property
     def norms(self) -> tuple[SiteReport, ...]:
@@ -141,6 +144,7 @@ class Report:
             "bytes": self.bytes.to_json(),
             "notes": list(self.notes),
             **self._verification_json(),
+            "blame": None if self.blame is None else self.blame.to_json(),
             "verdict": self.verdict,
         }
 

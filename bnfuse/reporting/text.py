@@ -118,8 +118,13 @@ def _result(report: Report) -> Iterator[RenderableType]:
     yield from (Text(f"note: {note}", style="dim") for note in report.notes)
     if report.verification is None:
         yield Text("NOT VERIFIED", style="bold yellow")
+    if report.blame is not None:
+        yield Text.assemble(("blame  ", "bold red"), str(report.blame))
     before, after = report.bytes.before, report.bytes.after
     size = f"{after / 1e6:.2f} MB ({after - before:+,} bytes)"
     yield Text.assemble(("model  ", "bold"), (report.output or "not written", "bold"), f"  {size}")
     if report.output is not None and report.verdict == "PASS":
         yield Text.assemble(("next   ", "bold"), f"bnfuse verify {report.source} {report.output}")
+    if report.verdict == "FAIL" and report.blame is None and report.output is not None:
+        what = "the same command with --localize says which rule is to blame"
+        yield Text.assemble(("next   ", "bold"), what)

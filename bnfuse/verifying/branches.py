@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bnfuse.verifying.result import BranchCount
+from bnfuse.verifying.truth import NoTruthError, OnnxTruth
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import onnx
 
-__all__ = ["BranchCounter", "untaken_warnings"]
+    from bnfuse.verifying.models import OnnxSource
+    from bnfuse.verifying.samples import Sample
+
+__all__ = ["BranchCounter", "added_branches", "untaken_warnings"]
 
 Array = np.ndarray[Any, Any]
 
 _SIGNED = frozenset({"Relu", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu"})
+_BENT = _SIGNED | {"Clip", "HardSigmoid", "HardSwish", "Max", "Min", "Where"}
 _SHOWN = 5
 
 
@@ -97,6 +103,44 @@ def untaken_warnings(counts: Sequence[BranchCount]) -> list[str]:
     if len(blind) > _SHOWN:
         told.append(f"{len(blind) - _SHOWN} more ops have a side that was never taken")
     return told
+
+
+def added_branches(
+    original: OnnxSource,
+    candidate: OnnxSource,
+    samples: Iterable[Sample],
+    budget: float | None,
+) -> list[str]:
+    """Return one sentence for each piecewise op that the candidate adds and no input bends.
+
+    A bound that the original has not, and that no input reaches, shows in no comparison.
+    """
+    before, after = (_kinds(source.graph) for source in (original, candidate))
+    added = {op for op in after if after[op] > before[op]}
+    if not added:
+        return []
+    counter = BranchCounter()
+    truth = OnnxTruth(candidate, budget, counter)
+    seen: set[str] = set()
+    try:
+        for sample in samples:
+            if sample.regime not in seen:
+                seen.add(sample.regime)
+                truth.outputs(sample.feeds)
+    except NoTruthError:
+        return []
+    return [
+        f"the candidate has more {op} than the original, and {node!r} is never "
+        f"{' nor '.join(untaken)} on these inputs"
+        for op, node, untaken in (
+            (item.op, item.node, item.untaken) for item in counter.counts() if item.op in added
+        )
+        if untaken
+    ][:_SHOWN]
+
+
+def _kinds(proto: onnx.ModelProto) -> Counter[str]:
+    return Counter(node.op_type for node in proto.graph.node if node.op_type in _BENT)
 
 
 def _attribute(node: onnx.NodeProto, name: str, default: float | None = None) -> Any:

@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnfuse.verifying.branches import BranchCounter, untaken_warnings
+from bnfuse.verifying.branches import BranchCounter, added_branches, untaken_warnings
 from bnfuse.verifying.constants import Derived, check_constants
 from bnfuse.verifying.contest import Contest
 from bnfuse.verifying.double import random_ops
-from bnfuse.verifying.floats import SUPPORTED, is_float
-from bnfuse.verifying.given import given_inputs
-from bnfuse.verifying.inputs import choose_samples
-from bnfuse.verifying.judge import unjudgeable
-from bnfuse.verifying.localize import localize as find_parting
-from bnfuse.verifying.models import OnnxSource, Signature, is_onnx, onnx_source
-from bnfuse.verifying.originals import ModuleOriginal, OnnxOriginal, Original
+from bnfuse.verifying.edges import is_narrow, widened
+from bnfuse.verifying.explain import Failure, explained
+from bnfuse.verifying.floats import unit_roundoff
+from bnfuse.verifying.inputs import choose_samples, unsteadiness
+from bnfuse.verifying.judge import PRINCIPAL, unjudgeable
+from bnfuse.verifying.models import is_onnx, onnx_source, signature_gate, weight_count
 from bnfuse.verifying.providers import resolve
-from bnfuse.verifying.repro import smallest, worst_of, write_repro
+from bnfuse.verifying.reading import reading_order, unread_rows
 from bnfuse.verifying.result import ConstantParity, Parity, Truth, Verdict, Verification, overall
 from bnfuse.verifying.samples import Draft
-from bnfuse.verifying.tables import index_limits
+from bnfuse.verifying.sides import module_side, onnx_side
 from bnfuse.verifying.thresholds import Thresholds
-from bnfuse.verifying.truth import ModuleTruth, OnnxTruth, TruthSource
+from bnfuse.verifying.truth import NoTruthError, OnnxTruth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
+    from bnfuse.verifying.models import OnnxSource
     from bnfuse.verifying.samples import Sample
+    from bnfuse.verifying.truth import TruthSource
 
 __all__ = ["TRUTH_BUDGET", "verify"]
 
 TRUTH_BUDGET = 300.0
 """Seconds that computing truth may take before it is estimated."""
+
+# Rounding units from truth beyond which an original is said to hide mistakes.
+_BLIND = 1e3
 
 
 def verify(
@@ -66,11 +70,11 @@ def verify(
             from the original's own runs.
         ranges: ``(low, high)`` by input name.
         derived: For a folded model, what its constants should be in float64.
-        baseline: For a module, an unfolded ONNX export of it: one more honest run by which to
-            measure rounding. It is never taken for truth.
+        baseline: For a module, an unfolded ONNX export of it, for ``localize`` and ``repro``. It
+            decides nothing: what is wrong with an export is wrong with its fold too.
         thresholds: What to judge by.
-        localize: If it fails, say at which of the values that both models name they part. Takes
-            two ONNX models, or a ``baseline``.
+        localize: If it fails, say at which of the values that both models name they part. A
+            module without a ``baseline`` is exported for that.
         repro: If it fails, the folder to write a minimal reproduction to.
         load_options: Passed to :func:`bnfuse.loading.load` if ``original`` is a module file.
 
@@ -91,48 +95,55 @@ def verify(
         'PASS'
     """
     limits = thresholds or Thresholds()
+    plan = resolve(providers)
     new = onnx_source(candidate, "candidate")
     branches = BranchCounter()
-    notes: list[str] = []
-    plan = resolve(providers)
-    contest_original: Original
-    old: OnnxSource | None
-    truth: TruthSource
     if is_onnx(original):
         source = onnx_source(original, "original")
-        early = _signature_gate(source.signature, new.signature) or ""
-        obstacle = _obstacle(source, new)
-        if early or obstacle:
-            return _early(early, obstacle, seed, limits, plan.skipped)
-        given = given_inputs(inputs, source.signature.inputs)
-        ports = source.signature.inputs
-        tables = index_limits(source.graph)
-        contest_original, old = OnnxOriginal(source, plan.rows), source
-        truth = OnnxTruth(source, truth_budget, branches)
+        failure = signature_gate(source.signature, new.signature)
+        obstacle = "" if failure else _obstacle(source)
     else:
-        from bnfuse.verifying.torch_model import TorchModel
+        failure, obstacle = "", _obstacle(new) or _uncarried(new)
 
-        module, found, more = _module(original, load_options)
-        notes += more
-        obstacle = _obstacle(new)
-        if obstacle:
-            return _early("", obstacle, seed, limits, plan.skipped)
-        given = given_inputs(found if inputs is None else inputs, new.signature.inputs)
-        ports = given.symbolic(new.signature.inputs)
-        names = [port.name for port in ports]
-        model = TorchModel(module, list(given.extra) or names, given.extra)
-        notes += model.notes
-        tables = index_limits(new.graph)
-        if given.example:
-            tables |= model.table_sizes(given.example)
-        unfolded = onnx_source(baseline, "baseline") if baseline is not None else None
-        contest_original, old = ModuleOriginal(model, unfolded), unfolded
-        truth = ModuleTruth(model, truth_budget, branches)
+    def early(failure: str, obstacle: str) -> Verification:
+        verdict = Verdict.FAIL if failure else Verdict.INCONCLUSIVE
+        return Verification(
+            verdict, failure or obstacle, seed=seed, skipped=plan.skipped, thresholds=limits
+        )
 
-    draft = Draft(ports, dict(ranges or {}), tables, given.example, seed)
-    chosen = choose_samples(contest_original, draft, given)
-    notes += chosen.notes
-    contest = Contest(contest_original, new, truth, plan.rows, limits, seed)
+    if failure or obstacle:
+        return early(failure, obstacle)
+    side = (
+        onnx_side(source, inputs, plan.rows, truth_budget, branches)
+        if is_onnx(original)
+        else module_side(original, new, inputs, truth_budget, branches, baseline, load_options)
+    )
+    if side.model is not None:
+        failure = side.model.order_fault([port.name for port in side.ports])
+        if failure:
+            return early(failure, "")
+    judged = widened(new)
+    order = reading_order(side.tables, side.graph, new)
+    draft = Draft(
+        side.ports,
+        dict(ranges or {}),
+        side.tables,
+        side.free,
+        side.given.example,
+        seed,
+        order,
+        weight_count(new.graph),
+    )
+    chosen = choose_samples(side.original, draft, side.given)
+    obstacle = unsteadiness(side.original, chosen.samples)
+    if obstacle:
+        detail = _why_no_truth(side.truth, chosen.samples)
+        return replace(early("", obstacle), truth=Truth("estimated", side.truth.seconds, detail))
+    unread = [
+        unread_rows(name, read, side.tables[name], side.graph, new)
+        for name, read in chosen.sampled.items()
+    ]
+    contest = Contest(side.original, judged, side.truth, plan.rows, limits, seed, _units(new))
     rows = contest.run(chosen.samples)
     rows += tuple(
         Parity(item.provider, level, Verdict.INCONCLUSIVE, item.reason)
@@ -141,22 +152,43 @@ def verify(
     )
     constants: tuple[ConstantParity, ...] = check_constants(candidate, derived)
     counts = branches.counts()
+    added = (
+        added_branches(side.graph, judged, chosen.samples, truth_budget)
+        if isinstance(side.truth, OnnxTruth) and contest.exact and side.graph is not None
+        else []
+    )
     verdict, reason = overall(rows, constants)
     result = Verification(
         verdict,
         reason,
         rows,
-        Truth(truth.kind if contest.exact else "estimated", truth.seconds, contest.truth_detail),
+        Truth(
+            side.truth.kind if contest.exact else "estimated",
+            side.truth.seconds,
+            contest.truth_detail,
+        ),
         tuple(contest.labels),
         seed,
         plan.skipped,
-        (*notes, *contest.notes, *_lost(rows, limits), *untaken_warnings(counts)),
+        (
+            *side.notes,
+            *chosen.notes,
+            *unread,
+            *contest.notes,
+            *_lost(rows, limits),
+            *_blind(rows),
+            *untaken_warnings(counts),
+            *added,
+        ),
         constants,
         counts,
         limits,
     )
     if verdict is Verdict.FAIL and (localize or repro is not None):
-        result = _explained(result, contest_original, old, new, chosen.samples, localize, repro)
+        failed = Failure(
+            side.original, side.graph, side.model, new, chosen.samples, original, load_options or {}
+        )
+        result = explained(result, failed, localize, repro)
     return result
 
 
@@ -170,95 +202,65 @@ def _lost(rows: tuple[Parity, ...], thresholds: Thresholds) -> list[str]:
     }
     return [
         f"the original itself is more than {thresholds.limit:.0%} from truth in {name!r} on "
-        f"{regime} inputs, which were not judged"
+        f"{regime} inputs, or too large to measure, and was not judged on them"
         for name, regime in sorted(found)
     ]
 
 
-def _explained(
-    result: Verification,
-    original: Original,
-    old: OnnxSource | None,
-    new: OnnxSource,
-    samples: Iterable[Sample],
-    where: bool,
-    folder: str | Path | None,
-) -> Verification:
-    """Return ``result`` with what was asked for about its failure."""
-    worst = worst_of(result)
-    sample = next((s for s in samples if worst is None or s.label == worst.sample), None)
-    if sample is None:
-        return result
-    if where and old is None:
-        note = "to localize the failure of a module, give an unfolded export as the baseline"
-        result = replace(result, warnings=(*result.warnings, note))
-    elif where and old is not None:
-        try:
-            result = replace(result, localized=find_parting(old, new, sample.feeds))
-        except Exception as error:
-            note = f"the failure could not be localized: {' '.join(str(error).split())[:200]}"
-            result = replace(result, warnings=(*result.warnings, note))
-    if folder is not None:
-        feeds = smallest(sample.feeds, worst, original)
-        write_repro(folder, old, new, feeds, result)
-    return result
-
-
-def _signature_gate(original: Signature, candidate: Signature) -> str:
-    """Gate 1: the same inputs and outputs by name, order and count, of the same types."""
-    for kind in ("inputs", "outputs"):
-        own = getattr(original, kind)
-        new = getattr(candidate, kind)
-        names, others = [port.name for port in own], [port.name for port in new]
-        if len(names) != len(others):
-            return (
-                f"the candidate has {len(others)} {kind} {others}, "
-                f"the original {len(names)} {names}"
-            )
-        if names != others:
-            what = "in another order" if sorted(names) == sorted(others) else "by other names"
-            return f"the candidate has its {kind} {what}: {others}, the original {names}"
-        for one, two in zip(own, new, strict=True):
-            if one.elem_type != two.elem_type:
-                return f"{kind[:-1]} {one.name!r} is {two.dtype}, the original's is {one.dtype}"
-            if one.dims is not None and two.dims is not None and len(one.dims) != len(two.dims):
-                return (
-                    f"{kind[:-1]} {one.name!r} has rank {len(two.dims)}, the original's has "
-                    f"{len(one.dims)}"
-                )
+def _why_no_truth(truth: TruthSource, samples: Iterable[Sample]) -> str:
+    try:
+        truth.outputs(next(iter(samples)).feeds)
+    except NoTruthError as error:
+        return str(error)
     return ""
 
 
-def _obstacle(*sources: OnnxSource) -> str:
-    """Return why nothing can be judged, or the empty string."""
-    drawn = random_ops(sources[0].graph)
+def _blind(rows: tuple[Parity, ...]) -> list[str]:
+    """Return where the original's own rounding is so large that it hides small mistakes."""
+    found = {
+        output.name: max(
+            item.original_rms / item.truth_rms / item.unit
+            for item in output.measures
+            if item.axis < 0 and item.regime in PRINCIPAL and item.truth_rms > 0
+        )
+        for row in rows
+        for output in row.outputs
+        if any(m.axis < 0 and m.regime in PRINCIPAL and m.truth_rms > 0 for m in output.measures)
+    }
+    return [
+        f"the original itself is {units:,.0f} rounding units from truth in {name!r}: no mistake "
+        "smaller than that can be seen there"
+        for name, units in found.items()
+        if units > _BLIND
+    ]
+
+
+def _obstacle(source: OnnxSource) -> str:
+    """Return why nothing can be judged by this graph, or the empty string."""
+    drawn = random_ops(source.graph)
     if drawn:
         return f"the model draws random numbers: {', '.join(drawn)}"
-    for source in sources:
-        for port in (*source.signature.inputs, *source.signature.outputs):
-            dtype = port.dtype
-            if dtype is not None and is_float(dtype) and dtype.name not in SUPPORTED:
-                return (
-                    f"{port.name!r} is {dtype.name}, which ONNX Runtime's Python interface does "
-                    "not carry; add a Cast to float at the model's edge to judge it"
-                )
+    for port in source.signature.inputs:
+        if port.dtype is None:
+            return f"input {port.name!r} is no tensor, so no values can be made up for it"
     return ""
 
 
-def _early(
-    failure: str, obstacle: str, seed: int, thresholds: Thresholds, skipped: tuple[str, ...]
-) -> Verification:
-    verdict = Verdict.FAIL if failure else Verdict.INCONCLUSIVE
-    return Verification(
-        verdict, failure or obstacle, seed=seed, skipped=skipped, thresholds=thresholds
-    )
+def _uncarried(source: OnnxSource) -> str:
+    """Return which edge of a module's candidate its arrays cannot pass, or the empty string."""
+    for port in (*source.signature.inputs, *source.signature.outputs):
+        if is_narrow(port):
+            return (
+                f"{port.name!r} is {port.dtype}, in which numpy and torch exchange no values; add "
+                "a cast to float at the module's edge, or give an ONNX export as the original"
+            )
+    return ""
 
 
-def _module(original: Any, options: Mapping[str, Any] | None) -> tuple[Any, Any, list[str]]:
-    """Return the module, what inputs are known for it, and notes."""
-    if not isinstance(original, (str, Path)):
-        return original, None, []
-    from bnfuse.loading import load
-
-    loaded = load(original, **dict(options or {}))
-    return loaded.module, loaded.inputs, [str(note) for note in loaded.notes]
+def _units(source: OnnxSource) -> dict[str, float]:
+    """Return the rounding units of outputs that sessions carry in a wider type."""
+    return {
+        port.name: unit_roundoff(port.dtype)
+        for port in source.signature.outputs
+        if port.dtype is not None and is_narrow(port)
+    }

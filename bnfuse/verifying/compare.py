@@ -13,7 +13,7 @@ from bnfuse.verifying.metrics import OutputMeter
 from bnfuse.verifying.result import Flip, OutputParity, Parity, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bnfuse.verifying.providers import Row
     from bnfuse.verifying.samples import Sample
@@ -30,7 +30,8 @@ class _Output:
     meter: OutputMeter | None = None
     failure: str = ""
     flips: Flip | None = None
-    compared: int = 0
+    elements: int = 0
+    unmeasured: str = ""
 
 
 @dataclass
@@ -42,12 +43,14 @@ class RowComparison:
         names: The candidate's outputs.
         judge_flip: Returns what is known of integers that differ, or None if they do not come
             from a float decision.
+        units: Rounding units of outputs that are carried in a wider type than their own.
     """
 
     row: Row
     names: Sequence[str]
     thresholds: Thresholds
     judge_flip: Callable[[str, Sample, Array, Array], Flip | None]
+    units: Mapping[str, float] = field(default_factory=dict)
     failure: str = ""
     doubt: str = ""
     placement: str = ""
@@ -124,17 +127,22 @@ class RowComparison:
                 f"{list(first.shape)}, on {sample.label}"
             )
         state.dtype = value.dtype.name if value.dtype.kind not in "OUS" else "string"
+        state.elements += value.size
         if not is_float(value.dtype):
             return self._exact(name, state, sample, value, runs)
         if truth.shape != value.shape:
-            self.doubt = f"truth for output {name!r} has another shape, {list(truth.shape)}"
+            state.unmeasured = (
+                f"output {name!r} has shape {list(value.shape)} and truth {list(truth.shape)}, on "
+                f"{sample.label}"
+            )
             return ""
         strange = _strange(value, first, truth)
         if strange:
             return f"output {name!r}: {strange}, on {sample.label}"
         if state.meter is None:
-            unit = unit_roundoff(value.dtype)
-            state.meter = OutputMeter(unit if self.row.mode == "strict" else max(unit, TF32_UNIT))
+            unit = max(unit_roundoff(value.dtype), self.units.get(name, 0.0))
+            unit = unit if self.row.mode == "strict" else max(unit, TF32_UNIT)
+            state.meter = OutputMeter(unit, self.thresholds.factor)
         wide = [np.asarray(run, np.float64) for run in runs if run.shape == value.shape]
         state.meter.update(
             sample.regime, sample.label, truth, np.asarray(value, np.float64), wide, simulated
@@ -144,7 +152,6 @@ class RowComparison:
     def _exact(
         self, name: str, state: _Output, sample: Sample, value: Any, runs: Sequence[Any]
     ) -> str:
-        state.compared += value.size
         if any(run.shape == value.shape and np.array_equal(run, value) for run in runs):
             return ""
         differ = value != runs[0]
@@ -183,23 +190,19 @@ class RowComparison:
                 worst=worst,
                 flips=state.flips,
             )
+        if not state.elements:
+            reason = f"output {name!r} is empty on all inputs; compare on real data with --inputs"
+            return OutputParity(name, state.dtype, Verdict.INCONCLUSIVE, reason=reason)
         if state.meter is None:
-            empty = not state.compared and not state.dtype
             return OutputParity(
                 name,
                 state.dtype,
-                Verdict.INCONCLUSIVE if empty else Verdict.PASS,
-                reason="nothing was compared" if empty else "",
+                Verdict.INCONCLUSIVE if state.unmeasured else Verdict.PASS,
+                reason=state.unmeasured,
                 flips=state.flips,
             )
         measures = tuple(state.meter.measures())
         parity = judge_floats(name, state.dtype, measures, self.thresholds, exact)
-        if not state.meter.compared and not measures:
-            parity = replace(
-                parity,
-                verdict=Verdict.INCONCLUSIVE,
-                reason=f"output {name!r}: no finite value was compared: all are NaN or infinite",
-            )
         return replace(parity, worst=self._worst(state, parity.where.split(" ")[0]))
 
     def _worst(self, state: _Output, regime: str) -> Any:

@@ -17,7 +17,7 @@ from bnfuse.verifying.thresholds import usage
 from bnfuse.verifying.truth import NoTruthError, OnnxTruth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bnfuse.verifying.models import OnnxSource
     from bnfuse.verifying.originals import Original, Runs
@@ -58,7 +58,9 @@ class Contest:
         rows: Sequence[Row],
         thresholds: Thresholds,
         seed: int,
+        units: Mapping[str, float] | None = None,
     ) -> None:
+        """Prepare; ``units`` holds the rounding units of outputs carried in a wider type."""
         self.exact = True
         self.labels: list[str] = []
         self.notes: list[str] = []
@@ -69,6 +71,7 @@ class Contest:
         self._rows = rows
         self._thresholds = thresholds
         self._seed = seed
+        self._units = dict(units or {})
         self._draws = 0
         self._doubtful: frozenset[str] = frozenset()
 
@@ -108,7 +111,7 @@ class Contest:
 
     def _open(self, row: Row) -> tuple[RowComparison, Session | None]:
         names = [port.name for port in self._candidate.signature.outputs]
-        comparison = RowComparison(row, names, self._thresholds, self._judge_flip)
+        comparison = RowComparison(row, names, self._thresholds, self._judge_flip, self._units)
         absence = self._original.absence(row)
         if absence:
             comparison.doubt = f"the original does not open: {absence}"
@@ -153,8 +156,9 @@ class Contest:
             except RunError as error:
                 comparison.failure = f"the candidate fails on {sample.label}: {error}"
                 continue
-            honest = self._original.honest(runs, comparison.row, truth)
-            honest = self._noise_runs(honest, runs)
+            honest = self._original.honest(runs, comparison.row)
+            if "nudged" in runs and runs["nudged"] is not honest[-1]:
+                honest.append(runs["nudged"])
             comparison.add(sample, values, honest, truth, simulated)
         return True
 
@@ -176,6 +180,7 @@ class Contest:
     def _simulated(self, sample: Sample, like: Sequence[Any]) -> list[list[Any]]:
         """Return runs with simulated rounding of the widest unit among the outputs."""
         units = [unit_roundoff(value.dtype) for value in like if is_float(value.dtype)]
+        units += self._units.values()
         runs = []
         wanted = units and sample.regime in self._doubtful
         for draw in range(self._draws if wanted else 0):
@@ -196,9 +201,6 @@ class Contest:
         except RunError:
             return runs
         return {**runs, "nudged": next(iter(moved.values()))}
-
-    def _noise_runs(self, honest: list[list[Any]], runs: Runs) -> list[list[Any]]:
-        return [*honest, runs["nudged"]] if "nudged" in runs else honest
 
     def _judge_flip(
         self, name: str, sample: Sample, original: Array, candidate: Array

@@ -20,6 +20,7 @@ from onnx.reference.ops.op_conv_transpose import ConvTranspose as _ConvTranspose
 from onnx.reference.ops.op_max_pool import MaxPool as _MaxPool
 
 from bnfuse.verifying import spatial
+from bnfuse.verifying.floats import is_float
 
 __all__ = ["DOUBLE_OPS", "NARROW", "RANDOM", "promoted"]
 
@@ -52,7 +53,9 @@ RANDOM = frozenset(
 """Ops whose result is not a function of their inputs."""
 
 _FLOATS = frozenset(
-    {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE}
+    number
+    for name, number in TensorProto.DataType.items()
+    if name in {"BFLOAT16", "DOUBLE"} or name.startswith("FLOAT")
 )
 
 
@@ -61,8 +64,7 @@ def promoted(value: Any) -> Any:
     if isinstance(value, list):
         return [promoted(item) for item in value]
     if isinstance(value, np.ndarray) and value.dtype != np.float64:
-        floating = np.issubdtype(value.dtype, np.floating) or value.dtype.name == "bfloat16"
-        return value.astype(np.float64) if floating else value
+        return value.astype(np.float64) if is_float(value.dtype) else value
     return value
 
 

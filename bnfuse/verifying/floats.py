@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 __all__ = [
@@ -30,19 +31,21 @@ def is_float(dtype: np.dtype[Any]) -> bool:
 
 def unit_roundoff(dtype: np.dtype[Any]) -> float:
     """Return half the spacing at 1: the largest relative error of one rounding."""
-    if dtype.name == "bfloat16":
-        return 2.0**-8
-    return float(np.finfo(dtype).eps) / 2
+    return float(_facts(dtype).eps) / 2
 
 
 def smallest_normal(dtype: np.dtype[Any]) -> float:
     """Return the smallest positive number of full precision."""
-    return 2.0**-126 if dtype.name == "bfloat16" else float(np.finfo(dtype).tiny)
+    return float(_facts(dtype).tiny)
 
 
 def largest(dtype: np.dtype[Any]) -> float:
     """Return the largest finite number."""
-    return float(np.finfo(np.float32 if dtype.name == "bfloat16" else dtype).max)
+    return float(_facts(dtype).max)
+
+
+def _facts(dtype: np.dtype[Any]) -> Any:
+    return ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
 
 
 def classes(values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.int8]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnfuse.errors import UsageError
+from bnfuse.verifying.edges import carried
 from bnfuse.verifying.samples import Sample
 
 if TYPE_CHECKING:
@@ -125,13 +126,19 @@ def _read(path: Path) -> dict[str, Array]:
 def _complete(arrays: Mapping[str, Array], ports: Sequence[Port]) -> dict[str, Array]:
     missing = [port.name for port in ports if port.name not in arrays]
     if missing and len(arrays) == len(ports) == 1:
-        return {ports[0].name: next(iter(arrays.values())).astype(ports[0].dtype)}
+        return {ports[0].name: _typed(next(iter(arrays.values())), ports[0])}
     if missing:
         raise UsageError(
             f"The data have no array for input {missing[0]!r}.",
             f"The inputs are {', '.join(port.name for port in ports)}.",
         )
-    return {port.name: arrays[port.name].astype(port.dtype, copy=False) for port in ports}
+    return {port.name: _typed(arrays[port.name], port) for port in ports}
+
+
+def _typed(value: Array, port: Port) -> Array:
+    if port.dtype is None:
+        return value
+    return value.astype(port.dtype, copy=False).astype(carried(port.dtype), copy=False)
 
 
 def _array(value: Any) -> Array:

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from bnfuse.verifying.floats import is_float, unit_roundoff
 from bnfuse.verifying.runtime import RunError
-from bnfuse.verifying.samples import Draft, Sample, Sizes, candidates, plan, sizes_of
+from bnfuse.verifying.samples import Draft, Draw, Sample, plan
+from bnfuse.verifying.sizes import Sizes, candidates, sizes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from bnfuse.verifying.given import Given
     from bnfuse.verifying.originals import Original
 
-__all__ = ["Chosen", "choose_samples"]
+__all__ = ["Chosen", "choose_samples", "unsteadiness"]
+
+# Rounding units by which a run may differ from the one before it.
+_STEADY = 1e3
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Samples, made when they are reached, and what a reader should know of their choice."""
+    """Samples, made when they are reached, and what a reader should know of their choice.
+
+    Attributes:
+        sampled: For inputs that index more rows than are read, how many are.
+    """
 
     samples: Iterable[Sample]
     notes: tuple[str, ...] = ()
+    sampled: Mapping[str, int] = field(default_factory=dict)
 
 
 def choose_samples(original: Original, draft: Draft, given: Given) -> Chosen:
@@ -31,34 +43,95 @@ def choose_samples(original: Original, draft: Draft, given: Given) -> Chosen:
     if given.real:
         return Chosen(known)
     for attempt in _attempts(draft):
-        for first, second in candidates(attempt):
-            if _refusal(original, attempt.draw("signed", first)) is None:
-                return _planned(original, attempt, known, first, second)
+        found = _accepted(original, attempt)
+        if found is not None:
+            return _planned(original, attempt, known, *found)
     if known:
         return Chosen(
             known, ("the original accepts no other inputs than the example, so only it was used",)
         )
     first, _ = candidates(draft)[0]
-    refusal = _refusal(original, draft.draw("signed", first))
+    refusal = _refusal(original, draft.draw(Draw("signed", first)))
     return Chosen((), (f"the original accepts none of the inputs made up for it: {refusal}",))
+
+
+def unsteadiness(original: Original, samples: Iterable[Sample]) -> str:
+    """Return how the original differs from itself when it is run again, or the empty string.
+
+    Random numbers that are drawn outside the graph, and state that a run leaves behind, make an
+    original against which nothing can be judged.
+    """
+    sample = next(iter(samples), None)
+    if sample is None:
+        return ""
+    try:
+        first, again = (next(iter(original.run(sample.feeds).values())) for _ in range(2))
+    except RunError:
+        return ""
+    same = len(first) == len(again) and all(map(_repeated, first, again))
+    return (
+        "" if same else f"the original gives another result when it is run again on {sample.label}"
+    )
+
+
+def _repeated(one: Any, two: Any) -> bool:
+    if one.shape != two.shape:
+        return False
+    if not is_float(one.dtype):
+        return bool(np.array_equal(one, two))
+    a, b = (np.asarray(value, np.float64) for value in (one, two))
+    if not np.array_equal(np.isfinite(a), np.isfinite(b)):
+        return False
+    # Threads may add up in another order; that is rounding.
+    finite = np.isfinite(a)
+    room = _STEADY * unit_roundoff(one.dtype) * np.abs(a[finite]).max(initial=0.0)
+    return bool((np.abs(a[finite] - b[finite]) <= room).all())
+
+
+def _accepted(original: Original, draft: Draft) -> tuple[Sizes, Sizes] | None:
+    """Return the first pair of sizes that the original accepts, or one of them twice, or None."""
+    known: dict[tuple[tuple[str, int], ...], bool] = {}
+
+    def accepts(sizes: Sizes) -> bool:
+        key = tuple(sorted(sizes.by_symbol.items()))
+        if key not in known:
+            known[key] = _refusal(original, draft.draw(Draw("signed", sizes))) is None
+        return known[key]
+
+    alone: Sizes | None = None
+    for first, second in candidates(draft, uneven=True):
+        if accepts(first):
+            if accepts(second):
+                return first, second
+            alone = alone or first
+    return None if alone is None else (alone, alone)
 
 
 def _planned(
     original: Original, draft: Draft, known: list[Sample], first: Sizes, second: Sizes
 ) -> Chosen:
     notes = []
-    if first.by_symbol and _refusal(original, draft.draw("signed", second)) is not None:
-        notes.append(f"the original refuses sizes {dict(second.by_symbol)}, so one size was used")
-        second = first
+    if first.by_symbol and first == second:
+        notes.append(f"the original accepts only one size of {', '.join(first.by_symbol)}")
     single = sizes_of(draft, 1)
-    if _refusal(original, draft.draw("signed", single)) is not None:
+    if _refusal(original, draft.draw(Draw("signed", single))) is not None:
         # The dimensions other than the batch may have a least size.
         single = sizes_of(draft, 1, keep=first)
-        if _refusal(original, draft.draw("signed", single)) is not None:
+        if _refusal(original, draft.draw(Draw("signed", single))) is not None:
             notes.append("the original refuses a batch of one")
             single = first
-    order = tuple(plan(first, second, single))
-    return Chosen(_Drawn(tuple(known), draft, order), tuple(notes))
+    order = tuple(plan(draft, first, second, single))
+    return Chosen(_Drawn(tuple(known), draft, order), tuple(notes), _unread(draft, first, order))
+
+
+def _unread(draft: Draft, sizes: Sizes, order: tuple[Draw, ...]) -> dict[str, int]:
+    blocks = sum(item.block is not None for item in order)
+    short = [name for name, wanted in draft.blocks(sizes).items() if wanted > blocks]
+    return {
+        port.name: blocks * int(np.prod(draft.shape(port, sizes)))
+        for port in draft.ports
+        if port.name in short
+    }
 
 
 @dataclass(frozen=True)
@@ -67,12 +140,12 @@ class _Drawn:
 
     known: tuple[Sample, ...]
     draft: Draft
-    order: tuple[tuple[str, Sizes, str], ...]
+    order: tuple[Draw, ...]
 
     def __iter__(self) -> Iterator[Sample]:
         yield from self.known
         for item in self.order:
-            yield self.draft.draw(*item)
+            yield self.draft.draw(item)
 
 
 def _attempts(draft: Draft) -> Iterable[Draft]:

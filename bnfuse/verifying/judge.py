@@ -12,21 +12,26 @@ from bnfuse.verifying.thresholds import Measure, Thresholds, strain, usage
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["judge_floats", "judge_row", "unjudgeable"]
+__all__ = ["PRINCIPAL", "judge_floats", "judge_row", "unjudgeable"]
 
 # Without these nothing is proven; constants and zeros alone would prove too little.
-_PRINCIPAL = frozenset({"given", "signed"})
+PRINCIPAL = frozenset({"given", "signed"})
+"""The regimes of which one has to be judged."""
 
 # An estimate of truth errs by as much as the original: so far beyond the bound it still fails.
 _SURELY = 16.0
 
 
 def unjudgeable(measures: Iterable[Measure], thresholds: Thresholds) -> frozenset[str]:
-    """Return the regimes in which the original itself is too far from truth to judge by."""
+    """Return the regimes in which the original itself is too far from truth to judge by.
+
+    Numbers whose squares overflow float64 count as such.
+    """
     return frozenset(
         item.regime
         for item in measures
-        if item.axis < 0 and item.original_rms > thresholds.limit * item.truth_rms
+        if not math.isfinite(item.truth_rms)
+        or (item.axis < 0 and item.original_rms > thresholds.limit * item.truth_rms)
     )
 
 
@@ -40,12 +45,8 @@ def judge_floats(
     """Return gate 5's judgement of one float output."""
     lost = unjudgeable(measures, thresholds)
     usable = [item for item in measures if item.regime not in lost]
-    if not _PRINCIPAL & {item.regime for item in usable}:
-        reason = (
-            f"the original itself is more than {thresholds.limit:.0%} from truth"
-            if lost
-            else "no finite value was compared: all are NaN or infinite"
-        )
+    if not PRINCIPAL & {item.regime for item in usable}:
+        reason = f"output {name!r}: {_why_lost(measures, lost, thresholds)}"
         return OutputParity(name, dtype, Verdict.INCONCLUSIVE, reason=reason, measures=measures)
     regimes = {item.regime for item in usable}
     slack = {
@@ -88,6 +89,14 @@ def judge_floats(
         reason,
         measures=measures,
     )
+
+
+def _why_lost(measures: Iterable[Measure], lost: frozenset[str], thresholds: Thresholds) -> str:
+    if not lost:
+        return "no finite value was compared: all are NaN or infinite"
+    if all(math.isfinite(item.truth_rms) for item in measures):
+        return f"the original itself is more than {thresholds.limit:.0%} from truth"
+    return "its values are too large for their squares to be summed in float64"
 
 
 def judge_row(row: Parity) -> Parity:

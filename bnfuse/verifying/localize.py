@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["first_bad_step", "localize"]
 
 Array = np.ndarray[Any, Any]
+Step = TypeVar("Step")
 
 
 def localize(
@@ -37,6 +38,12 @@ def localize(
         Exception: Whatever ``onnx.reference`` raises where it knows an op of either model not.
     """
     names = _shared(original.graph, candidate.graph)
+    own = [port.name for port in original.signature.inputs]
+    if not set(own) <= set(feeds) and len(own) == len(feeds):
+        # An export of a module names its inputs after the module's parameters.
+        mine: Mapping[str, Array] = dict(zip(own, feeds.values(), strict=True))
+    else:
+        mine = feeds
     truth = DoubleEvaluator(original.proto())
     exact: dict[str, Array] = {}
 
@@ -50,7 +57,7 @@ def localize(
 
     truth.visitor = note
     with np.errstate(all="ignore"):
-        truth.run(None, feeds)
+        truth.run(None, mine)
         introduced = _introduced(candidate, feeds, exact)
     arrived = _arrived(candidate, feeds, list(exact))
     return tuple(
@@ -62,17 +69,20 @@ def localize(
 
 def first_bad_step(
     verdict_of: Callable[[Any], Verdict],
-    steps: Sequence[tuple[str, Callable[[], Any]]],
-) -> str | None:
-    """Return the name of the first rewrite after which the model is no longer right.
+    steps: Sequence[tuple[Step, Callable[[], Any]]],
+) -> Step | None:
+    """Return the first rewrite after which the model is no longer right, by bisection.
+
+    What is returned has been seen: the model before that step does not fail and the model after
+    it does. It is the first such step unless a later one undoes an earlier one's mistake.
 
     Args:
         verdict_of: Judges one model, such as ``lambda model: verify(original, model).verdict``.
-        steps: In the order of application: a name, and what makes the model as it is after
-            that rewrite and all before it.
+        steps: In the order of application: what to call it, and what makes the model as it is
+            after that rewrite and all before it. The model before the first is taken for right.
 
     Returns:
-        The first bad step's name by bisection; None if the last model is right.
+        What the step is called; None if the last model is right.
     """
     if not steps or verdict_of(steps[-1][1]()) is not Verdict.FAIL:
         return None

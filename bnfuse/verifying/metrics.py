@@ -59,10 +59,13 @@ class OutputMeter:
 
     Attributes:
         unit: Half the spacing of the output's dtype at 1.
+        factor: How many times the original's error the candidate's may be: channels that lie
+            beyond are all kept.
         compared: Finite elements seen.
     """
 
     unit: float
+    factor: float = 2.0
     compared: int = 0
     _sums: dict[str, dict[int, _Sums | None]] = field(default_factory=dict)
     _worst: dict[str, tuple[float, Worst]] = field(default_factory=dict)
@@ -84,21 +87,23 @@ class OutputMeter:
         for run in (*originals, *simulated):
             finite &= np.isfinite(run)
         self.compared += int(finite.sum())
-        with np.errstate(invalid="ignore", over="ignore"):
+        with np.errstate(all="ignore"):
             size = np.where(finite, np.abs(truth), 0.0)
             wrong = np.where(finite, np.abs(candidate - truth), 0.0)
             honest = [np.where(finite, np.abs(run - truth), 0.0) for run in originals]
             drawn = [np.where(finite, np.abs(run - truth), 0.0) for run in simulated]
         regimes = self._sums.setdefault(regime, {})
         for axis in _axes(truth):
-            sums = _sum(axis, finite, size, wrong, honest, drawn)
+            with np.errstate(over="ignore"):
+                sums = _sum(axis, finite, size, wrong, honest, drawn)
             known = regimes.setdefault(axis, sums)
             if known is sums:
                 continue
             # An axis whose length changes from sample to sample holds no channels.
             same = known is not None and known.count.shape == sums.count.shape
             regimes[axis] = known.plus(sums) if known is not None and same else None
-        self._note_worst(regime, label, truth, candidate, originals[0], size, wrong, honest[0])
+        with np.errstate(over="ignore"):
+            self._note_worst(regime, label, truth, candidate, originals[0], size, wrong, honest[0])
 
     def measures(self) -> list[Measure]:
         """Return every whole output, and the channels that come closest to a bound."""
@@ -110,10 +115,11 @@ class OutputMeter:
         ]
         usual = float(np.median(typical)) if typical else 0.0
         found: list[Measure] = []
-        for regime, axes in self._sums.items():
-            for axis, sums in axes.items():
-                if sums is not None:
-                    found.extend(_measures(regime, axis, sums, self.unit, usual))
+        with np.errstate(all="ignore"):
+            for regime, axes in self._sums.items():
+                for axis, sums in axes.items():
+                    if sums is not None:
+                        found.extend(_measures(regime, axis, sums, self.unit, usual, self.factor))
         return found
 
     def worst(self, regime: str) -> Worst | None:
@@ -156,7 +162,7 @@ class OutputMeter:
 
 def _axes(truth: Array) -> list[int]:
     if truth.ndim < 2:
-        return [-1]
+        return [-1, 0][: truth.ndim + 1]
     return [-1, *sorted({1, truth.ndim - 1})]
 
 
@@ -214,7 +220,9 @@ def _moments(draws: Array) -> tuple[Array, Array]:
     return mean, np.maximum(spread, usual * mean)
 
 
-def _measures(regime: str, axis: int, sums: _Sums, unit: float, usual: float) -> list[Measure]:
+def _measures(
+    regime: str, axis: int, sums: _Sums, unit: float, usual: float, factor: float
+) -> list[Measure]:
     if axis >= 0 and not 1 < sums.count.size <= _MOST_CHANNELS:
         return []
     truth = _rms(sums.truth_squares, sums.count)
@@ -240,8 +248,8 @@ def _measures(regime: str, axis: int, sums: _Sums, unit: float, usual: float) ->
         typical = np.maximum(np.where(alive, usually, max(usually, least)), relative * truth)
         tiny = np.finfo(np.float64).tiny
         bounds = (
-            np.maximum(2 * original + unit * truth, tiny),
-            np.maximum(2 * original_peak + unit * sums.truth_peak, tiny),
+            np.maximum(factor * original + unit * truth, tiny),
+            np.maximum(factor * original_peak + unit * sums.truth_peak, tiny),
         )
         score = np.maximum(candidate / bounds[0], sums.candidate_peak / bounds[1])
         chance = np.maximum(drawn_most / bounds[0], peak_most / bounds[1])

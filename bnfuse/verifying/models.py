@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,7 +18,16 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["OnnxSource", "Port", "Signature", "is_onnx", "onnx_source", "signature_of"]
+__all__ = [
+    "OnnxSource",
+    "Port",
+    "Signature",
+    "is_onnx",
+    "onnx_source",
+    "signature_gate",
+    "signature_of",
+    "weight_count",
+]
 
 # Above this protobuf refuses to serialise; weights then have to lie in a file of their own.
 _PROTOBUF_LIMIT = 2**31 - 1
@@ -167,13 +177,44 @@ def signature_of(proto: onnx.ModelProto) -> Signature:
     )
 
 
+def weight_count(proto: onnx.ModelProto) -> int:
+    """Return how many numbers the initialisers of ``proto`` hold."""
+    return sum(math.prod(item.dims) for item in proto.graph.initializer)
+
+
+def signature_gate(original: Signature, candidate: Signature) -> str:
+    """Gate 1: the same inputs and outputs by name, order and count, of the same types."""
+    for kind in ("inputs", "outputs"):
+        own = getattr(original, kind)
+        new = getattr(candidate, kind)
+        names, others = [port.name for port in own], [port.name for port in new]
+        if len(names) != len(others):
+            return (
+                f"the candidate has {len(others)} {kind} {others}, "
+                f"the original {len(names)} {names}"
+            )
+        if names != others:
+            what = "in another order" if sorted(names) == sorted(others) else "by other names"
+            return f"the candidate has its {kind} {what}: {others}, the original {names}"
+        for one, two in zip(own, new, strict=True):
+            if one.elem_type != two.elem_type:
+                return f"{kind[:-1]} {one.name!r} is {two.dtype}, the original's is {one.dtype}"
+            if one.dims is not None and two.dims is not None and len(one.dims) != len(two.dims):
+                return (
+                    f"{kind[:-1]} {one.name!r} has rank {len(two.dims)}, the original's has "
+                    f"{len(one.dims)}"
+                )
+    return ""
+
+
 def _port(info: onnx.ValueInfoProto) -> Port:
     tensor = info.type.tensor_type
     if not tensor.HasField("shape"):
         return Port(info.name, tensor.elem_type, None)
     dims: list[int | str | None] = []
     for dim in tensor.shape.dim:
-        if dim.HasField("dim_value"):
+        # Some exporters write -1 where any size may stand.
+        if dim.HasField("dim_value") and dim.dim_value >= 0:
             dims.append(dim.dim_value)
         else:
             dims.append(dim.dim_param or None)

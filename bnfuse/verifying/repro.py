@@ -52,19 +52,24 @@ def smallest(
 
 def write_repro(
     folder: str | Path,
-    original: OnnxSource | None,
+    original: OnnxSource | Path | None,
+    export: OnnxSource | None,
     candidate: OnnxSource,
     feeds: Mapping[str, Array],
     result: Verification,
+    options: Mapping[str, Any],
 ) -> Path:
     """Write the folder; files of an earlier one are replaced.
 
     Args:
         folder: Made if it is not there.
-        original: None for a module, which cannot be copied without its code.
+        original: A model, or the file of a module; None for a module in memory, which cannot be
+            copied without its code.
+        export: An unfolded export of a module, if there is one.
         candidate: The model that failed.
         feeds: The inputs that show it.
         result: What was found.
+        options: How the module's file was loaded.
 
     Returns:
         The folder.
@@ -76,14 +81,22 @@ def write_repro(
     try:
         target.mkdir(parents=True, exist_ok=True)
         _copy(candidate, target, "candidate")
-        if original is not None:
+        if export is not None:
+            _copy(export, target, "unfolded")
+        if isinstance(original, Path):
+            first = f"original{original.suffix}"
+            shutil.copyfile(original, target / first)
+        elif original is not None:
+            first = "original.onnx"
             _copy(original, target, "original")
+        else:
+            first = "unfolded.onnx" if export is not None else "ORIGINAL"
         np.savez(target / "inputs.npz", **dict(feeds))  # type: ignore[arg-type]
         text = json.dumps(result.to_json(), indent=1)
         (target / "result.json").write_text(text, encoding="utf-8")
-        first = "original.onnx" if original is not None else "ORIGINAL"
         (target / "command.txt").write_text(
-            f"{result.reason}\n\nbnfuse verify {first} candidate.onnx --inputs inputs.npz\n",
+            f"{result.reason}\n\nbnfuse verify {first} candidate.onnx --inputs inputs.npz"
+            f"{_flags(options) if isinstance(original, Path) else ''}\n",
             encoding="utf-8",
         )
     except OSError as error:
@@ -91,6 +104,20 @@ def write_repro(
             f"The reproduction cannot be written to {target}: {error}.", "Give another folder."
         ) from error
     return target
+
+
+def _flags(options: Mapping[str, Any]) -> str:
+    """Return the options of a load as the command line takes them."""
+    words = []
+    for name, value in options.items():
+        flag = f"--{name.removesuffix('s').replace('_', '-')}"
+        if value is True:
+            words.append(flag)
+        elif isinstance(value, (list, tuple)):
+            words += [f"{flag} {item}" for item in value]
+        elif value:
+            words.append(f"{flag} {value}")
+    return "".join(f" {word}" for word in words)
 
 
 def _copy(source: OnnxSource, folder: Path, name: str) -> None:

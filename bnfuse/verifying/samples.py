@@ -13,21 +13,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnfuse.errors import UsageError
+from bnfuse.verifying.edges import carried
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from bnfuse.verifying.models import Port
+    from bnfuse.verifying.sizes import Sizes
 
-__all__ = ["Draft", "Sample", "Sizes", "candidates", "plan", "sizes_of"]
+__all__ = ["Draft", "Draw", "Sample", "plan"]
 
 Array = np.ndarray[Any, Any]
 
-# Two batch sizes for inputs of up to so many elements a row: small rows are cheap, and few
-# rows tell little of a channel.
-_BATCHES = ((1024, (8, 5)), (16384, (4, 3)))
-_LEAST_BATCHES = (3, 2)
 _UNKNOWN_INTEGERS = 16
+_LARGE_INTEGER = 10**6
+
+# Samples that are added so that every row of a table is read.
+_MOST_BLOCKS = 8
+
 _WIDE = {2: 3.0, 4: 10.0, 8: 10.0}
 _WORDS = ("", "a", "batch", "norm", "Ä", "folded twice")
 
@@ -47,10 +50,21 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Sizes:
-    """What each symbolic dimension is: one size per symbol."""
+class Draw:
+    """One sample to be drawn.
 
-    by_symbol: Mapping[str, int]
+    Attributes:
+        regime: Which kind of values.
+        sizes: Of the dynamic dimensions.
+        salt: Tells draws apart that are alike otherwise.
+        block: Which piece of their tables' rows index inputs take, all pieces together holding
+            every row; None for any rows.
+    """
+
+    regime: str
+    sizes: Sizes
+    salt: str = ""
+    block: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,15 +75,21 @@ class Draft:
         ports: The model's inputs; dimensions without a symbol have one given to them here.
         ranges: Value ranges by input name.
         limits: Exclusive upper bounds of integer inputs, from the tables they index.
+        free: Integer inputs that may be any number.
         example: Known good inputs, for their sizes and the range of their integers.
         seed: Of the random numbers.
+        order: The rows of an index input's table in the order in which to read them.
+        weights: How many constants a row meets: where they are few, rows are many. None: unknown.
     """
 
     ports: tuple[Port, ...]
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     limits: Mapping[str, int] = field(default_factory=dict)
+    free: frozenset[str] = frozenset()
     example: Mapping[str, Array] = field(default_factory=dict)
     seed: int = 0
+    order: Mapping[str, Array] = field(default_factory=dict)
+    weights: int | None = None
 
     def __post_init__(self) -> None:
         unknown = set(self.ranges) - {port.name for port in self.ports}
@@ -87,17 +107,46 @@ class Draft:
             for axis, dim in enumerate(dims)
         )
 
-    def draw(self, regime: str, sizes: Sizes, salt: str = "") -> Sample:
-        """Return inputs of one regime at the given sizes."""
+    def shape(self, port: Port, sizes: Sizes) -> tuple[int, ...]:
+        """Return a port's shape at the given sizes."""
+        return tuple(
+            dim if isinstance(dim, int) else sizes.by_symbol[dim] for dim in self.symbols(port)
+        )
+
+    def draw(self, item: Draw) -> Sample:
+        """Return the inputs of one sample."""
         feeds = {}
         for port in self.ports:
-            shape = tuple(
-                dim if isinstance(dim, int) else sizes.by_symbol[dim] for dim in self.symbols(port)
-            )
-            key = f"{port.name}|{regime}|{shape}|{salt}".encode()
+            shape = self.shape(port, item.sizes)
+            key = f"{port.name}|{item.regime}|{shape}|{item.salt}".encode()
             rng = np.random.default_rng([self.seed, zlib.crc32(key)])
-            feeds[port.name] = self._values(port, regime, shape, rng)
-        return Sample(regime, feeds)
+            values = (
+                self._values(port, item.regime, shape, rng)
+                if item.block is None or port.name not in self.limits
+                else self._rows(port, shape, item.block).astype(port.dtype)
+            )
+            # An array also of a scalar: the runtime takes no numpy scalars.
+            feeds[port.name] = np.asarray(values)
+        return Sample(item.regime, feeds)
+
+    def blocks(self, sizes: Sizes) -> dict[str, int]:
+        """Return how many samples of these sizes hold every row of each index input's table."""
+        found = {}
+        for port in self.ports:
+            if port.name in self.limits and port.name not in self.ranges:
+                each = max(1, int(np.prod(self.shape(port, sizes))))
+                found[port.name] = -(-self.limits[port.name] // each)
+        return found
+
+    def _rows(self, port: Port, shape: tuple[int, ...], block: int) -> Array:
+        limit = self.limits[port.name]
+        order = self.order.get(port.name)
+        if order is None:
+            rng = np.random.default_rng([self.seed, zlib.crc32(port.name.encode())])
+            order = rng.permutation(limit)
+        count = int(np.prod(shape))
+        places = np.arange(block * count, (block + 1) * count) % limit
+        return np.asarray(order[order < limit][places].reshape(shape))
 
     def _values(
         self, port: Port, regime: str, shape: tuple[int, ...], rng: np.random.Generator
@@ -111,7 +160,8 @@ class Draft:
         if dtype == np.bool_:
             return _booleans(regime, shape, rng)
         if dtype.kind in "iu":
-            return _integers(regime, shape, rng, *self._integer_range(port)).astype(dtype)
+            low, high = self._integer_range(port, regime)
+            return _integers(regime, shape, rng, low, high, dtype)
         if dtype.kind in "OSU":
             return rng.choice(np.array(_WORDS, dtype=object), size=shape)
         bounds = self.ranges.get(port.name)
@@ -120,9 +170,9 @@ class Draft:
             if bounds
             else _floats(regime, shape, rng, _WIDE.get(dtype.itemsize, 3.0))
         )
-        return values.astype(dtype)
+        return values.astype(dtype).astype(carried(dtype))
 
-    def _integer_range(self, port: Port) -> tuple[int, int]:
+    def _integer_range(self, port: Port, regime: str) -> tuple[int, int]:
         if port.name in self.ranges:
             low, high = self.ranges[port.name]
             return int(low), int(high)
@@ -130,95 +180,43 @@ class Draft:
             return 0, self.limits[port.name] - 1
         dtype = port.dtype
         assert dtype is not None
-        if dtype.itemsize == 1:
-            info = np.iinfo(dtype)
+        info = np.iinfo(dtype)
+        if dtype.itemsize == 1 or (port.name in self.free and regime == "edge"):
             return int(info.min), int(info.max)
+        if port.name in self.free and regime == "wide":
+            return max(-_LARGE_INTEGER, int(info.min)), min(_LARGE_INTEGER, int(info.max))
         example = self.example.get(port.name)
         if example is not None and example.size:
             return int(example.min()), int(example.max())
         return 0, _UNKNOWN_INTEGERS - 1
 
 
-def candidates(draft: Draft) -> list[tuple[Sizes, Sizes]]:
-    """Return pairs of sizes to try, the likeliest first: two per dynamic dimension, neither 1."""
-    found = []
-    for spatial, sequence in (((64, 96), (12, 7)), ((32, 48), (8, 16)), ((224, 256), (64, 32))):
-        pair = tuple(_assign(draft, spatial[which], sequence[which], which) for which in (0, 1))
-        if pair not in found:
-            found.append(pair)
-    return [(first, second) for first, second in found]
+def plan(draft: Draft, first: Sizes, second: Sizes, single: Sizes) -> list[Draw]:
+    """Return what to draw, in order.
 
-
-def sizes_of(draft: Draft, size: int, keep: Sizes | None = None) -> Sizes:
-    """Return every dynamic dimension at ``size``, or only the batch's where ``keep`` is given."""
-    symbols: dict[str, int] = {}
-    for port in draft.ports:
-        for axis, dim in enumerate(draft.symbols(port)):
-            if isinstance(dim, str):
-                kept = keep.by_symbol[dim] if keep is not None and axis else size
-                symbols.setdefault(dim, kept)
-    return Sizes(symbols)
-
-
-def plan(first: Sizes, second: Sizes, single: Sizes) -> list[tuple[str, Sizes, str]]:
-    """Return what to draw: ``(regime, sizes, salt)`` in order.
-
-    A model without dynamic dimensions is drawn from more often, since each draw tells less.
+    A model without dynamic dimensions is drawn from more often, since each draw tells less. Rows
+    of tables that these samples do not reach are read by further ones at the end.
     """
-    order = [
-        ("signed", first, ""),
-        ("signed", second, ""),
-        ("signed", single, ""),
-        ("wide", first, ""),
-        ("edge", first, ""),
-        ("zero", single, ""),
-    ]
-    if not first.by_symbol:
+    if first.by_symbol:
         order = [
-            *(("signed", first, str(draw)) for draw in range(4)),
-            *(("wide", first, str(draw)) for draw in range(2)),
-            *(("edge", first, str(draw)) for draw in range(2)),
-            ("zero", first, ""),
+            Draw("signed", first, block=0),
+            Draw("signed", second),
+            Draw("signed", single),
+            Draw("wide", first),
+            Draw("edge", first),
+            Draw("zero", single),
         ]
+    else:
+        order = [
+            *(Draw("signed", first, str(draw), draw) for draw in range(4)),
+            *(Draw("wide", first, str(draw)) for draw in range(2)),
+            *(Draw("edge", first, str(draw)) for draw in range(2)),
+            Draw("zero", first),
+        ]
+    read = sum(item.block is not None for item in order)
+    wanted = min(max(draft.blocks(first).values(), default=0), read + _MOST_BLOCKS)
+    order += [Draw("signed", first, f"rows {block}", block) for block in range(read, wanted)]
     return order
-
-
-def _assign(draft: Draft, spatial: int, sequence: int, which: int) -> Sizes:
-    symbols: dict[str, int] = {}
-    for port in draft.ports:
-        example = draft.example.get(port.name)
-        dims = draft.symbols(port)
-        elements = _row_elements(dims, spatial, sequence)
-        fitting = (sizes for most, sizes in _BATCHES if elements <= most)
-        batch = next(fitting, _LEAST_BATCHES)[which]
-        for axis, dim in enumerate(dims):
-            if not isinstance(dim, str) or dim in symbols:
-                continue
-            if axis == 0:
-                size = batch
-            elif example is not None and example.ndim == len(dims):
-                size = _near(example.shape[axis], which)
-            else:
-                size = spatial if len(dims) >= 4 and axis >= 2 else sequence
-            symbols[dim] = size
-    return Sizes(symbols)
-
-
-def _near(size: int, which: int) -> int:
-    # A multiple of 32 stays one: strides of a net divide it.
-    if which == 0:
-        return max(size, 2)
-    return size + 32 if size >= 64 else max(size, 2) + 1 + size % 2
-
-
-def _row_elements(dims: Sequence[int | str], spatial: int, sequence: int) -> int:
-    count = 1
-    for axis, dim in enumerate(dims[1:], start=1):
-        if isinstance(dim, int):
-            count *= dim
-        else:
-            count *= spatial if len(dims) >= 4 and axis >= 2 else sequence
-    return count
 
 
 def _floats(regime: str, shape: tuple[int, ...], rng: np.random.Generator, wide: float) -> Array:
@@ -265,15 +263,20 @@ def _edges(shape: tuple[int, ...], rng: np.random.Generator, low: float, high: f
 
 
 def _integers(
-    regime: str, shape: tuple[int, ...], rng: np.random.Generator, low: int, high: int
+    regime: str,
+    shape: tuple[int, ...],
+    rng: np.random.Generator,
+    low: int,
+    high: int,
+    dtype: np.dtype[Any],
 ) -> Array:
     if regime == "zero":
-        return np.full(shape, min(max(0, low), high))
-    values = rng.integers(low, high, size=shape, endpoint=True)
+        return np.full(shape, min(max(0, low), high), dtype)
+    values = np.asarray(rng.integers(low, high, size=shape, endpoint=True, dtype=dtype))
     if regime == "edge":
         flat = values.reshape(-1)
         flat[::3], flat[1::3] = low, high
-    return np.asarray(values)
+    return values
 
 
 def _booleans(regime: str, shape: tuple[int, ...], rng: np.random.Generator) -> Array:

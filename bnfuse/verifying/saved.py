@@ -57,16 +57,28 @@ def rejudge(saved: Verification, thresholds: Thresholds | None = None) -> Verifi
     """Return ``saved`` judged again from its measurements.
 
     What no threshold decides (names, shapes, dtypes, positions of NaN, integers, a candidate that
-    does not run, a provider that is not there) stays as it was. The JSON keeps every whole output
-    and the channels that came closest to their bounds: thresholds much tighter than those of the
-    first judgement may miss channels that were not kept.
+    does not run, a provider that is not there) stays as it was.
+
+    By the same or more lenient thresholds the answer is what a new run would give: every channel
+    beyond its bound was saved. By stricter ones a channel that was not saved may be beyond its
+    bound: what then does not fail is INCONCLUSIVE.
     """
     limits = thresholds or saved.thresholds
     rows = tuple(_row(row, limits, saved.truth.exact) for row in saved.rows)
     if not rows and not saved.constants:
         return saved
     verdict, reason = overall(rows, saved.constants)
+    if verdict is Verdict.PASS and _is_stricter(limits, saved.thresholds):
+        verdict = Verdict.INCONCLUSIVE
+        reason = (
+            "only the channels closest to the bounds were saved, and these are stricter: "
+            "verify the models again"
+        )
     return replace(saved, rows=rows, verdict=verdict, reason=reason, thresholds=limits)
+
+
+def _is_stricter(new: Thresholds, old: Thresholds) -> bool:
+    return any(getattr(new, item.name) < getattr(old, item.name) for item in fields(Thresholds))
 
 
 def _row(row: Parity, thresholds: Thresholds, exact: bool) -> Parity:

@@ -42,7 +42,7 @@ class Thresholds:
     floor_rms: float = 2.0
     floor_max: float = 4.0
     peak: float = 5.0
-    sigmas: float = 5.0
+    sigmas: float = 4.0
     draws: float = 10.0
     strain: float = 1.5
     limit: float = 0.1
@@ -96,12 +96,15 @@ class Measure:
 def luck(count: int, sigmas: float) -> float:
     """Return how many times an rms of ``count`` Gaussian draws may lie below its expectation.
 
-    The Wilson-Hilferty approximation to the chi-square quantile; infinite where so few draws
-    exclude nothing.
+    From a bound on the lower tail of chi-square, ``P(X < x) <= (x/2)^(k/2) / gamma(k/2 + 1)``,
+    which is tight for few draws, or from the Wilson-Hilferty approximation for many.
     """
-    spread = 2.0 / (9.0 * max(count, 1))
+    half = max(count, 1) / 2.0
+    chance = 0.5 * math.erfc(sigmas / math.sqrt(2.0))
+    least = math.exp((math.log(chance) + math.lgamma(half + 1.0)) / half) / half
+    spread = 1.0 / (9.0 * half)
     root = 1.0 - spread - sigmas * math.sqrt(spread)
-    return math.inf if root <= 0.0 else root**-1.5
+    return float(min(least**-0.5, math.inf if root <= 0.0 else root**-1.5))
 
 
 def scatter(count: int, sigmas: float) -> float:

@@ -101,6 +101,16 @@ class TorchModel:
             raise RunError("an output stays in single precision")
         return outputs, mode.pinned
 
+    def order_fault(self, names: Sequence[str]) -> str:
+        """Return what is wrong with the order of a candidate's inputs, or the empty string.
+
+        A candidate whose inputs have other names than the module's parameters is taken by position.
+        """
+        own = [name for name in _parameters(self.module) if name in set(names)]
+        if len(own) < len(names) or own == list(names):
+            return ""
+        return f"the candidate has its inputs in another order: {list(names)}, the module {own}"
+
     def table_sizes(self, feeds: Mapping[str, Array]) -> dict[str, int]:
         """Return, for each integer input that goes to an ``nn.Embedding``, the table's rows."""
         limits: dict[str, int] = {}
@@ -138,10 +148,15 @@ class TorchModel:
 
 
 def flatten(output: Any) -> list[Array]:
-    """Return the tensors of a module's output in order: nested tuples, mappings, dataclasses."""
+    """Return the tensors of a module's output in order: nested tuples, mappings, dataclasses.
+
+    Raises:
+        TypeError: One is of a type that numpy does not carry.
+    """
     if isinstance(output, torch.Tensor):
-        value = output.detach().cpu()
-        return [(value.float() if value.dtype == torch.bfloat16 else value).numpy()]
+        if output.dtype == torch.bfloat16:
+            raise TypeError("an output is bfloat16, which numpy does not carry: end in .float()")
+        return [output.detach().cpu().numpy()]
     if isinstance(output, Mapping):
         parts: list[Any] = list(output.values())
     elif dataclasses.is_dataclass(output) and not isinstance(output, type):

@@ -78,7 +78,7 @@ def test_quiet_says_nothing(files: tuple[str, str, str]) -> None:
 
 def test_verbose_lists_samples(files: tuple[str, str, str]) -> None:
     _, out, _ = run(files[0], files[1], "--provider", "cpu", "-v")
-    assert "signed: x [8, 4]" in out
+    assert "signed: x [32, 4]" in out
 
 
 def test_files_for_ci(files: tuple[str, str, str], tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ def test_branches_of_a_module_are_counted() -> None:
     assert clamp.untaken == ("below",)
 
 
-def test_a_baseline_is_a_run_and_never_truth(tmp_path: Path) -> None:
+def test_a_baseline_excuses_nothing(tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = Hidden()
     path = exported(module, (features(),), tmp_path, **DYNAMIC)
@@ -183,6 +183,116 @@ def test_a_baseline_is_a_run_and_never_truth(tmp_path: Path) -> None:
     other = exported(wrong, (features(),), tmp_path, **DYNAMIC)
     result = verify(module, other, baseline=other, providers=["cpu"])
     assert result.verdict is Verdict.FAIL
+
+
+def test_a_baseline_that_is_a_little_wrong_does_not_excuse_its_fold(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Hidden()
+    other = exported(module, (features(),), tmp_path, **DYNAMIC)
+    model = onnx.load(other)
+    for tensor in model.graph.initializer:
+        value = onnx.numpy_helper.to_array(tensor)
+        if value.ndim == 2:
+            changed = (value * (1 + 2e-6)).astype(value.dtype)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(changed, tensor.name))
+    alone = verify(module, model, providers=["cpu"])
+    excused = verify(module, model, baseline=model, providers=["cpu"])
+    assert alone.verdict is excused.verdict is Verdict.FAIL
+    assert alone.rows == excused.rows
+
+
+def test_a_module_is_reproduced_from_its_file(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(6, 6), nn.ReLU())
+    file, folder = tmp_path / "net.pt", tmp_path / "repro"
+    torch.save(module, file)
+    wrong = exported(nn.Sequential(nn.Linear(6, 6), nn.ReLU()), (features(),), tmp_path, **DYNAMIC)
+    first = verify(file, wrong, providers=["cpu"], repro=folder, load_options={"trust": False})
+    assert first.verdict is Verdict.FAIL
+    assert (folder / "original.pt").read_bytes() == file.read_bytes()
+    command = (folder / "command.txt").read_text().splitlines()[-1]
+    assert command == "bnfuse verify original.pt candidate.onnx --inputs inputs.npz"
+    again = verify(
+        folder / "original.pt", folder / "candidate.onnx", folder / "inputs.npz", providers=["cpu"]
+    )
+    assert again.verdict is Verdict.FAIL
+
+
+def test_a_module_in_memory_is_reproduced_by_its_export(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Hidden()
+    right = exported(module, (features(),), tmp_path, **DYNAMIC)
+    baseline = onnx.load(right)
+    wrong = exported(Hidden(), (features(),), tmp_path, **DYNAMIC)
+    folder = tmp_path / "repro"
+    verify(module, wrong, baseline=baseline, providers=["cpu"], repro=folder)
+    assert (folder / "unfolded.onnx").is_file()
+    assert "bnfuse verify unfolded.onnx candidate.onnx" in (folder / "command.txt").read_text()
+
+
+class OutsideRandom(nn.Module):
+    """Draws from numpy, which no dispatch mode sees."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * (1 + 0.02 * float(np.random.rand()))
+
+
+class Counting(nn.Module):
+    """Leaves something behind with every run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros(()))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.count += 1e-2
+        return x + self.count
+
+
+IDENTITY = (
+    '<ir_version: 8, opset_import: ["": 17]> g (float[N, 6] x) => (float[N, 6] y) '
+    "{ y = Identity(x) }"
+)
+
+
+@pytest.mark.parametrize("kind", [OutsideRandom, Counting])
+def test_a_module_that_differs_from_itself_is_inconclusive(kind: type[nn.Module]) -> None:
+    result = verify(kind(), onnx.parser.parse_model(IDENTITY), providers=["cpu"])
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "run again" in result.reason
+
+
+class Difference(nn.Module):
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return a - b
+
+
+@pytest.mark.parametrize("names", ["a b", "p q"])
+def test_inputs_by_position_or_by_the_parameters_names(names: str) -> None:
+    one, two = names.split()
+    head = f"g (float[N, 6] {one}, float[N, 6] {two}) => (float[N, 6] y)"
+    text = IDENTITY.split("g (")[0] + f"{head} {{ y = Sub({one}, {two}) }}"
+    result = verify(Difference(), onnx.parser.parse_model(text), providers=["cpu"])
+    assert result.verdict is Verdict.PASS
+
+
+def test_inputs_in_another_order_fail() -> None:
+    head = "g (float[N, 6] b, float[N, 6] a) => (float[N, 6] y)"
+    text = IDENTITY.split("g (")[0] + f"{head} {{ y = Sub(a, b) }}"
+    result = verify(Difference(), onnx.parser.parse_model(text), providers=["cpu"])
+    assert result.verdict is Verdict.FAIL
+    assert "another order" in result.reason
+
+
+class Narrow(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.bfloat16()
+
+
+def test_a_bfloat16_output_is_not_taken_for_a_float() -> None:
+    result = verify(Narrow(), onnx.parser.parse_model(IDENTITY), providers=["cpu"])
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert any("bfloat16" in note for note in result.warnings)
 
 
 @dataclass

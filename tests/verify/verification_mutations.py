@@ -16,7 +16,8 @@ from verification_nets import NETS
 
 from bnfuse.verifying.double import DoubleEvaluator
 from bnfuse.verifying.models import signature_of
-from bnfuse.verifying.samples import Draft, candidates
+from bnfuse.verifying.samples import Draft, Draw
+from bnfuse.verifying.sizes import candidates
 from bnfuse.verifying.tables import index_limits
 
 if TYPE_CHECKING:
@@ -442,7 +443,7 @@ def equivalent(right: onnx.ModelProto, wrong: onnx.ModelProto, seed: int) -> boo
     if signature_of(wrong) != ports:
         return False
     draft = Draft(ports.inputs, limits=index_limits(right), seed=seed)
-    feeds = draft.draw("signed", candidates(draft)[0][0]).feeds
+    feeds = draft.draw(Draw("signed", candidates(draft)[0][0])).feeds
     try:
         with np.errstate(all="ignore"):
             before, after = (DoubleEvaluator(model).run(None, feeds) for model in (right, wrong))

@@ -1,0 +1,106 @@
+"""The original in a verification: an ONNX model or a module, with what is known of its inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bnfuse.verifying.edges import widened
+from bnfuse.verifying.given import Given, given_inputs
+from bnfuse.verifying.models import OnnxSource, Port, onnx_source
+from bnfuse.verifying.originals import ModuleOriginal, OnnxOriginal, Original
+from bnfuse.verifying.tables import free_integers, index_limits
+from bnfuse.verifying.truth import ModuleTruth, OnnxTruth, TruthSource
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bnfuse.verifying.branches import BranchCounter
+    from bnfuse.verifying.providers import Row
+    from bnfuse.verifying.torch_model import TorchModel
+
+__all__ = ["Side", "module_side", "onnx_side"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """The original, and what is known of its inputs.
+
+    Attributes:
+        graph: The original's own graph, or a module's unfolded export where one was given.
+        model: The module, where the original is one.
+    """
+
+    original: Original
+    truth: TruthSource
+    graph: OnnxSource | None
+    given: Given
+    ports: tuple[Port, ...]
+    tables: dict[str, int]
+    free: frozenset[str]
+    notes: tuple[str, ...] = ()
+    model: TorchModel | None = None
+
+
+def onnx_side(
+    source: OnnxSource,
+    inputs: Any,
+    rows: Sequence[Row],
+    budget: float | None,
+    branches: BranchCounter,
+) -> Side:
+    """Return an ONNX model as the original; see :func:`bnfuse.verifying.verify`."""
+    ports = source.signature.inputs
+    wide = widened(source)
+    return Side(
+        OnnxOriginal(wide, rows),
+        OnnxTruth(wide, budget, branches),
+        wide,
+        given_inputs(inputs, ports),
+        ports,
+        index_limits(source.graph),
+        free_integers(source.graph),
+    )
+
+
+def module_side(
+    original: Any,
+    new: OnnxSource,
+    inputs: Any,
+    budget: float | None,
+    branches: BranchCounter,
+    baseline: Any,
+    options: Mapping[str, Any] | None,
+) -> Side:
+    """Return a module, or the file of one, as the original of ``new``."""
+    from bnfuse.verifying.torch_model import TorchModel
+
+    module, found, notes = _module(original, options)
+    given = given_inputs(found if inputs is None else inputs, new.signature.inputs)
+    ports = given.symbolic(new.signature.inputs)
+    model = TorchModel(module, list(given.extra) or [port.name for port in ports], given.extra)
+    tables = index_limits(new.graph)
+    if given.example:
+        tables |= model.table_sizes(given.example)
+    return Side(
+        ModuleOriginal(model),
+        ModuleTruth(model, budget, branches),
+        onnx_source(baseline, "baseline") if baseline is not None else None,
+        given,
+        ports,
+        tables,
+        free_integers(new.graph),
+        (*notes, *model.notes),
+        model,
+    )
+
+
+def _module(original: Any, options: Mapping[str, Any] | None) -> tuple[Any, Any, list[str]]:
+    """Return the module, what inputs are known for it, and notes."""
+    if not isinstance(original, (str, Path)):
+        return original, None, []
+    from bnfuse.loading import load
+
+    loaded = load(original, **dict(options or {}))
+    return loaded.module, loaded.inputs, [str(note) for note in loaded.notes]

@@ -1,0 +1,144 @@
+"""Which sizes the dynamic dimensions take: two each, neither 1, that tell them apart."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bnfuse.verifying.samples import Draft
+
+__all__ = ["Sizes", "candidates", "sizes_of"]
+
+# Two batch sizes for inputs of up to so many elements a row: small rows are cheap, and few
+# rows tell little of a channel, and leave many hidden ones behind a Relu that is never taken.
+_BATCHES = ((1024, (8, 5)), (16384, (4, 3)))
+_LEAST_BATCHES = (3, 2)
+_CHEAP_BATCHES = (32, 21)
+_CHEAP_WEIGHTS = 1 << 22
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What each symbolic dimension is: one size per symbol."""
+
+    by_symbol: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """Two sizes for every dimension but the batch.
+
+    Attributes:
+        spatial: For the axes after the channels of an input of four axes or more.
+        sequence: For any other.
+        step: What one axis is larger by than the one before it, so that a mistake between two
+            axes shows; 0 where a model wants them alike.
+        odd: Whether the second size is odd: rounding up and rounding down differ there.
+    """
+
+    spatial: tuple[int, int]
+    sequence: tuple[int, int]
+    step: int = 0
+    odd: bool = False
+
+
+# A model may refuse sizes that its strides do not divide, and axes that differ.
+_UNEVEN = (
+    _Rule((64, 59), (12, 7), step=32, odd=True),
+    _Rule((64, 96), (12, 7), step=32),
+)
+_ALIKE = (
+    _Rule((64, 96), (12, 7)),
+    _Rule((32, 48), (8, 16)),
+    _Rule((224, 256), (64, 32)),
+)
+
+
+def candidates(draft: Draft, uneven: bool = False) -> list[tuple[Sizes, Sizes]]:
+    """Return pairs of sizes to try, the likeliest first: two per dynamic dimension, neither 1.
+
+    Args:
+        draft: The inputs.
+        uneven: Begin with pairs in which no two dimensions are alike.
+    """
+    found: list[tuple[Sizes, Sizes]] = []
+    for rule in (*(_UNEVEN if uneven else ()), *_ALIKE):
+        pair = _assign(draft, rule, 0), _assign(draft, rule, 1)
+        if pair not in found:
+            found.append(pair)
+    return found
+
+
+def sizes_of(draft: Draft, size: int, keep: Sizes | None = None) -> Sizes:
+    """Return every dynamic dimension at ``size``, or only the batch's where ``keep`` is given."""
+    symbols: dict[str, int] = {}
+    for port in draft.ports:
+        for axis, dim in enumerate(draft.symbols(port)):
+            if isinstance(dim, str):
+                kept = keep.by_symbol[dim] if keep is not None and axis else size
+                symbols.setdefault(dim, kept)
+    return Sizes(symbols)
+
+
+def _assign(draft: Draft, rule: _Rule, which: int) -> Sizes:
+    symbols: dict[str, int] = {}
+    lengths = itertools.count()
+    for port in draft.ports:
+        example = draft.example.get(port.name)
+        dims = draft.symbols(port)
+        elements = _row_elements(dims, rule, which)
+        batch = _batches(dims, elements, draft.weights)[which]
+        for axis, dim in enumerate(dims):
+            if not isinstance(dim, str) or dim in symbols:
+                continue
+            if axis == 0:
+                symbols[dim] = batch
+            elif example is not None and example.ndim == len(dims):
+                symbols[dim] = _near(example.shape[axis], rule, which, next(lengths))
+            elif _is_spatial(dims, axis):
+                # Volumes are dear: their axes differ by less.
+                step = rule.step if len(dims) == 4 else rule.step // 4
+                symbols[dim] = rule.spatial[which] + step * (axis - 2)
+            else:
+                # Sequences differ by little: their tables of positions end somewhere.
+                position = next(lengths) if rule.step else 0
+                size = rule.sequence[which]
+                symbols[dim] = max(size - position, 2) if which == 0 else size + position
+    return Sizes(symbols)
+
+
+def _batches(dims: Sequence[int | str], elements: int, weights: int | None) -> tuple[int, int]:
+    cheap = elements <= _BATCHES[0][0] and weights is not None and weights <= _CHEAP_WEIGHTS
+    # An image is many rows already: each of its positions is one.
+    if cheap and len(dims) < 4:
+        return _CHEAP_BATCHES
+    return next((sizes for most, sizes in _BATCHES if elements <= most), _LEAST_BATCHES)
+
+
+def _near(size: int, rule: _Rule, which: int, position: int) -> int:
+    """Return a size like the example's: it, or a larger one."""
+    size = max(size, 2)
+    if which == 0:
+        return size
+    apart = position + 1 if rule.step else 1
+    if rule.odd or size < 16:
+        return (size + (2 if size < 64 else 32) * apart - 1) | 1
+    return size + 32 * apart
+
+
+def _is_spatial(dims: Sequence[int | str], axis: int) -> bool:
+    return len(dims) >= 4 and axis >= 2
+
+
+def _row_elements(dims: Sequence[int | str], rule: _Rule, which: int) -> int:
+    count = 1
+    for axis, dim in enumerate(dims[1:], start=1):
+        if isinstance(dim, int):
+            count *= dim
+        else:
+            count *= rule.spatial[which] if _is_spatial(dims, axis) else rule.sequence[which]
+    return count
