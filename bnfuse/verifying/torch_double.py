@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
@@ -48,6 +50,22 @@ class RandomOpError(Exception):
     """The module draws random numbers."""
 
 
+def _without_chance(func: Any, args: Any, kwargs: Any) -> Any:
+    """Run an op, unless it draws: attention and dropout may, and do not at inference.
+
+    Raises:
+        RandomOpError: The op moved a generator on.
+    """
+    if torch.Tag.nondeterministic_seeded not in func.tags:
+        return func(*args, **kwargs)
+    generator = kwargs.get("generator") or torch.default_generator
+    before = generator.get_state()
+    result = func(*args, **kwargs)
+    if not torch.equal(before, generator.get_state()):
+        raise RandomOpError(str(func))
+    return result
+
+
 class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Runs every op in float64, also where the code asks for a narrower float.
 
@@ -73,14 +91,23 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.branches = branches
         self.jitter = jitter
         self._seen: dict[str, int] = {}
+        self._elementary = ExitStack()
+
+    def __enter__(self) -> Any:
+        """Attention is taken apart too: one fused op would hide its branches and its roundings."""
+        self._elementary.enter_context(sdpa_kernel(SDPBackend.MATH))
+        return super().__enter__()  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *error: Any) -> None:
+        """Leave the mode, and attention as it was."""
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        self._elementary.close()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run one op, widened."""
         del types
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise BudgetSpentError
-        if torch.Tag.nondeterministic_seeded in func.tags:
-            raise RandomOpError(str(func))
         mutable = func._schema.is_mutable
 
         def widen(value: Any) -> Any:
@@ -94,7 +121,7 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args, kwargs = tree_map(widen, args), tree_map(widen, kwargs or {})
         if self.jitter is not None:
             args = self._roughen(func, args)
-        result = func(*args, **kwargs)
+        result = _without_chance(func, args, kwargs)
         if self.branches is not None:
             self._count(func, args, kwargs, result)
         return result if self.jitter is None or mutable else self._rough(func, args, result)

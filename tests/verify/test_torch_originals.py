@@ -165,6 +165,31 @@ def test_a_random_module_is_inconclusive(tmp_path: Path) -> None:
     assert "random" in result.truth.detail
 
 
+class Attention(nn.Module):
+    """Attention as PyTorch fuses it, with a dropout that inference does not do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts = nn.Linear(8, 24)
+        self.dropout = nn.Dropout(0.1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        parts = (part.unflatten(-1, (2, 4)).transpose(1, 2) for part in self.parts(x).chunk(3, -1))
+        y = nn.functional.scaled_dot_product_attention(*parts)
+        y = self.dropout(y.transpose(1, 2).flatten(2))
+        return nn.functional.dropout(y, 0.5, training=self.training)
+
+
+def test_attention_that_could_draw_and_does_not_is_no_random_module(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module, x = Attention().eval(), torch.randn(2, 5, 8)
+    path = exported(module, (x,), tmp_path, input_names=["x"])
+    example = SimpleNamespace(args=(x,), names=("x",), dynamic=())
+    result = verify(module, path, example, providers=["cpu"])
+    assert result.verdict is Verdict.PASS, result.reason
+    assert result.truth.kind != "estimated"
+
+
 def test_branches_of_a_module_are_counted() -> None:
     counter = BranchCounter()
     model = TorchModel(nn.Sequential(nn.ReLU(), nn.Hardtanh(-1, 2)), ["input"])
