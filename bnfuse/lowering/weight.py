@@ -36,6 +36,10 @@ class FoldedWeight(ir.LazyTensor):
         self._linear = linear
         self.derivations: list[Derivation] = []
 
+    def __repr__(self) -> str:
+        # The base class shows the function, which shows this again.
+        return f"FoldedWeight<{self.dtype},{self.shape}>(name={self.name!r})"
+
     @staticmethod
     def key(linear: LinearMap) -> Hashable:
         """What the numbers follow from: a stored tensor and O(channels) scales.

@@ -76,7 +76,7 @@ def one_shift_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
         return after(self, affine.only_scale() if "conv2" in self.label else affine, rule)
 
     monkeypatch.setattr(LinearMap, "after", wrong)
-    monkeypatch.setattr(Derivation, "check", lambda _: None)
+    monkeypatch.setattr(Derivation, "check", lambda *_: None)
     monkeypatch.setattr(judging, "_derived", lambda _: ())
 
 
@@ -148,9 +148,9 @@ def test_a_model_that_is_wrong_before_any_rule_is_said(
 ) -> None:
     right = judging.lower
 
-    def wrong(model: ir.Model) -> Any:
+    def wrong(model: ir.Model, **options: Any) -> Any:
         next(node for node in model.graph if node.op_type == "Relu").op_type = "Abs"
-        return right(model)
+        return right(model, **options)
 
     monkeypatch.setattr(judging, "lower", wrong)
     monkeypatch.setattr("bnfuse.pipeline.lower", wrong)

@@ -186,3 +186,9 @@ def test_external_data_is_read_and_folded(tmp_path: Path) -> None:
     folded = bnfuse.fold(path, output=tmp_path / "small.onnx")
     assert folded.report.verdict == "PASS"
     assert folded.report.norms[0].folded
+
+
+def test_a_model_whose_weights_wait_to_be_written_can_be_shown(tmp_path):
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
+    folded = bnfuse.fold(net, torch.randn(1, 3, 8, 8), output=tmp_path / "net.onnx", verified=False)
+    assert "FoldedWeight" in repr(folded.model)
