@@ -9,5 +9,6 @@ from __future__ import annotations
 
 __all__ = ["Application", "Fate", "FoldLog", "Merge", "MergeRefusal", "fold"]
 
-from bnfuse.folding.engine import Application, Fate, FoldLog, fold
+from bnfuse.folding.engine import fold
+from bnfuse.folding.log import Application, Fate, FoldLog
 from bnfuse.folding.merges import Merge, MergeRefusal

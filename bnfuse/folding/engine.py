@@ -1,88 +1,36 @@
-"""The loop over the affines, and how a plan is carried out."""
+"""The loop: affines to their places, then merges, then what normalisers can give away."""
 
 from __future__ import annotations
 
-__all__ = ["Application", "Fate", "FoldLog", "fold"]
+__all__ = ["fold"]
 
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bnfuse.affine import ChannelAffine
+from bnfuse.folding.edits import Editor
 from bnfuse.folding.giving import plan_to_give
 from bnfuse.folding.initializers import Initializers
+from bnfuse.folding.log import Application, Fate, FoldLog, Route
 from bnfuse.folding.merges import Merge, MergeRefusal, Rewrite, find_merges
 from bnfuse.folding.names import FreshNames
-from bnfuse.folding.plan import Absorb, Compose, Plan, Recompute, Refusal, Repad, Rescale
+from bnfuse.folding.plan import Plan, Refusal
 from bnfuse.folding.rules import RULES
 from bnfuse.folding.search import Search
 from bnfuse.lifting.dead import drop_dead
-from bnfuse.lifting.nodes import LiftedAffine, affine_of, linear_of, set_affine, set_linear
+from bnfuse.lifting.nodes import LiftedAffine, affine_of
 from bnfuse.lifting.normalizer import normalizer_of, set_normalizer
 from bnfuse.lifting.rewire import bypass
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     import onnx_ir as ir
 
     from bnfuse.lifting import Lifted
     from bnfuse.lifting.sites import Site
-
-
-@dataclass(frozen=True)
-class Fate:
-    """What became of a site.
-
-    Attributes:
-        folded: Whether no op is left for it: its neighbours took it.
-        into: The nodes that took it.
-        through: The op types it passed through, in order.
-        corrected: What makes up for it where others read a value that gained it.
-        reason: Why it, or a part of it, was left; empty when folded.
-    """
-
-    folded: bool
-    into: tuple[str, ...] = ()
-    through: tuple[str, ...] = ()
-    corrected: tuple[str, ...] = ()
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Application:
-    """One plan that was carried out.
-
-    Attributes:
-        sites: What it was for.
-        into: The nodes that took it.
-        through: The op types it passed through, in order.
-        rules: What was done to those nodes.
-    """
-
-    sites: tuple[Site, ...]
-    into: tuple[str, ...]
-    through: tuple[str, ...] = ()
-    rules: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class FoldLog:
-    """What the fold did: each site's fate, and the plans in the order they were carried out.
-
-    Attributes:
-        fates: What became of each site.
-        applications: The plans.
-        merges: The linear maps that became one.
-        unmerged: Those that could have been one, and why they stay.
-    """
-
-    fates: Mapping[Site, Fate]
-    applications: tuple[Application, ...]
-    merges: tuple[Merge, ...] = ()
-    unmerged: tuple[MergeRefusal, ...] = ()
 
 
 def fold(lifted: Lifted, limit: int | None = None) -> FoldLog:
@@ -95,25 +43,6 @@ def fold(lifted: Lifted, limit: int | None = None) -> FoldLog:
     return _Folding(lifted, limit).run()
 
 
-@dataclass
-class _Route:
-    """Where the parts of a site went."""
-
-    into: dict[str, None] = field(default_factory=dict)
-    through: dict[str, None] = field(default_factory=dict)
-    corrected: dict[str, None] = field(default_factory=dict)
-
-    def follow(self, plan: Plan) -> None:
-        self.into.update(dict.fromkeys(plan.targets))
-        self.through.update(dict.fromkeys(plan.through))
-        self.corrected.update(dict.fromkeys(plan.corrected))
-
-    def move_on(self, holder: str, plan: Plan) -> None:
-        """What a normaliser held goes on from it."""
-        self.into.pop(holder, None)
-        self.follow(plan)
-
-
 class _Folding:
     def __init__(self, lifted: Lifted, limit: int | None) -> None:
         self._graph = lifted.model.graph
@@ -121,10 +50,11 @@ class _Folding:
         self._search = Search(RULES, lifted.constants, len(lifted.model.graph))
         self._constants = lifted.constants
         self._names = FreshNames(lifted.model.graph)
-        self._initializers = Initializers(lifted.model.graph, self._names)
+        initializers = Initializers(lifted.model.graph, self._names)
+        self._editor = Editor(lifted.constants, initializers, self._names)
         self._pending: deque[ir.Node] = deque()
         self._reasons: dict[ir.Node, str] = {}
-        self._routes = {site: _Route() for site in lifted.sites}
+        self._routes = {site: Route() for site in lifted.sites}
         self._applications: list[Application] = []
         self._merges: list[Merge] = []
         self._unmerged: list[MergeRefusal] = []
@@ -189,9 +119,9 @@ class _Folding:
                 continue
             for site in normalizer.sites:
                 self._routes[site].move_on(normalizer.title, plan)
-            tuple(self._edit(normalizer.sites, plan))
+            self._editor.carry_out(plan, normalizer.sites)
             set_normalizer(node, normalizer.bare())
-            self._names.rename((*plan.changed, y))
+            self._names.rename((y,))
             self._applications.append(
                 Application(normalizer.sites, plan.targets, plan.through, plan.rules)
             )
@@ -226,15 +156,14 @@ class _Folding:
         targets = plan.targets
         for site in sites:
             self._routes[site].follow(plan)
-        survivors = tuple(self._edit(sites, plan))
-        self._names.rename(plan.changed)
+        takers = self._editor.carry_out(plan, sites)
         if pushed.is_identity:
             bypass(node)
         else:
             _disconnect(node)
         self._applications.append(Application(sites, targets, plan.through, plan.rules))
         # An affine that took another in may now fit where it did not before.
-        self._pending.extend(survivors)
+        self._pending.extend(takers)
 
     def _drop(self, node: ir.Node) -> None:
         """Take out a node that changes nothing, unless it is what names a graph output."""
@@ -242,46 +171,6 @@ class _Folding:
             self._reasons[node] = "it changes nothing but names a graph output"
             return
         _disconnect(node)
-
-    def _edit(self, sites: tuple[Site, ...], plan: Plan) -> Iterator[ir.Node]:
-        for edit in plan.edits:
-            if isinstance(edit, Absorb):
-                linear = linear_of(edit.node)
-                assert linear is not None
-                take = linear.after if edit.side == "after" else linear.before
-                set_linear(edit.node, take(edit.affine, edit.rule))
-            elif isinstance(edit, Repad):
-                self._repad(edit)
-            elif isinstance(edit, Recompute):
-                self._recompute(edit)
-            elif isinstance(edit, Rescale):
-                normalizer = normalizer_of(edit.node)
-                assert normalizer is not None
-                taken = () if edit in plan.corrections else sites
-                set_normalizer(edit.node, normalizer.then(edit.affine, taken))
-            else:
-                _compose(edit, () if edit in plan.corrections else sites)
-                yield edit.node
-
-    def _recompute(self, edit: Recompute) -> None:
-        # Read anew: an edit before this one may have replaced it.
-        constant = self._constants.constant(edit.node.inputs[edit.position])
-        assert constant is not None
-        array = edit.affine(constant.array())
-        new = self._initializers.add(array, constant.dtype, after=constant.name)
-        self._constants.remember(new, array)
-        edit.node.replace_input_with(edit.position, new)
-
-    def _repad(self, edit: Repad) -> None:
-        x = edit.node.inputs[0]
-        assert x is not None
-        assert x.dtype is not None
-        value = np.asarray(edit.value)
-        new = self._initializers.add(value, x.dtype, after=f"{edit.node.name}.padding")
-        self._constants.remember(new, value)
-        if len(edit.node.inputs) < 3:
-            edit.node.resize_inputs(3)
-        edit.node.replace_input_with(2, new)
 
     def _fates(self) -> dict[Site, Fate]:
         left: dict[Site, str] = {}
@@ -293,16 +182,7 @@ class _Folding:
                 own = normalizer.own_sites
             for site in own:
                 left[site] = self._reasons.get(node, "it was not to be folded")
-        return {
-            site: Fate(
-                site not in left,
-                tuple(route.into),
-                tuple(route.through),
-                tuple(route.corrected),
-                left.get(site, ""),
-            )
-            for site, route in self._routes.items()
-        }
+        return {site: route.fate(left.get(site)) for site, route in self._routes.items()}
 
 
 def _ways(affine: ChannelAffine) -> Iterator[tuple[ChannelAffine, ChannelAffine]]:
@@ -323,16 +203,6 @@ def _disconnect(node: ir.Node) -> None:
     assert graph is not None
     y.replace_all_uses_with(x)
     graph.remove(node, safe=True)
-
-
-def _compose(edit: Compose, sites: tuple[Site, ...]) -> None:
-    lifted = _lifted(edit.node)
-    first, second = lifted.affine, edit.affine
-    if edit.side == "before":
-        first, second = second, first
-    taken = (*lifted.taken, *sites)
-    joined = LiftedAffine(first.then(second), lifted.sites, taken=taken, anchor=lifted.anchor)
-    set_affine(edit.node, joined)
 
 
 def _lifted(node: ir.Node) -> LiftedAffine:

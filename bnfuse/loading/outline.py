@@ -15,6 +15,8 @@ from typing import IO, TYPE_CHECKING
 
 import onnx
 
+from bnfuse.loading.varint import varint
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -77,7 +79,7 @@ def _message(pages: mmap.mmap, start: int, end: int, kind: str, location: str) -
             new = _tensor(pages, first, last, location)
         else:
             new = b"".join(_message(pages, first, last, inner, location))
-        yield _number(number << 3 | _BYTES) + _number(len(new)) + new
+        yield varint(number << 3 | _BYTES) + varint(len(new)) + new
         copied = last
     yield pages[copied:end]
 
@@ -131,12 +133,3 @@ def _varint(pages: mmap.mmap, position: int, end: int) -> tuple[int, int]:
             return value, position
         shift += 7
     raise _FormatError
-
-
-def _number(value: int) -> bytes:
-    sevens = bytearray()
-    while value > 0x7F:
-        sevens.append(value & 0x7F | 0x80)
-        value >>= 7
-    sevens.append(value)
-    return bytes(sevens)

@@ -20,6 +20,7 @@ import onnx_ir as ir
 
 from bnfuse.errors import OutputError
 from bnfuse.loading.headers import headers_only
+from bnfuse.loading.varint import varint
 
 Heard = Callable[[int, int], None]
 """Is told of the bytes that were written and of all there are to write."""
@@ -128,14 +129,4 @@ def _comes_later(tensor: ir.TensorProtocol) -> bool:
 
 def _key(number: int, length: int) -> bytes:
     """What stands before a field of that length: its number, its wire type and the length."""
-    return _varint(number << 3 | _BYTES) + _varint(length)
-
-
-def _varint(value: int) -> bytes:
-    """A number in sevens of bits, lowest first, as protobuf writes it."""
-    sevens = bytearray()
-    while value > 0x7F:
-        sevens.append(value & 0x7F | 0x80)
-        value >>= 7
-    sevens.append(value)
-    return bytes(sevens)
+    return varint(number << 3 | _BYTES) + varint(length)

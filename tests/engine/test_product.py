@@ -111,7 +111,7 @@ def test_factors_of_unknown_rank_keep_the_scale():
     ones = net.const(np.ones(4))
     scaled = net.op("BatchNormalization", product, net.param(4), zeros, zeros, ones)
     result = fold_model(net.model(net.op("Reshape", scaled, net.ints(-1))))
-    assert "Mul 'gated' broadcasts along the channels" in result.reason()
+    assert "Mul 'gated' broadcasts 'reshape_3' along the channels" in result.reason()
 
 
 def test_a_scale_of_one_channel_goes_on_through_a_product_with_many():

@@ -17,9 +17,9 @@ SEARCH = (
     Mutation("a value is scaled by what cannot be undone", "folding.search", "_can_be_undone", "if np.any(affine.scale == 0.0):", "if False:"),
     Mutation("half precision may scale what others read", "folding.search", "_can_be_undone", "value.dtype != ir.DataType.FLOAT16", "True"),
     Mutation("a pushed value keeps its name", "folding.search", "Search._follow", "else found + Plan(changed=(value,))", "else found"),
-    Mutation("changed values keep their names", "folding.engine", "_Folding._carry_out", "self._names.rename(plan.changed)", "pass"),
-    Mutation("two affines join in the wrong order", "folding.engine", "_compose", 'if edit.side == "before":', 'if edit.side == "after":'),
-    Mutation("a constant is replaced for all who read it", "folding.engine", "_Folding._recompute", "edit.node.replace_input_with(edit.position, new)", "constant.value.replace_all_uses_with(new)"),
+    Mutation("changed values keep their names", "folding.edits", "Editor.carry_out", "self.names.rename(plan.changed)", "pass"),
+    Mutation("two affines join in the wrong order", "folding.edits", "_compose", 'if edit.side == "before":', 'if edit.side == "after":'),
+    Mutation("a constant is replaced for all who read it", "folding.edits", "Editor._recompute", "edit.node.replace_input_with(edit.position, new)", "constant.value.replace_all_uses_with(new)"),
 )
 
 ALGEBRA = (
@@ -181,7 +181,7 @@ MERGES = (
 
 NORMALIZERS = (
     Mutation("a normaliser's scale and shift are left behind and given away", "folding.engine", "_Folding._give_away", "set_normalizer(node, normalizer.bare())", "pass"),
-    Mutation("a bare normaliser keeps its name", "folding.engine", "_Folding._give_away", "(*plan.changed, y)", "plan.changed"),
+    Mutation("a bare normaliser keeps its name", "folding.engine", "_Folding._give_away", "self._names.rename((y,))", "pass"),
     Mutation("a normaliser puts what it takes before what it has", "lifting.normalizer", "Normalizer.then", "self.affine.then(affine)", "affine.then(self.affine)"),
     Mutation("a bare normaliser forgets that it changed", "lifting.normalizer", "Normalizer.is_changed", "self.given or bool(self.taken)", "bool(self.taken)"),
     Mutation("a scale of a group is one of a channel", "lifting.normalizer", "_Place.read", "np.repeat(array.reshape(-1), self.repeats)", "np.tile(array.reshape(-1), self.repeats)"),

@@ -10,9 +10,8 @@ __all__ = ["MoveThroughProduct"]
 
 from typing import TYPE_CHECKING
 
-from bnfuse.folding.axes import input_axis
 from bnfuse.folding.plan import Answer, Refusal, Response
-from bnfuse.lifting.channel import static_dim
+from bnfuse.folding.rules.broadcast import over, under
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -35,12 +34,10 @@ class MoveThroughProduct:
         if refusal is not None:
             return refusal
         factors = node.inputs[:1] if node.op_type == "Div" else node.inputs
-        answers = tuple(
-            Answer(pull=((x, placed),))
-            for x in factors
-            if x is not None and (placed := _placed(node, x, affine)) is not None
-        )
-        return answers or _broadcasts(node)
+        placed = [(x, under(node, x, affine)) for x in factors if x is not None]
+        refusals = [part for _, part in placed if isinstance(part, Refusal)]
+        pulls = [((x, part),) for x, part in placed if not isinstance(part, Refusal)]
+        return tuple(Answer(pull=pull) for pull in pulls) or refusals[0]
 
     def forward(
         self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
@@ -53,26 +50,8 @@ class MoveThroughProduct:
         refusal = _refuse_shift(node, affine)
         if refusal is not None:
             return refusal
-        if affine.axis is None:
-            return Answer(push=((y, affine),))
-        if x is None or x.shape is None or y.shape is None:
-            return _broadcasts(node)
-        axis = affine.axis + len(y.shape) - len(x.shape)
-        if static_dim(y.shape, axis) != affine.channels:
-            return _broadcasts(node)
-        return Answer(push=((y, affine.along(axis)),))
-
-
-def _placed(node: ir.Node, x: ir.Value, affine: ChannelAffine) -> ChannelAffine | None:
-    if affine.axis is None:
-        return affine
-    y = node.outputs[0]
-    if x.shape is None or y.shape is None:
-        return None
-    axis = input_axis(affine.axis, len(x.shape), len(y.shape))
-    if axis is None or static_dim(x.shape, axis) != affine.channels:
-        return None
-    return affine.along(axis)
+        out = over(node, x, affine)
+        return out if isinstance(out, Refusal) else Answer(push=((y, out),))
 
 
 def _refuse_shift(node: ir.Node, affine: ChannelAffine) -> Refusal | None:
@@ -82,7 +61,3 @@ def _refuse_shift(node: ir.Node, affine: ChannelAffine) -> Refusal | None:
         f"a shift does not pass through {node.op_type} {node.name!r} of two run-time values",
         node.name or "",
     )
-
-
-def _broadcasts(node: ir.Node) -> Refusal:
-    return Refusal(f"{node.op_type} {node.name!r} broadcasts along the channels", node.name or "")
