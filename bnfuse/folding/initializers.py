@@ -36,7 +36,7 @@ class Initializers:
         The same numbers that follow the same tensor are stored once: two uses of one weight
         that take the same change still share it.
         """
-        rounded = np.ascontiguousarray(array.astype(dtype.numpy()))
+        rounded = np.asarray(array.astype(dtype.numpy()), order="C")
         digest = hashlib.sha256(rounded.tobytes()).digest()
         return self.share(
             (dtype, rounded.shape, digest),

@@ -79,7 +79,11 @@ def test_bounds_take_a_scale_and_a_shift_that_all_channels_share():
     conv = net.conv(net.input(["N", 4, 5, 5]), 4, 4)
     clipped = net.op("Clip", conv, net.scalar(-0.5), net.scalar(1.5))
     y = net.op("Add", net.op("Mul", clipped, net.scalar(0.25)), net.scalar(0.5))
-    assert_folded(fold_model(net.model(net.op("Sigmoid", y))))
+    result = fold_model(net.model(net.op("Sigmoid", y)))
+    assert_folded(result)
+    (clip,) = (node for node in result.after.graph.node if node.op_type == "Clip")
+    shapes = {tensor.name: list(tensor.dims) for tensor in result.after.graph.initializer}
+    assert [shapes[bound] for bound in clip.input[1:]] == [[], []], "a bound is a scalar"
 
 
 def test_bounds_take_the_inverse_of_what_goes_on():
