@@ -44,11 +44,6 @@ class FileKind(enum.Enum):
         return member
 
     @property
-    def is_weights(self) -> bool:
-        """Whether the file holds weights alone, so that an architecture must be given."""
-        return self in (FileKind.STATE_DICT, FileKind.LEGACY_STATE_DICT, FileKind.SAFETENSORS)
-
-    @property
     def is_model(self) -> bool:
         """Whether the file holds something that could be loaded."""
         return self not in _NOT_MODELS
