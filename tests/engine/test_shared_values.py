@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from graphs import Net, assert_folded, assert_left, assert_same_function, fold_model
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from bnfuse.folding.search import Search
 
@@ -158,16 +158,16 @@ def test_a_value_that_meets_itself_again_is_left():
 
 
 def test_two_edits_of_one_weight_must_hold_together():
-    """Each alone fits float16: the weight's row times its column does not."""
+    """Each alone fits float16: a bias of -40,000 and a scale of 16. Together they do not."""
     net = Net(dtype=np.float16)
-    x = net.conv(net.input([2, 4, 6, 6]), 4, 4, (1, 1))
-    weight = net.const(np.full((4, 4, 1, 1), 3e3, np.float16))
-    branch = net.op("Conv", x, weight)
-    gamma = net.const(np.full((4, 1, 1), 0.1, np.float16))
-    summed = net.op("Add", branch, net.op("Mul", x, gamma))
-    result = fold_model(net.model(net.op("Sigmoid", net.op("Mul", summed, gamma))))
-    arrays = [numpy_helper.to_array(tensor) for tensor in result.after.graph.initializer]
-    assert all(np.isfinite(array).all() for array in arrays)
+    shared = net.conv(net.input([2, 4, 6, 6]), 4, 4, (1, 1))
+    weight = net.const(np.full((4, 4, 1, 1), 10, np.float16))
+    branch = net.op("Relu", net.op("Conv", shared, weight, name="both"))
+    scaled = net.op("Mul", net.op("Add", branch, shared), net.const(np.full((4, 1, 1), 16, "f2")))
+    y = net.op("Add", scaled, net.const(np.full((4, 1, 1), 16000, np.float16)))
+    result = fold_model(net.model(net.op("Softsign", y)))
+    assert not result.all_folded
+    assert "a bias of 'both' would overflow float16" in result.reason()
 
 
 def test_a_stream_longer_than_a_search_may_be_ends_it(monkeypatch):
