@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Entry", "Inputs", "Request", "enter", "export_source"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,7 +15,7 @@ from bnfuse.loading import ExampleInputs, LoadedModel, example_inputs, given_inp
 from bnfuse.writing import file_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import onnx
     from torch import Tensor, nn
@@ -127,10 +127,23 @@ def _export_entry(
         type(module).__name__ if loaded is None else str(loaded.path),
         "a module in memory" if loaded is None else loaded.kind.description,
         module,
-        examples,
+        _as_exported(examples, exported.model),
         exported.exporter,
         (*(loaded.notes if loaded else ()), *exported.notes),
     )
+
+
+def _as_exported(examples: ExampleInputs, model: ir.Model) -> ExampleInputs:
+    """Call dynamic only what the export left so: it is to be verified at no other size."""
+    dynamic = tuple(
+        {
+            axis: symbol
+            for axis, symbol in symbols.items()
+            if value.shape is not None and not isinstance(value.shape[axis], int)
+        }
+        for symbols, value in zip(examples.dynamic, model.graph.inputs, strict=True)
+    )
+    return replace(examples, dynamic=dynamic)
 
 
 def _export(
@@ -139,20 +152,25 @@ def _export(
     from bnfuse.exporting import export_module
 
     with progress.stage("export") as line:
-        examples = _examples(module, loaded, request)
-        exported = export_module(module, examples, opset=request.opset)
+        examples = _examples(module, loaded, request, line.doing)
+        exported = export_module(module, examples, opset=request.opset, told=line.doing)
         line.detail = f"{exported.exporter}, opset {exported.opset}; input {examples.found}"
     return exported, examples
 
 
-def _examples(module: nn.Module, loaded: LoadedModel | None, request: Request) -> ExampleInputs:
+def _examples(
+    module: nn.Module,
+    loaded: LoadedModel | None,
+    request: Request,
+    told: Callable[[str], None],
+) -> ExampleInputs:
     if isinstance(request.inputs, ExampleInputs):
         return request.inputs
     if request.inputs is not None:
         return given_inputs(module, request.inputs)
     if loaded is not None and loaded.inputs is not None:
         return loaded.inputs
-    return example_inputs(module, request.input_shapes, request.dtype)
+    return example_inputs(module, request.input_shapes, request.dtype, told)
 
 
 def _refuse_options(request: Request, name: str) -> None:
