@@ -19,10 +19,12 @@ __all__ = ["canonicalize"]
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import onnx
 import onnx_ir as ir
-from onnx_ir.passes.common import RemoveUnusedNodesPass, ShapeInferencePass
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from bnfuse.exporting.naming import unique_names
+from bnfuse.exporting.skeleton import skeleton
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,7 +42,7 @@ def canonicalize(model: ir.Model) -> None:
     casts = [node for node in nodes if node.op_type == "CastLike"]
     splits = [node for node in nodes if node.op_type == "SplitToSequence"]
     if splits or any(node.inputs[1] is not None and node.inputs[1].dtype is None for node in casts):
-        ShapeInferencePass()(model)
+        _infer_types(model)
     for node in nodes:
         if node.op_type == "CastLike":
             _settle_cast(node)
@@ -52,6 +54,23 @@ def canonicalize(model: ir.Model) -> None:
             _drop_zero_bias(node)
     RemoveUnusedNodesPass()(model)
     unique_names(model)
+
+
+def _infer_types(model: ir.Model) -> None:
+    """Give the values without a type or a shape those that ONNX infers.
+
+    :class:`onnx_ir.passes.common.ShapeInferencePass` would take a sequence for a tensor.
+    """
+    proto = skeleton(model, keep_foldable=True).proto
+    try:
+        inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True).graph
+    except onnx.shape_inference.InferenceError:
+        return
+    known = {info.name: info for info in inferred.value_info}
+    for node in model.graph.all_nodes():
+        for value in node.outputs:
+            if value.name in known and (value.type is None or value.shape is None):
+                ir.serde.deserialize_value_info_proto(known[value.name], value)
 
 
 def _settle_cast(node: ir.Node) -> None:
