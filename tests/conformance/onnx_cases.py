@@ -20,8 +20,8 @@ from onnx.backend.test import loader
 from onnx.backend.test.case.node import collect_testcases
 
 SHIPPED = ("simple", "pytorch-converted", "pytorch-operator")
+OPSETS = range(7, onnx.defs.onnx_opset_version() + 1)
 _NORMED = {TensorProto.DOUBLE, TensorProto.FLOAT, TensorProto.FLOAT16}
-_NEWEST_OLD_OPSET = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ def with_norms(case: Case) -> Case | None:
     model = onnx.ModelProto()
     model.CopyFrom(case.model)
     standard = [opset for opset in model.opset_import if opset.domain in ("", "ai.onnx")]
-    if len(case.feeds) != 1 or any(opset.version <= _NEWEST_OLD_OPSET for opset in standard):
+    if len(case.feeds) != 1 or any(opset.version < OPSETS[0] for opset in standard):
         return None
     if not standard:
         model.opset_import.append(helper.make_opsetid("", 21))
@@ -196,3 +196,29 @@ def _plain(value: Any) -> Any:
     if isinstance(value, TensorProto):
         return numpy_helper.to_array(value)
     return np.asarray(value) if isinstance(value, np.generic) else value
+
+
+def in_opset(case: Case, opset: int) -> Case | None:
+    """The case converted to another opset, newer or older; ``None`` where onnx does not do that."""
+    try:
+        model = onnx.version_converter.convert_version(case.model, opset)
+        onnx.checker.check_model(model, full_check=True)
+    except Exception:
+        return None
+    return Case("all of these, converted", f"{case.name} in opset {opset}", model, case.feeds)
+
+
+def all_cases(every: int = 1) -> Iterator[Case]:
+    """Every case, or every so manieth of those of an operator, and what is made of them."""
+    nodes = node_cases()[::every]
+    shipped = [case for kind in SHIPPED for case in shipped_cases(kind)]
+    yield from nodes
+    for change in (with_constants, with_norms):
+        yield from filter(None, map(change, nodes))
+    yield from shipped
+    normed = [case for case in map(with_norms, nodes) if case is not None]
+    for position, case in enumerate([*shipped, *normed]):
+        # Each meets one opset, its neighbours the others: all of them would be forty thousand.
+        converted = in_opset(case, OPSETS[position % len(OPSETS)])
+        if converted is not None:
+            yield converted

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import os
 
-import pytest
-from onnx_cases import SHIPPED, light_cases, node_cases, shipped_cases, with_constants, with_norms
+from onnx_cases import all_cases, light_cases
 from outcome import Status, judge
 
 GOOD = {Status.PASSED, Status.UNTOUCHED}
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
-EVERY = 1 if NIGHTLY else 12
-"""The ordinary run takes every twelfth case of an operator, so that it takes seconds."""
+EVERY = 1 if NIGHTLY else 16
+"""The ordinary run takes every sixteenth case of an operator, so that it takes seconds."""
 
 
-@pytest.mark.parametrize("variant", [lambda case: case, with_constants, with_norms])
-def test_cases_of_operators(variant) -> None:
-    cases = filter(None, map(variant, node_cases()[::EVERY]))
-    assert not failures(cases)
-
-
-@pytest.mark.parametrize("kind", SHIPPED)
-def test_shipped_models(kind) -> None:
-    assert not failures(shipped_cases(kind))
+def test_operators_and_shipped_models() -> None:
+    assert not failures(all_cases(EVERY))
 
 
 def test_nets_of_the_model_zoo() -> None:
