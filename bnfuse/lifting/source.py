@@ -28,6 +28,7 @@ class Source:
         frame: A node without inputs that holds its attributes.
         metadata: Its metadata properties.
         module: The dotted path of the module it came from, as far as the exporter left it.
+        outputs: How many outputs it has.
     """
 
     op_type: str
@@ -37,6 +38,7 @@ class Source:
     frame: ir.Node
     metadata: Mapping[str, str]
     module: str
+    outputs: int = 1
 
     @classmethod
     def of(cls, node: ir.Node) -> Source:
@@ -49,6 +51,7 @@ class Source:
             frame=ir.Node(node.domain, node.op_type, [], attributes=list(node.attributes.values())),
             metadata=dict(node.metadata_props),
             module=module_path(node),
+            outputs=len(node.outputs),
         )
 
     def emit(
