@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from bnfuse.errors import UsageError
 from bnfuse.loading import ExampleInputs, LoadedModel, example_inputs, given_inputs, load
+from bnfuse.loading.protos import model_of, modernized
 from bnfuse.writing import file_bytes
 
 if TYPE_CHECKING:
@@ -78,16 +79,22 @@ def enter(
             name, kind = str(loaded.path), loaded.kind.description
             _refuse_options(request, name)
             size = file_bytes(loaded.path, loaded.model)
-            return Entry(loaded.model, name, kind, loaded.path, notes=loaded.notes, bytes=size)
+            model, notes = modernized(loaded.model)
+            notes = (*loaded.notes, *notes)
+            return Entry(model, name, kind, loaded.path, notes=notes, bytes=size)
         assert loaded.module is not None
         return _export_entry(loaded.module, loaded, request, progress)
     if isinstance(source, ir.Model):
-        name = source.graph.name or "model"
-        return Entry(source.clone(), name, "an onnx_ir model", source)
+        return _graph_entry(source.clone(), "an onnx_ir model", source)
     if _is_proto(source):
-        model = ir.serde.deserialize_model(cast("onnx.ModelProto", source))
-        return Entry(model, model.graph.name or "model", "an ONNX model", source)
+        proto = cast("onnx.ModelProto", source)
+        return _graph_entry(model_of(proto), "an ONNX model", proto)
     return _export_entry(source, None, request, progress)
+
+
+def _graph_entry(model: ir.Model, kind: str, source: onnx.ModelProto | ir.Model) -> Entry:
+    model, notes = modernized(model)
+    return Entry(model, model.graph.name or "model", kind, source, notes=notes)
 
 
 def export_source(source: nn.Module | str | Path, request: Request, progress: Progress) -> Exported:

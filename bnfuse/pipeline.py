@@ -206,7 +206,7 @@ class _Inner:
             log = fold_lifted(lifted, limit=None if folding else 0)
             lowered = lower(model, lazily=lazily) if folding else Lowered(entry.model, ())
             if folding:
-                interface.restore(model)
+                notes += interface.restore(model)
             report = Report(
                 source=entry.name,
                 output=None,

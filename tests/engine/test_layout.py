@@ -286,3 +286,10 @@ def test_constants_of_one_batch_entry_follow_the_batch(batch):
     conv = net.conv(net.input([batch, 3, 4, 4]), 3, 4, (1, 1))
     flat = net.op("Reshape", conv, net.ints(-1, 4, 16))
     assert_folded(fold_model(net.model(net.norm(flat, 4, 1))), ["Conv", "Reshape"])
+
+
+def test_a_reshape_of_nothing_is_left_alone():
+    net = Net()
+    scaled = net.op("Mul", net.op("Sigmoid", net.input([0, 3, 4])), net.param(3, 1))
+    result = fold_model(net.model(net.op("Reshape", scaled, net.ints(3, 4, 0), allowzero=1)))
+    assert result.ops[-1] == "Reshape"
