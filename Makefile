@@ -26,7 +26,7 @@ typecheck: $(STAMP)
 	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p bnfuse
 
 # A new environment whenever what it is made of changes.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml setup.py constraints.txt
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,test,lint]'
