@@ -14,7 +14,15 @@ ROOT = Path(__file__).parents[2]
 HOMES = {"bnfuse": "bnfuse", "cli": "bnfuse/cli", "models": "bnfuse/models"}
 
 _NOT_SOURCE = shutil.ignore_patterns(
-    ".git", ".venv*", ".*_cache", ".hypothesis", "__pycache__", "*.egg-info", "build", "dist", "demo"
+    ".git",
+    ".venv*",
+    ".*_cache",
+    ".hypothesis",
+    "__pycache__",
+    "*.egg-info",
+    "build",
+    "dist",
+    "demo*",
 )
 
 
