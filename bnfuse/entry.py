@@ -13,6 +13,7 @@ import onnx_ir as ir
 from bnfuse.errors import UsageError
 from bnfuse.loading import ExampleInputs, LoadedModel, example_inputs, given_inputs, load
 from bnfuse.loading.protos import model_of, modernized
+from bnfuse.packages import require
 from bnfuse.writing import file_bytes
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def _export_entry(
 def _export(
     module: nn.Module, loaded: LoadedModel | None, request: Request, progress: Progress
 ) -> tuple[Exported, ExampleInputs]:
+    require("Exporting to ONNX", "torch", "onnxscript")
     from bnfuse.exporting import export_module
 
     with progress.stage("export") as line:

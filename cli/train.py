@@ -11,6 +11,7 @@ import click
 
 from bnfuse.cli.console import Terminal
 from bnfuse.errors import UsageError
+from bnfuse.packages import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,10 +75,12 @@ def train(
     """
     terminal = Terminal(quiet=quiet, verbosity=verbose)
     if list_nets:
+        require("Listing the nets", "torch")
         _print_nets(terminal)
         return
     if name is None and not compare:
         raise UsageError("No net was named.", "Name one that `bnfuse train --list` lists.")
+    require("Training", "torch")
     from bnfuse.models.registry import entry
 
     name = name or _COMPARED

@@ -74,9 +74,9 @@ def module_side(
     options: Mapping[str, Any] | None,
 ) -> Side:
     """Return a module, or the file of one, as the original of ``new``."""
+    module, found, notes = _module(original, options)
     from bnfuse.verifying.torch_model import TorchModel
 
-    module, found, notes = _module(original, options)
     given = given_inputs(found if inputs is None else inputs, new.signature.inputs)
     ports = given.symbolic(new.signature.inputs)
     model = TorchModel(module, list(given.extra) or [port.name for port in ports], given.extra)
