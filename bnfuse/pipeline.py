@@ -20,7 +20,8 @@ from bnfuse.loading import load
 from bnfuse.lowering import Lowered, lower
 from bnfuse.progress import Progress, Silent
 from bnfuse.reporting import Counts, Report, site_reports
-from bnfuse.writing import Writing, files_of, model_bytes, node_count, targets
+from bnfuse.target import target_of
+from bnfuse.writing import Writing, files_of, model_bytes, node_count, targets, unverified
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -162,8 +163,11 @@ def convert(
 ) -> Folded:
     """What ``bnfuse fold`` and, with ``folding`` off, ``bnfuse export`` do; see :func:`fold`."""
     progress = progress or Silent()
-    if output is not None and isinstance(source, str | Path):
-        _refuse_overwriting(Path(source), Path(output))
+    if output is not None:
+        target_of(output)
+        target_of(unverified(Path(output)))
+        if isinstance(source, str | Path):
+            _refuse_overwriting(Path(source), Path(output))
     entry = enter(source, Request(**request), progress)
     if output is not None:
         for file in files_of(entry.model):
@@ -253,7 +257,12 @@ def _uncollected() -> Iterator[None]:
 
 
 def _refuse_overwriting(source: Path, output: Path) -> None:
-    for target in targets(output):
-        if target.exists() and source.exists() and target.samefile(source):
-            what = "the source itself" if target == output else "where the source has its weights"
-            raise UsageError(f"the output {str(target)!r} is {what}.", "Give another path with -o.")
+    for path in (output, unverified(output)):
+        for target in targets(path):
+            if not (target.exists() and source.exists() and target.samefile(source)):
+                continue
+            what = "the source itself" if target == path else "where the source has its weights"
+            when = "" if path == output else ", where a candidate that does not pass would land"
+            raise UsageError(
+                f"the output {str(target)!r} is {what}{when}.", "Give another path with -o."
+            )

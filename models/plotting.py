@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnfuse.models.comparison import MILESTONES
 from bnfuse.models.extras import extra_needed
-from bnfuse.models.files import write_whole
+from bnfuse.target import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["Writing", "file_bytes", "files_of", "model_bytes", "node_count", "targets"]
+__all__ = [
+    "Writing",
+    "file_bytes",
+    "files_of",
+    "model_bytes",
+    "node_count",
+    "targets",
+    "unverified",
+]
 
-from bnfuse.writing.place import Writing, targets
+from bnfuse.writing.place import Writing, targets, unverified
 from bnfuse.writing.size import file_bytes, files_of, model_bytes, node_count

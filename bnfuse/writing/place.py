@@ -2,14 +2,16 @@
 
 The model is first saved in a folder of its own beside the final path, under its final file names,
 because external data is found by name. Only an accepted model is moved; an existing file stays as
-it was until then.
+it was until then. Where the path is a link, the link stays and the file that it leads to is
+replaced.
 """
 
 from __future__ import annotations
 
-__all__ = ["Writing", "targets"]
+__all__ = ["Writing", "targets", "unverified"]
 
 import os
+import shlex
 import shutil
 import signal
 import tempfile
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from bnfuse.errors import OutputError
+from bnfuse.target import target_of
 from bnfuse.writing.message import ModelMessage
 
 if TYPE_CHECKING:
@@ -38,23 +41,30 @@ def targets(path: Path) -> tuple[Path, Path]:
     return path, path.with_name(f"{path.name}.data")
 
 
+def unverified(path: Path) -> Path:
+    """Where a candidate for ``path`` is left that did not pass."""
+    return path.with_name(f"{path.stem}.unverified.onnx")
+
+
 class Writing:
     """A model on its way to ``path``: saved aside, then accepted, or kept as unverified.
 
     Used as a context manager; whatever was not moved is gone afterwards.
 
     Attributes:
-        path: Where the model is to end.
+        path: Where the model is to end, as it was asked for.
         candidate: Where it lies until then.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._target = path
         self._folder: Path | None = None
 
     def __enter__(self) -> Writing:
+        self._target = target_of(self.path)
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix=".bnfuse-", dir=self.path.parent))
+            self._folder = Path(tempfile.mkdtemp(prefix=".bnfuse-", dir=self._target.parent))
         except OSError as error:
             raise OutputError(
                 f"{str(self.path)!r} cannot be written: {error.strerror}.",
@@ -75,7 +85,7 @@ class Writing:
     def candidate(self) -> Path:
         """The file that is to be judged before it is accepted."""
         assert self._folder is not None
-        return self._folder / self.path.name
+        return self._folder / self._target.name
 
     def save(self, model: ir.Model, heard: Heard | None = None) -> int:
         """Save ``model`` aside and return its size in bytes, external data included.
@@ -89,6 +99,8 @@ class Writing:
             FoldError: A folded constant differs from its independent derivation.
         """
         try:
+            if _in_two_files(model):
+                self._check_second_file()
             return _save(model, self.candidate, heard or _unheard)
         except OSError as error:
             raise OutputError(
@@ -96,18 +108,26 @@ class Writing:
                 "Free some space or give another path with -o.",
             ) from error
 
+    def _check_second_file(self) -> None:
+        """Readers look for the data beside the name that they were given, link or not."""
+        target, data = targets(self._target)
+        if target_of(data) != data or self.path.parent.resolve() != target.parent:
+            raise OutputError(
+                f"the weights need a second file, {str(data)!r}, and a link leads past it.",
+                f"Write to the file itself: -o {shlex.quote(str(target))}",
+            )
+
     def accept(self) -> Path:
         """Move the model to its final path, its data first."""
         assert self._folder is not None
         with _uninterrupted():
-            for file in sorted(self._folder.iterdir(), key=lambda f: f.name == self.path.name):
-                os.replace(file, self.path.parent / file.name)
+            for file in sorted(self._folder.iterdir(), key=lambda f: f.name == self._target.name):
+                os.replace(file, self._target.parent / file.name)
         return self.path
 
     def keep_unverified(self, model: ir.Model) -> Path:
         """Leave the model as ``*.unverified.onnx``; nothing lands at the final path."""
-        aside = self.path.with_name(f"{self.path.stem}.unverified.onnx")
-        with Writing(aside) as writing:
+        with Writing(unverified(self.path)) as writing:
             writing.save(model)
             return writing.accept()
 
@@ -134,14 +154,17 @@ def _unheard(done: int, total: int) -> None:
 
 
 def _save(model: ir.Model, path: Path, heard: Heard) -> int:
-    constants = [value.const_value for value in model.graph.initializers.values()]
-    sizes = [tensor.nbytes for tensor in constants if tensor is not None]
-    if sum(sizes) > _INLINE_LIMIT:
+    if _in_two_files(model):
         _save_beside(model, path, heard)
     else:
         with path.open("wb") as file:
             ModelMessage.of(model).write(file, heard)
     return sum(file.stat().st_size for file in path.parent.iterdir())
+
+
+def _in_two_files(model: ir.Model) -> bool:
+    constants = [value.const_value for value in model.graph.initializers.values()]
+    return sum(tensor.nbytes for tensor in constants if tensor is not None) > _INLINE_LIMIT
 
 
 def _save_beside(model: ir.Model, path: Path, heard: Heard) -> None:
