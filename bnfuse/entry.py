@@ -54,6 +54,7 @@ class Entry:
         exporter: Which exporter made the graph; ``None`` for an ONNX source.
         notes: What a person should know so far.
         bytes: The size of the file, external data included; ``None`` where there is none.
+        path: The file, or ``None`` for what was given in memory.
     """
 
     model: ir.Model
@@ -64,6 +65,7 @@ class Entry:
     exporter: str | None = None
     notes: tuple[str, ...] = ()
     bytes: int | None = None
+    path: Path | None = None
 
 
 def enter(
@@ -78,7 +80,15 @@ def enter(
             name, kind = str(loaded.path), loaded.kind.description
             _refuse_options(request, name)
             size = file_bytes(loaded.path, loaded.model)
-            return Entry(loaded.model, name, kind, loaded.path, notes=loaded.notes, bytes=size)
+            return Entry(
+                loaded.model,
+                name,
+                kind,
+                loaded.path,
+                notes=loaded.notes,
+                bytes=size,
+                path=loaded.path,
+            )
         assert loaded.module is not None
         return _export_entry(loaded.module, loaded, request, progress)
     if isinstance(source, ir.Model):
@@ -130,6 +140,7 @@ def _export_entry(
         examples,
         exported.exporter,
         (*(loaded.notes if loaded else ()), *exported.notes),
+        path=None if loaded is None else loaded.path,
     )
 
 

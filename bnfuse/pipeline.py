@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnfuse.entry import Entry, Request, enter, export_source
 from bnfuse.errors import UsageError
+from bnfuse.fingerprint import fingerprints
 from bnfuse.folding import fold as fold_lifted
 from bnfuse.judging import Judge
 from bnfuse.lifting import lift
@@ -21,7 +22,15 @@ from bnfuse.lowering import Lowered, lower
 from bnfuse.progress import Progress, Silent
 from bnfuse.reporting import Counts, Report, site_reports
 from bnfuse.target import target_of
-from bnfuse.writing import Writing, files_of, model_bytes, node_count, targets, unverified
+from bnfuse.writing import (
+    Writing,
+    describe,
+    files_of,
+    model_bytes,
+    node_count,
+    targets,
+    unverified,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -214,6 +223,7 @@ class _Inner:
             report = Report(
                 source=entry.name,
                 output=None,
+                source_files=() if entry.path is None else fingerprints(entry.path),
                 kind=entry.kind,
                 exporter=entry.exporter,
                 opset=entry.model.opset_imports.get("", 0),
@@ -231,17 +241,25 @@ class _Inner:
 
 
 def _write(inner: _Inner, output: Path, judge: Judge | None, progress: Progress) -> Folded:
-    model = inner.lowered.model
+    model, report = inner.lowered.model, inner.report
+    replaced = output.exists()
     with Writing(output) as writing:
         with progress.stage("write") as line:
+            describe(model, report.source, report.source_files, report.folded)
             size = writing.save(model, line.reached)
             line.detail = f"{size / 1e6:,.1f} MB"
-        report = inner.report.of_size(size)
+        report = report.of_size(size)
         if judge is not None:
             report = judge(writing.candidate, report)
-        passed = report.verification is None or report.verdict == "PASS"
-        path = writing.accept() if passed else writing.keep_unverified(model)
-    return Folded(model, replace(report, output=str(path)), path)
+        files = writing.seal(report.verdict)
+        if report.verification is None or report.verdict == "PASS":
+            path = writing.accept()
+        else:
+            path, replaced = writing.keep_unverified(model, report.verdict), False
+            files = fingerprints(path)
+    report = report.of_size(sum(file.bytes for file in files))
+    report = replace(report, output=str(path), output_files=files, replaced=replaced)
+    return Folded(model, report, path)
 
 
 @contextmanager

@@ -14,8 +14,8 @@ import click
 
 from bnfuse.cli.console import Terminal, results_only
 from bnfuse.cli.options import load_options, provider_option, verbosity_options
-from bnfuse.cli.output import check_outputs, default_output, write_json
-from bnfuse.errors import OutputError
+from bnfuse.cli.output import check_name, check_outputs, default_output, write_json
+from bnfuse.errors import OutputError, UsageError
 from bnfuse.target import STDOUT, stdout_bytes
 
 if TYPE_CHECKING:
@@ -34,6 +34,12 @@ _OPTIONS = (
         type=click.Path(path_type=Path),
         help="The file to write; - is stdout.",
     ),
+    click.option(
+        "--force",
+        is_flag=True,
+        help="Without -o: replace a file that bnfuse did not write from SOURCE.",
+    ),
+    click.option("--no-clobber", is_flag=True, help="Replace no file that is there, -o or not."),
     load_options,
     click.option("--opset", type=int, help="The ONNX operator set to export to."),
     provider_option,
@@ -56,6 +62,8 @@ def convert(
     folding: bool,
     output: Path | None,
     no_verify: bool,
+    force: bool,
+    no_clobber: bool,
     json_file: str | None,
     quiet: bool,
     verbosity: int,
@@ -65,8 +73,19 @@ def convert(
     from bnfuse.pipeline import convert as run
 
     given = default_output(source) if output is None else output
-    check_outputs({"-o": given, "--json": json_file}, {"the source itself": source}, binary="-o")
+    if force and no_clobber:
+        raise UsageError("--force and --no-clobber say opposite things.", "Leave one out.")
+    check_outputs(
+        {"-o": given, "--json": json_file},
+        {"the source itself": source},
+        binary="-o",
+        clobber=not no_clobber,
+    )
     streamed = str(given) == STDOUT
+    if not streamed:
+        aside = given.with_name(f"{given.stem}.unverified.onnx")
+        for name in (aside, *(() if output is not None else (given,))):
+            check_name(name, source, force)
     terminal = Terminal(quiet or json_file == STDOUT, verbosity, results_on_stderr=streamed)
     with _place(given) as path:
         with results_only():

@@ -83,6 +83,26 @@ def check_outputs(
             )
 
 
+def check_name(path: Path, source: Path, force: bool) -> None:
+    """Find out whether ``path``, a name that bnfuse chose, may be replaced.
+
+    It may where bnfuse wrote it from the same source: a command is run again. Anything else there
+    is the user's own.
+
+    Raises:
+        UsageError: It may not.
+    """
+    if force or not path.exists():
+        return
+    from bnfuse.writing import is_made_from
+
+    if not is_made_from(path, str(source)):
+        raise UsageError(
+            f"{str(path)!r} is there already, and is not as bnfuse wrote it from {source.name!r}.",
+            "Replace it with --force, or name another file with -o.",
+        )
+
+
 def check_repro(folder: str) -> None:
     """Find out whether a reproduction can be written to ``folder``, which may be an earlier one's.
 

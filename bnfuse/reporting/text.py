@@ -123,6 +123,7 @@ def _result(report: Report) -> Iterator[RenderableType]:
         yield Text.assemble(("blame  ", "bold red"), str(report.blame))
     before, after = report.bytes.before, report.bytes.after
     size = f"{after / 1e6:.2f} MB ({after - before:+,} bytes)"
+    size += ", in the place of an earlier file" if report.replaced else ""
     where = "stdout" if report.output == STDOUT else report.output or "not written"
     yield Text.assemble(("model  ", "bold"), (where, "bold"), f"  {size}")
     if report.output not in (None, STDOUT) and report.verdict == "PASS":

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 __all__ = [
     "Writing",
+    "describe",
     "file_bytes",
     "files_of",
+    "is_made_from",
     "model_bytes",
     "node_count",
     "targets",
@@ -13,4 +15,5 @@ __all__ = [
 ]
 
 from bnfuse.writing.place import Writing, targets, unverified
+from bnfuse.writing.provenance import describe, is_made_from
 from bnfuse.writing.size import file_bytes, files_of, model_bytes, node_count

@@ -17,6 +17,7 @@ import signal
 import tempfile
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,11 +26,13 @@ import onnx_ir as ir
 from bnfuse.errors import OutputError
 from bnfuse.target import target_of
 from bnfuse.writing.message import ModelMessage
+from bnfuse.writing.provenance import seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType, TracebackType
 
+    from bnfuse.fingerprint import Fingerprint
     from bnfuse.writing.message import Heard
 
 _INLINE_LIMIT = 1 << 30
@@ -98,15 +101,11 @@ class Writing:
             OutputError: The disk refuses.
             FoldError: A folded constant differs from its independent derivation.
         """
-        try:
+        with self._disk_errors():
             if _in_two_files(model):
                 self._check_second_file()
-            return _save(model, self.candidate, heard or _unheard)
-        except OSError as error:
-            raise OutputError(
-                f"{str(self.path)!r} cannot be written: {error.strerror or error}.",
-                "Free some space or give another path with -o.",
-            ) from error
+            _save(model, self.candidate, heard or _unheard)
+        return _size(self.candidate)
 
     def _check_second_file(self) -> None:
         """Readers look for the data beside the name that they were given, link or not."""
@@ -117,19 +116,51 @@ class Writing:
                 f"Write to the file itself: -o {shlex.quote(str(target))}",
             )
 
+    def seal(self, verdict: str) -> tuple[Fingerprint, ...]:
+        """Put the verdict behind the candidate.
+
+        Returns:
+            The fingerprints of its files, under the names that they will have when accepted.
+
+        Raises:
+            OutputError: The disk refuses.
+        """
+        candidate, data = targets(self.candidate)
+        with self._disk_errors():
+            files = seal(candidate, data if data.exists() else None, verdict)
+        names = map(str, targets(self.path))
+        return tuple(replace(file, path=name) for file, name in zip(files, names, strict=False))
+
     def accept(self) -> Path:
         """Move the model to its final path, its data first."""
         assert self._folder is not None
-        with _uninterrupted():
+        with self._disk_errors(), _uninterrupted():
             for file in sorted(self._folder.iterdir(), key=lambda f: f.name == self._target.name):
                 os.replace(file, self._target.parent / file.name)
         return self.path
 
-    def keep_unverified(self, model: ir.Model) -> Path:
-        """Leave the model as ``*.unverified.onnx``; nothing lands at the final path."""
-        with Writing(unverified(self.path)) as writing:
+    def keep_unverified(self, model: ir.Model, verdict: str) -> Path:
+        """Leave the candidate as ``*.unverified.onnx``; nothing lands at the final path."""
+        aside = unverified(self.path)
+        if not targets(self.candidate)[1].exists():
+            with self._disk_errors():
+                os.replace(self.candidate, target_of(aside))
+            return aside
+        # Its data is found by name, and has another name there.
+        with Writing(aside) as writing:
             writing.save(model)
+            writing.seal(verdict)
             return writing.accept()
+
+    @contextmanager
+    def _disk_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OutputError(
+                f"{str(self.path)!r} cannot be written: {error.strerror or error}.",
+                "Free some space or give another path with -o.",
+            ) from error
 
 
 @contextmanager
@@ -153,12 +184,15 @@ def _unheard(done: int, total: int) -> None:
     del done, total
 
 
-def _save(model: ir.Model, path: Path, heard: Heard) -> int:
+def _save(model: ir.Model, path: Path, heard: Heard) -> None:
     if _in_two_files(model):
         _save_beside(model, path, heard)
     else:
         with path.open("wb") as file:
             ModelMessage.of(model).write(file, heard)
+
+
+def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in path.parent.iterdir())
 
 

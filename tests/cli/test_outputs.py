@@ -11,7 +11,9 @@ import onnx
 import pytest
 from processes import COMMAND
 
+import bnfuse
 from bnfuse.cli.main import main
+from bnfuse.errors import OutputError, UsageError
 
 DEVICES = ["/dev/null", "/dev/stdout", "folder", "none/x", "{source}"]
 
@@ -86,12 +88,11 @@ def test_two_files_in_one_place_are_refused(args: list[str], refused) -> None:
     assert "both write" in refused(*args)
 
 
-def test_the_candidate_that_does_not_pass_replaces_no_source(net_onnx: Path, process) -> None:
+def test_the_candidate_that_does_not_pass_replaces_no_source(net_onnx: Path) -> None:
     source = net_onnx.rename(net_onnx.with_name("m.unverified.onnx"))
     before = source.read_bytes()
-    ran = process("fold", source, "-o", "m.onnx", "--provider", "cuda")
-    assert ran.code == 2
-    assert "would land" in ran.err
+    with pytest.raises(UsageError, match="would land"):
+        bnfuse.fold(source, output=net_onnx.with_name("m.onnx"), providers=["openvino"])
     assert source.read_bytes() == before
 
 
@@ -110,9 +111,6 @@ def test_a_link_stays_a_link(net_onnx: Path, tmp_path: Path, process) -> None:
 def test_weights_in_a_second_file_do_not_go_through_a_link(
     net_onnx: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    import bnfuse
-    from bnfuse.errors import OutputError
-
     monkeypatch.setattr("bnfuse.writing.place._INLINE_LIMIT", 0)
     (tmp_path / "store").mkdir()
     (tmp_path / "link.onnx").symlink_to("store/v1.onnx")
@@ -162,3 +160,53 @@ def test_a_terminal_gets_no_model(net_onnx: Path, tmp_path: Path) -> None:
     os.close(ours)
     assert ran.returncode == 2
     assert "stdout is a terminal" in ran.stderr
+
+
+@pytest.mark.parametrize("command", ["fold", "export"])
+def test_a_name_that_was_not_asked_for_replaces_nothing_of_the_users(
+    command: str, tmp_path: Path, process
+) -> None:
+    import torch
+
+    torch.save(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)), tmp_path / "model.pt")
+    own = tmp_path / "model.onnx"
+    own.write_bytes(b"the user's own export")
+    ran = process(command, "model.pt", "--no-verify")
+    assert ran.code == 2
+    assert "'model.onnx' is there already" in ran.err
+    assert "--force" in ran.err
+    assert own.read_bytes() == b"the user's own export"
+    for options in ([], ["-o", "model.onnx"]):
+        ran = process(command, "model.pt", "--no-verify", "--no-clobber", *options)
+        assert ran.code == 2
+        assert own.read_bytes() == b"the user's own export"
+    ran = process(command, "model.pt", "--no-verify", "--force")
+    assert ran.code == 0
+    assert b"in the place of an earlier file" in ran.out
+    own.write_bytes(b"the user's own export")
+    assert process(command, "model.pt", "--no-verify", "-o", "model.onnx").code == 0
+    assert own.read_bytes() != b"the user's own export"
+
+
+def test_a_command_can_be_run_again_until_its_output_is_changed(net_onnx: Path, process) -> None:
+    output = net_onnx.with_name("net.folded.onnx")
+    assert b"in the place" not in process("fold", net_onnx).out
+    assert process("fold", net_onnx).code == 0
+    assert process("fold", net_onnx, "--no-clobber").code == 2
+    output.write_bytes(output.read_bytes() + b"\x72\x00")
+    assert process("fold", net_onnx).code == 2
+
+
+def test_the_unverified_candidate_replaces_nothing_of_the_users(net_onnx: Path, process) -> None:
+    aside = net_onnx.with_name("out.unverified.onnx")
+    aside.write_bytes(b"own")
+    for _ in range(2):
+        assert process("fold", net_onnx, "-o", "out.onnx").code == 2
+        assert aside.read_bytes() == b"own"
+    aside.unlink()
+    for _ in range(2):
+        assert process("fold", net_onnx, "-o", "out.onnx", "--provider", "openvino").code == 3
+
+
+def test_force_and_no_clobber_together_are_refused(refused, net_onnx: Path) -> None:
+    assert "opposite" in refused("fold", net_onnx, "--force", "--no-clobber")
