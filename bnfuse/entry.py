@@ -56,6 +56,7 @@ class Entry:
         exporter: Which exporter made the graph; ``None`` for an ONNX source.
         notes: What a person should know so far.
         bytes: The size of the file, external data included; ``None`` where there is none.
+        path: The file, or ``None`` for what was given in memory.
     """
 
     model: ir.Model
@@ -66,6 +67,7 @@ class Entry:
     exporter: str | None = None
     notes: tuple[str, ...] = ()
     bytes: int | None = None
+    path: Path | None = None
 
 
 def enter(
@@ -82,7 +84,7 @@ def enter(
             size = file_bytes(loaded.path, loaded.model)
             model, notes = modernized(loaded.model)
             notes = (*loaded.notes, *notes)
-            return Entry(model, name, kind, loaded.path, notes=notes, bytes=size)
+            return Entry(model, name, kind, loaded.path, notes=notes, bytes=size, path=loaded.path)
         assert loaded.module is not None
         return _export_entry(loaded.module, loaded, request, progress)
     if isinstance(source, ir.Model):
@@ -138,6 +140,7 @@ def _export_entry(
         examples,
         exported.exporter,
         (*(loaded.notes if loaded else ()), *exported.notes),
+        path=None if loaded is None else loaded.path,
     )
 
 
