@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnfuse.verifying.edges import widened
 from bnfuse.verifying.given import Given, given_inputs
+from bnfuse.verifying.masks import mask_inputs
 from bnfuse.verifying.models import OnnxSource, Port, onnx_source
 from bnfuse.verifying.originals import ModuleOriginal, OnnxOriginal, Original
 from bnfuse.verifying.tables import free_integers, index_limits
@@ -29,6 +30,9 @@ class Side:
 
     Attributes:
         graph: The original's own graph, or a module's unfolded export where one was given.
+        tables: For each integer input that indexes tables, the rows of the smallest.
+        free: Integer inputs that may be any number.
+        masks: Inputs that are masks of 0 and 1.
         model: The module, where the original is one.
     """
 
@@ -39,6 +43,7 @@ class Side:
     ports: tuple[Port, ...]
     tables: dict[str, int]
     free: frozenset[str]
+    masks: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     model: TorchModel | None = None
 
@@ -61,6 +66,7 @@ def onnx_side(
         ports,
         index_limits(source.graph),
         free_integers(source.graph),
+        mask_inputs(source.graph),
     )
 
 
@@ -91,6 +97,7 @@ def module_side(
         ports,
         tables,
         free_integers(new.graph),
+        mask_inputs(new.graph),
         (*notes, *model.notes),
         model,
     )
