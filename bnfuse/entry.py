@@ -13,6 +13,7 @@ import onnx_ir as ir
 from bnfuse.errors import UsageError
 from bnfuse.loading import ExampleInputs, LoadedModel, example_inputs, given_inputs, load
 from bnfuse.loading.protos import model_of, modernized
+from bnfuse.packages import require
 from bnfuse.writing import file_bytes
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Entry:
         exporter: Which exporter made the graph; ``None`` for an ONNX source.
         notes: What a person should know so far.
         bytes: The size of the file, external data included; ``None`` where there is none.
+        path: The file, or ``None`` for what was given in memory.
     """
 
     model: ir.Model
@@ -65,6 +67,7 @@ class Entry:
     exporter: str | None = None
     notes: tuple[str, ...] = ()
     bytes: int | None = None
+    path: Path | None = None
 
 
 def enter(
@@ -81,7 +84,7 @@ def enter(
             size = file_bytes(loaded.path, loaded.model)
             model, notes = modernized(loaded.model)
             notes = (*loaded.notes, *notes)
-            return Entry(model, name, kind, loaded.path, notes=notes, bytes=size)
+            return Entry(model, name, kind, loaded.path, notes=notes, bytes=size, path=loaded.path)
         assert loaded.module is not None
         return _export_entry(loaded.module, loaded, request, progress)
     if isinstance(source, ir.Model):
@@ -137,12 +140,14 @@ def _export_entry(
         examples,
         exported.exporter,
         (*(loaded.notes if loaded else ()), *exported.notes),
+        path=None if loaded is None else loaded.path,
     )
 
 
 def _export(
     module: nn.Module, loaded: LoadedModel | None, request: Request, progress: Progress
 ) -> tuple[Exported, ExampleInputs]:
+    require("Exporting to ONNX", "torch", "onnxscript")
     from bnfuse.exporting import export_module
 
     with progress.stage("export") as line:

@@ -33,11 +33,13 @@ class Terminal:
 
     quiet: bool = False
     verbosity: int = 0
+    results_on_stderr: bool = False
+    """Because stdout is to have a file."""
 
     @property
     def out(self) -> Console:
         """Results, for a person or a pipe."""
-        return _console(stderr=False, quiet=self.quiet)
+        return _console(stderr=self.results_on_stderr, quiet=self.quiet)
 
     @property
     def err(self) -> Console:

@@ -29,6 +29,7 @@ class Source:
         metadata: Its metadata properties.
         doc_string: Its documentation.
         module: The dotted path of the module it came from, as far as the exporter left it.
+        outputs: How many outputs it has.
     """
 
     op_type: str
@@ -39,6 +40,7 @@ class Source:
     metadata: Mapping[str, str]
     doc_string: str | None
     module: str
+    outputs: int = 1
 
     @classmethod
     def of(cls, node: ir.Node) -> Source:
@@ -52,6 +54,7 @@ class Source:
             metadata=dict(node.metadata_props),
             doc_string=node.doc_string,
             module=module_path(node),
+            outputs=len(node.outputs),
         )
 
     def emit(

@@ -10,6 +10,7 @@ from bnfuse.loading.consent import parse_allow, refuse_forbidden
 from bnfuse.loading.inspection import Inspection, inspect_file
 from bnfuse.loading.kinds import FileKind
 from bnfuse.loading.wording import first_line, printable
+from bnfuse.packages import require
 
 if TYPE_CHECKING:
     import os
@@ -119,6 +120,7 @@ def _load(
         return LoadedModel(path, kind, None, read_onnx(path), None, _unused(model, allowed))
     if inspection.archive is not None:
         inspection.archive.verify()
+    require(f"{path} is {kind.description}: reading it", "torch")
     module, inputs, notes = _read_module(inspection, model, allowed, trust)
     from bnfuse.loading.inputs import example_inputs
     from bnfuse.loading.prepare import prepare

@@ -133,6 +133,7 @@ def verify(
         seed,
         order,
         weight_count(new.graph),
+        side.masks,
     )
     chosen = choose_samples(side.original, draft, side.given)
     obstacle = unsteadiness(side.original, chosen.samples)

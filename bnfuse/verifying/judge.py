@@ -93,7 +93,10 @@ def judge_floats(
 
 def _why_lost(measures: Iterable[Measure], lost: frozenset[str], thresholds: Thresholds) -> str:
     if not lost:
-        return "no finite value was compared: all are NaN or infinite"
+        return (
+            "no finite value was compared: all are NaN or infinite; if an input is a mask or has "
+            "bounds, say so with --range NAME=0,1"
+        )
     if all(math.isfinite(item.truth_rms) for item in measures):
         return f"the original itself is more than {thresholds.limit:.0%} from truth"
     return "its values are too large for their squares to be summed in float64"

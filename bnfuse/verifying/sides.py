@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnfuse.verifying.edges import widened
 from bnfuse.verifying.given import Given, given_inputs
+from bnfuse.verifying.masks import mask_inputs
 from bnfuse.verifying.models import OnnxSource, Port, onnx_source
 from bnfuse.verifying.originals import ModuleOriginal, OnnxOriginal, Original
 from bnfuse.verifying.tables import free_integers, index_limits
@@ -29,6 +30,9 @@ class Side:
 
     Attributes:
         graph: The original's own graph, or a module's unfolded export where one was given.
+        tables: For each integer input that indexes tables, the rows of the smallest.
+        free: Integer inputs that may be any number.
+        masks: Inputs that are masks of 0 and 1.
         model: The module, where the original is one.
     """
 
@@ -39,6 +43,7 @@ class Side:
     ports: tuple[Port, ...]
     tables: dict[str, int]
     free: frozenset[str]
+    masks: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     model: TorchModel | None = None
 
@@ -61,6 +66,7 @@ def onnx_side(
         ports,
         index_limits(source.graph),
         free_integers(source.graph),
+        mask_inputs(source.graph),
     )
 
 
@@ -74,9 +80,9 @@ def module_side(
     options: Mapping[str, Any] | None,
 ) -> Side:
     """Return a module, or the file of one, as the original of ``new``."""
+    module, found, notes = _module(original, options)
     from bnfuse.verifying.torch_model import TorchModel
 
-    module, found, notes = _module(original, options)
     given = given_inputs(found if inputs is None else inputs, new.signature.inputs)
     ports = given.symbolic(new.signature.inputs)
     model = TorchModel(module, list(given.extra) or [port.name for port in ports], given.extra)
@@ -91,6 +97,7 @@ def module_side(
         ports,
         tables,
         free_integers(new.graph),
+        mask_inputs(new.graph),
         (*notes, *model.notes),
         model,
     )

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from bnfuse.verifying.double import BudgetSpentError, DoubleEvaluator, narrow_ops
+from bnfuse.verifying.calibration import has_absolute
+from bnfuse.verifying.double import BudgetSpentError, DoubleEvaluator, narrow_ops, op_types
 from bnfuse.verifying.runtime import RunError
 
 if TYPE_CHECKING:
@@ -34,11 +35,18 @@ class TruthSource(Protocol):
         kind: What to call it in results.
         seconds: Spent so far.
         detail: What had to be lifted or replaced.
+        approximates: Whether it has an op that errs by more than a part of its result, in so far
+            as it has run.
     """
 
     kind: str
     seconds: float
     detail: str
+
+    @property
+    def approximates(self) -> bool:
+        """See above."""
+        ...
 
     def outputs(self, feeds: Mapping[str, Array]) -> list[Array]:
         """Return the outputs in order.
@@ -71,6 +79,11 @@ class OnnxTruth:
         self._budget = budget
         self._branches = branches
         self._evaluator: DoubleEvaluator | None = None
+
+    @property
+    def approximates(self) -> bool:
+        """Whether an op of the graph errs by more than a part of its result."""
+        return any(has_absolute(op) for op in op_types(self.source.graph))
 
     def outputs(self, feeds: Mapping[str, Array]) -> list[Array]:
         """Return the graph's outputs in order.
@@ -133,6 +146,7 @@ class ModuleTruth:
         self._model = model
         self._budget = budget
         self._branches = branches
+        self.approximates = False
 
     def outputs(self, feeds: Mapping[str, Array]) -> list[Array]:
         """Return the module's outputs in order.
@@ -142,6 +156,7 @@ class ModuleTruth:
                 is spent.
         """
         outputs, pinned = self._run(feeds, self._branches, None)
+        self.approximates = any(has_absolute(op) for op in self._model.ops)
         if pinned:
             self.detail = f"its code pins a narrower float, which was lifted: {_some(pinned)}"
         return outputs
