@@ -1,4 +1,4 @@
-"""Do the models that the onnx package ships stay what they are: ``python -m benchmarks.conformance``.
+"""Do the models that the onnx package ships stay what they are? ``benchmarks.conformance``.
 
 Folds every backend test of the onnx package and compares outputs, interface and validity; prints
 the tally as a table, with the reason of each case that is not compared or fails.

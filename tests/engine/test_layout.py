@@ -41,7 +41,7 @@ def test_linear_over_a_sequence_normed_along_its_features():
     product = net.op("MatMul", net.input(["N", 6, 5]), net.param(5, 6))
     turned = net.op("Transpose", net.op("Add", product, net.param(6)), perm=[0, 2, 1])
     back = net.op("Transpose", net.batch_norm(turned, 6), perm=[0, 2, 1])
-    assert_folded(fold_model(net.model(back)), ["MatMul", "Add", "Transpose", "Transpose"])
+    assert_folded(fold_model(net.model(back)), ["MatMul", "Add"])
 
 
 def test_linear_over_a_sequence_normed_along_its_positions_is_left_when_square():
@@ -72,7 +72,7 @@ def test_linear_with_a_bias_flattened_and_normed_by_hand():
     product = net.op("Add", net.op("MatMul", net.input(["N", 6, 6]), net.param(6, 6)), net.param(6))
     flat = net.op("Reshape", product, net.ints(-1, 6))
     y = net.op("Reshape", net.norm(flat, 6, 0), net.ints(-1, 6, 6))
-    assert_folded(fold_model(net.model(y)), ["MatMul", "Add", "Reshape", "Reshape"])
+    assert_folded(fold_model(net.model(y)), ["MatMul", "Add"])
 
 
 @pytest.mark.parametrize("perm", [[0, 2, 3, 1], [1, 0, 2, 3]])
