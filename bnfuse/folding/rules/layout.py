@@ -50,7 +50,7 @@ class MoveThroughLayout:
             if found is not None:
                 return Answer(pull=((x, found),), passed=tuple(passed))
             producer = x.producer()
-            if producer is None or producer.op_type not in self.op_types or not _is_inner(x):
+            if producer is None or not self._moves(producer) or not _is_inner(x):
                 return _several_axes(node)
             node = producer
             passed.append(node)
@@ -75,12 +75,15 @@ class MoveThroughLayout:
             if found is not None:
                 return Answer(push=((y, found),), passed=tuple(passed))
             uses = readers(y)
-            if len(uses) != 1 or not _is_inner(y) or uses[0].node.op_type not in self.op_types:
+            if len(uses) != 1 or not _is_inner(y) or not self._moves(uses[0].node):
                 return _several_axes(node)
             if uses[0].idx != 0:
                 return _several_axes(node)
             passed.append(node)
             node = uses[0].node
+
+    def _moves(self, node: ir.Node) -> bool:
+        return node.op_type in self.op_types and node.domain in ("", "ai.onnx")
 
 
 def _undo(node: ir.Node, spread: Spread) -> Spread | None:
