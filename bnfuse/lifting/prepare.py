@@ -11,9 +11,11 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common
 
 from bnfuse.errors import ExportError
+from bnfuse.lifting.batched import unfold_batches
 from bnfuse.lifting.constants import ConstantEvaluator
 from bnfuse.lifting.dims import infer_run_time_shapes
 from bnfuse.lifting.infer import infer_shapes
+from bnfuse.lifting.sequences import split_sequences
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +67,7 @@ def _computed(model: ir.Model) -> Iterator[ir.Value]:
 
 
 def prepare(model: ir.Model) -> tuple[Interface, list[str]]:
-    """Inline functions, drop what nothing needs and infer shapes, in place.
+    """Inline functions, drop what nothing needs, split sequences, infer shapes, in place.
 
     Returns:
         What the model declares of its inputs and outputs, to be restored at the end; and what a
@@ -92,9 +94,13 @@ def prepare(model: ir.Model) -> tuple[Interface, list[str]]:
     common.RemoveUnusedNodesPass()(model)
     interface = Interface.of(model)
     infer_shapes(model)
-    constants = ConstantEvaluator(model.opset_imports.get("", 1))
+    if split_sequences(model.graph, ConstantEvaluator(model.opset_imports.get("", 1))):
+        infer_shapes(model)
+        notes.append("sequences that were only taken apart became Splits")
     for _ in range(_ROUNDS):
+        constants = ConstantEvaluator(model.opset_imports.get("", 1))
         if not infer_run_time_shapes(model.graph, constants):
             break
         infer_shapes(model)
+    unfold_batches(model.graph, ConstantEvaluator(model.opset_imports.get("", 1)))
     return interface, notes

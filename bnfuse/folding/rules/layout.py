@@ -83,7 +83,7 @@ class MoveThroughLayout:
             node = uses[0].node
 
     def _moves(self, node: ir.Node) -> bool:
-        return node.op_type in self.op_types and node.domain in ("", "ai.onnx")
+        return node.op_type in (*self.op_types, "Identity") and node.domain in ("", "ai.onnx")
 
 
 def _undo(node: ir.Node, spread: Spread) -> Spread | None:
@@ -94,6 +94,8 @@ def _undo(node: ir.Node, spread: Spread) -> Spread | None:
     if node.op_type == "Transpose":
         perm = _perm(node, len(x.shape))
         return spread.transposed([perm.index(i) for i in range(len(perm))])
+    if node.op_type == "Identity":
+        return spread
     return spread.reshaped(y.shape, x.shape)
 
 
@@ -104,6 +106,8 @@ def _do(node: ir.Node, spread: Spread) -> Spread | None:
         return None
     if node.op_type == "Transpose":
         return spread.transposed(_perm(node, len(x.shape)))
+    if node.op_type == "Identity":
+        return spread
     return spread.reshaped(x.shape, y.shape)
 
 
