@@ -114,7 +114,7 @@ def verify(
     if failure or obstacle:
         return early(failure, obstacle)
     side = (
-        onnx_side(source, inputs, plan.rows, truth_budget, branches)
+        onnx_side(source, new, inputs, plan.rows, truth_budget, branches)
         if is_onnx(original)
         else module_side(original, new, inputs, truth_budget, branches, baseline, load_options)
     )
