@@ -10,7 +10,7 @@ from bnfuse.loading.inputs import ExampleInputs, example_inputs, given_inputs
 from bnfuse.loading.inspection import Inspection, detect, inspect_file
 from bnfuse.loading.kinds import FileKind
 from bnfuse.loading.loader import LoadedModel, load
-from bnfuse.loading.prepare import prepare, unwrap
+from bnfuse.loading.prepare import prepare, set_eval, unwrap
 from bnfuse.loading.shapes import InputShape, parse_input_shape
 
 __all__ = [
@@ -26,5 +26,6 @@ __all__ = [
     "load",
     "parse_input_shape",
     "prepare",
+    "set_eval",
     "unwrap",
 ]

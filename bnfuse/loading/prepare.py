@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["prepare", "unwrap"]
+__all__ = ["prepare", "set_eval", "unwrap"]
 
 _MAX_WRAPPERS = 4
 
@@ -83,11 +83,20 @@ def prepare(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     return module, tuple(notes)
 
 
-def _set_eval(module: nn.Module) -> list[str]:
-    was_training = module.training
+def set_eval(module: nn.Module) -> bool:
+    """Put a module in eval mode and return whether it has modes: an exported program has none."""
     try:
         module.eval()
     except NotImplementedError:
+        for part in module.modules():
+            part.training = False
+        return False
+    return True
+
+
+def _set_eval(module: nn.Module) -> list[str]:
+    was_training = module.training
+    if not set_eval(module):
         return []
     return [
         "was in training mode: put in eval mode"

@@ -95,8 +95,8 @@ def read_exported_program(path: Path, archive: Archive) -> tuple[nn.Module, Exam
             f"{path} holds code that AOTInductor compiled, not a graph that could be folded.",
             "Export it again with torch.export.save.",
         )
-    with _reading(path, "torch.export"):
-        program = torch.export.load(path)
+    with _reading(path, "torch.export"), path.open("rb") as file:
+        program = torch.export.load(file)
         return program.module(), _saved_inputs(program)
 
 

@@ -78,6 +78,9 @@ def module_side(
 
     module, found, notes = _module(original, options)
     given = given_inputs(found if inputs is None else inputs, new.signature.inputs)
+    if inputs is None and not _fits(given, new.signature.inputs):
+        # A guess at what the module takes; the candidate says what was exported.
+        given = Given()
     ports = given.symbolic(new.signature.inputs)
     model = TorchModel(module, list(given.extra) or [port.name for port in ports], given.extra)
     tables = index_limits(new.graph)
@@ -94,6 +97,20 @@ def module_side(
         (*notes, *model.notes),
         model,
     )
+
+
+def _fits(given: Given, ports: Sequence[Port]) -> bool:
+    """Whether the examples have the sizes that are fixed in the model."""
+    for port in ports:
+        shape, dims = getattr(given.example.get(port.name), "shape", None), port.dims
+        if shape is None or dims is None:
+            continue
+        if len(shape) != len(dims):
+            return False
+        pairs = zip(shape, dims, strict=True)
+        if any(isinstance(dim, int) and size != dim for size, dim in pairs):
+            return False
+    return True
 
 
 def _module(original: Any, options: Mapping[str, Any] | None) -> tuple[Any, Any, list[str]]:
