@@ -5,6 +5,7 @@ from __future__ import annotations
 __all__ = ["Folded", "convert", "export", "fold", "load"]
 
 import gc
+import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from bnfuse.folding import fold as fold_lifted
 from bnfuse.judging import Judge
 from bnfuse.lifting import lift
 from bnfuse.lifting.prepare import prepare
-from bnfuse.loading import load
+from bnfuse.loading import load, several
 from bnfuse.lowering import Lowered, lower
 from bnfuse.progress import Progress, Silent
 from bnfuse.reporting import Counts, Report, site_reports
@@ -25,11 +26,9 @@ from bnfuse.writing import Writing, files_of, model_bytes, node_count, targets
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import onnx
     import onnx_ir as ir
-    from torch import nn
 
-    from bnfuse.entry import Inputs
+    from bnfuse.entry import Inputs, Source
     from bnfuse.exporting import Exported
     from bnfuse.folding import Application
     from bnfuse.judging import Judge
@@ -52,7 +51,7 @@ class Folded:
 
 
 def export(
-    source: nn.Module | str | Path,
+    source: Source,
     inputs: Inputs | None = None,
     *,
     opset: int | None = None,
@@ -66,7 +65,7 @@ def export(
     """Export a module, or a file that holds one, to ONNX with every norm still in it.
 
     Args:
-        source: An ``nn.Module``, or a path that :func:`load` understands.
+        source: A module, or what one can be made of, in the forms that :func:`fold` takes.
         inputs: Example tensors for ``forward``; found from the first layers when not given.
         opset: The ONNX operator set to write.
         model: What builds the architecture of a file that only holds weights; see :func:`load`.
@@ -79,12 +78,12 @@ def export(
     Raises:
         BnfuseError: The source cannot be loaded, run or exported; see ``bnfuse.errors``.
     """
-    request = Request(inputs, opset, model, tuple(allow), trust, tuple(input_shapes), dtype)
+    request = Request(inputs, opset, model, several(allow), trust, several(input_shapes), dtype)
     return export_source(source, request, progress or Silent())
 
 
 def fold(
-    source: nn.Module | str | Path | onnx.ModelProto | ir.Model,
+    source: Source,
     inputs: Inputs | None = None,
     *,
     output: str | Path | None = None,
@@ -103,9 +102,11 @@ def fold(
     """Fold every norm that can be folded exactly, and prove that the function is the same.
 
     Args:
-        source: An ``nn.Module``, a path that :func:`load` understands, or an ONNX model as a
-            ``ModelProto`` or an ``onnx_ir.Model``. Nothing given in memory is changed.
-        inputs: Example tensors for the module's ``forward``; found when not given.
+        source: A path that :func:`load` understands; an ``nn.Module``, an ``ExportedProgram`` or,
+            with ``model``, a state_dict; an ONNX model as a ``ModelProto``, an ``onnx_ir.Model``,
+            torch's ``ONNXProgram`` or the bytes of a file; or what :func:`load`, :func:`export`
+            or :func:`fold` returned. Nothing given in memory is changed.
+        inputs: Example tensors or arrays for the module's ``forward``; found when not given.
         output: Where to write the folded model. It is written only if the verification passed;
             else the candidate is left beside it as ``*.unverified.onnx``.
         opset: The ONNX operator set to export to.
@@ -138,9 +139,9 @@ def fold(
         providers=providers,
         verified=verified,
         model=model,
-        allow=allow,
+        allow=several(allow),
         trust=trust,
-        input_shapes=input_shapes,
+        input_shapes=several(input_shapes),
         dtype=dtype,
         seed=seed,
         localize=localize,
@@ -149,7 +150,7 @@ def fold(
 
 
 def convert(
-    source: nn.Module | str | Path | onnx.ModelProto | ir.Model,
+    source: Source,
     *,
     folding: bool,
     output: str | Path | None = None,
@@ -162,7 +163,7 @@ def convert(
 ) -> Folded:
     """What ``bnfuse fold`` and, with ``folding`` off, ``bnfuse export`` do; see :func:`fold`."""
     progress = progress or Silent()
-    if output is not None and isinstance(source, str | Path):
+    if output is not None and isinstance(source, str | os.PathLike):
         _refuse_overwriting(Path(source), Path(output))
     entry = enter(source, Request(**request), progress)
     if output is not None:
@@ -178,7 +179,7 @@ def convert(
         from bnfuse.judging import Judge
 
         judge = Judge(
-            entry, inner.lowered, inner.applications, tuple(providers), seed, progress, unfolded
+            entry, inner.lowered, inner.applications, several(providers), seed, progress, unfolded
         )
     if output is None:
         report = inner.report.of_size(model_bytes(inner.lowered.model))

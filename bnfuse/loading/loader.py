@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from bnfuse.errors import BnfuseError, LoadError
+from bnfuse.loading.arguments import several
 from bnfuse.loading.consent import parse_allow, refuse_forbidden
 from bnfuse.loading.inspection import Inspection, inspect_file
 from bnfuse.loading.kinds import FileKind
@@ -13,15 +15,14 @@ from bnfuse.loading.wording import first_line, printable
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     import onnx_ir as ir
     from torch import nn
 
     from bnfuse.loading.inputs import ExampleInputs
 
-__all__ = ["LoadedModel", "load"]
+__all__ = ["LoadedModel", "load", "load_weights"]
 
 _REMEDIES = {
     FileKind.TENSOR: "Give the file that holds the whole model or its state_dict.",
@@ -83,7 +84,8 @@ def load(
         InputShapeError: No example input is known that the module accepts.
         UsageError: An argument is not of the form that it has.
     """
-    allowed = parse_allow(allow)
+    allowed = parse_allow(several(allow))
+    input_shapes = several(input_shapes)
     inspection = inspect_file(path)
     try:
         loaded = _load(inspection, model, allowed, trust, input_shapes, dtype)
@@ -100,6 +102,34 @@ def load(
             ),
             "Save it again with this version of torch.",
         ) from error
+
+
+def load_weights(
+    weights: Mapping[str, Any],
+    model: str | None,
+    input_shapes: Sequence[str] = (),
+    dtype: str | None = None,
+) -> LoadedModel:
+    """Load a state_dict that is in memory; the arguments are those of :func:`load`.
+
+    Raises:
+        LoadError: It does not fit ``model``, or there is none.
+        InputShapeError: No example input is known that the module accepts.
+    """
+    from bnfuse.loading.inputs import example_inputs
+    from bnfuse.loading.prepare import prepare
+    from bnfuse.loading.weights import fill_module
+
+    if model is None:
+        raise LoadError(
+            f"A state_dict holds {len(weights)} tensors and no architecture.",
+            'Give the module with these weights in it, or model="package.module:factory".',
+        )
+    named = Path("the state_dict")
+    module, notes = fill_module(named, weights, model)
+    module, prepared = prepare(module)
+    inputs = example_inputs(module, several(input_shapes), dtype)
+    return LoadedModel(named, FileKind.STATE_DICT, module, None, inputs, (*notes, *prepared))
 
 
 def _load(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bnfuse.loading import ExampleInputs, signature_of
 from bnfuse.verifying.edges import widened
 from bnfuse.verifying.given import Given, given_inputs
 from bnfuse.verifying.models import OnnxSource, Port, onnx_source
@@ -14,7 +16,7 @@ from bnfuse.verifying.tables import free_integers, index_limits
 from bnfuse.verifying.truth import ModuleTruth, OnnxTruth, TruthSource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from bnfuse.verifying.branches import BranchCounter
     from bnfuse.verifying.providers import Row
@@ -77,6 +79,9 @@ def module_side(
     from bnfuse.verifying.torch_model import TorchModel
 
     module, found, notes = _module(original, options)
+    if isinstance(inputs, (list, tuple)) and len(inputs) > len(new.signature.inputs):
+        # An argument that the module does not read may be missing from its export.
+        inputs = ExampleInputs(tuple(inputs), signature_of(module).leading(len(inputs)), (), "")
     given = given_inputs(found if inputs is None else inputs, new.signature.inputs)
     if inputs is None and not _fits(given, new.signature.inputs):
         # A guess at what the module takes; the candidate says what was exported.
@@ -115,9 +120,15 @@ def _fits(given: Given, ports: Sequence[Port]) -> bool:
 
 def _module(original: Any, options: Mapping[str, Any] | None) -> tuple[Any, Any, list[str]]:
     """Return the module, what inputs are known for it, and notes."""
-    if not isinstance(original, (str, Path)):
-        return original, None, []
-    from bnfuse.loading import load
+    from bnfuse.loading import load, load_weights, on_cpu
 
-    loaded = load(original, **dict(options or {}))
+    options = dict(options or {})
+    if isinstance(original, Mapping):
+        taken = {name: options.get(name) for name in ("model", "dtype")}
+        loaded = load_weights(original, input_shapes=options.get("input_shapes", ()), **taken)
+    elif not isinstance(original, Path):
+        module, moved = on_cpu(original)
+        return module, None, list(moved)
+    else:
+        loaded = load(original, **options)
     return loaded.module, loaded.inputs, [str(note) for note in loaded.notes]
