@@ -91,6 +91,8 @@ class Report:
         unmerged: Those that could have become one, and why they stay.
         verification: The proof, or ``None`` when it was not asked for.
         blame: If the fold is wrong and it was asked for: its first bad rule application.
+        undone: The rule applications that were taken back because the fold failed its
+            verification with them.
     """
 
     source: str
@@ -106,6 +108,7 @@ class Report:
     unmerged: tuple[MergeRefusal, ...] = ()
     verification: Verification | None = None
     blame: Blame | None = None
+    undone: tuple[Blame, ...] = ()
 
     @property
     def norms(self) -> tuple[SiteReport, ...]:
@@ -145,6 +148,7 @@ class Report:
             "notes": list(self.notes),
             **self._verification_json(),
             "blame": None if self.blame is None else self.blame.to_json(),
+            "undone": [blame.to_json() for blame in self.undone],
             "verdict": self.verdict,
         }
 
