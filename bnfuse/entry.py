@@ -146,7 +146,9 @@ def _take(source: Source, request: Request, progress: Progress) -> _Taken:
 def _load(source: Path | Mapping[str, Any], request: Request, progress: Progress) -> LoadedModel:
     with progress.stage("load") as line:
         if isinstance(source, Mapping):
-            loaded = load_weights(source, request.model, request.input_shapes, request.dtype)
+            loaded = load_weights(
+                source, request.model, request.trust, request.input_shapes, request.dtype
+            )
         else:
             loaded = load(
                 source,

@@ -66,10 +66,12 @@ def parse_allow(allow: Sequence[str]) -> dict[str, str]:
     for option in allow:
         saved, _, real = option.partition("=")
         saved, real = saved.strip(), (real or saved).strip()
-        if not (_is_dotted(saved) and _is_dotted(real)):
+        if not (_is_dotted(saved) and _is_dotted(real)) or ".py." in real:
+            form = "package.module.Class, or --allow saved.Name=package.module.Class"
+            meant = option.replace(".py:", ".").replace(".py.", ".").replace(":", ".")
             raise UsageError(
                 f"--allow {option!r} is not the dotted name of a class.",
-                "Write --allow package.module.Class, or --allow saved.Name=package.module.Class.",
+                f"Write --allow {meant if meant != option else form}.",
             )
         for name in (saved, real):
             refuse_to_allow(name)

@@ -74,7 +74,8 @@ def load(
         path: The file.
         model: ``package.module:factory`` that builds the architecture, for weights alone.
         allow: Classes that a pickled module may import, ``mod.Class`` or ``saved.Name=mod.Class``.
-        trust: Whether code in the file may run, where it cannot be kept from running.
+        trust: Whether code may run: that in the file, where it cannot be kept from running, and
+            that of a named module which does more than define things when it is imported.
         input_shapes: Example shapes as ``--input-shape`` takes them; empty to infer them.
         dtype: Of the example inputs; None for the module's own.
 
@@ -107,7 +108,8 @@ def load(
 def load_weights(
     weights: Mapping[str, Any],
     model: str | None,
-    input_shapes: Sequence[str] = (),
+    trust: bool | None = False,
+    input_shapes: Sequence[str] | None = (),
     dtype: str | None = None,
 ) -> LoadedModel:
     """Load a state_dict that is in memory; the arguments are those of :func:`load`.
@@ -126,9 +128,9 @@ def load_weights(
             'Give the module with these weights in it, or model="package.module:factory".',
         )
     named = Path("the state_dict")
-    module, notes = fill_module(named, weights, model)
+    module, notes = fill_module(named, weights, model, bool(trust))
     module, prepared = prepare(module)
-    inputs = example_inputs(module, several(input_shapes), dtype)
+    inputs = example_inputs(module, several(input_shapes or ()), dtype)
     return LoadedModel(named, FileKind.STATE_DICT, module, None, inputs, (*notes, *prepared))
 
 
@@ -169,7 +171,7 @@ def _read_module(
     path, kind, archive = inspection.path, inspection.kind, inspection.archive
     unused = _unused(model, {})
     if kind is FileKind.SAFETENSORS:
-        module, notes = fill_module(path, read_safetensors(path), model)
+        module, notes = fill_module(path, read_safetensors(path), model, trust)
         return module, None, notes
     if kind in _PROGRAMS and archive is not None:
         if not trust:
@@ -193,7 +195,7 @@ def _read_module(
         return _as_module(path, saved), None, (*notes, *unused)
     if not isinstance(saved, dict):
         raise LoadError(f"{path} does not hold the weights that its pickle promised.")
-    module, fitted = fill_module(path, saved, model)
+    module, fitted = fill_module(path, saved, model, trust)
     return module, None, (*notes, *fitted)
 
 

@@ -67,7 +67,7 @@ def read_saved(
             saved = _read_trusted(path, allowed, plain=inspection.kind is FileKind.PICKLE)
         notes: tuple[str, ...] = ("read without restriction, as --trust allows",)
     else:
-        saved = _read_restricted(path, agreed, inspection.saved)
+        saved = _read_restricted(path, agreed, inspection.saved, trust)
         notes = _notes(agreed)
     return _follow(saved, inspection), notes
 
@@ -82,12 +82,12 @@ def _notes(agreed: Agreed) -> tuple[str, ...]:
     return (f"ignored {', '.join(left[:3])}{more}: the model does not need them",)
 
 
-def _read_restricted(path: Path, agreed: Agreed, saved: PickleScan) -> Any:
+def _read_restricted(path: Path, agreed: Agreed, saved: PickleScan, trust: bool) -> Any:
     import torch
 
     with working_directory_on_path():
         pairs: list[Any] = [
-            (import_allowed(real), name)
+            (import_allowed(real, trust), name)
             for name, real in agreed.real.items()
             if not torch_allows(name)
         ]
@@ -109,7 +109,7 @@ def _read_trusted(path: Path, allowed: dict[str, str], plain: bool) -> Any:
             if judge(dotted) is Verdict.FORBIDDEN:
                 raise UnsafeFileError(f"{path} wants to import {dotted}, which no model needs.")
             if dotted in allowed:
-                return import_allowed(allowed[dotted])
+                return import_allowed(allowed[dotted], trust=True)
             if dotted == "torch.storage._load_from_bytes":
                 return _storage_on_cpu
             return super().find_class(module, name)

@@ -124,8 +124,8 @@ def _module(original: Any, options: Mapping[str, Any] | None) -> tuple[Any, Any,
 
     options = dict(options or {})
     if isinstance(original, Mapping):
-        taken = {name: options.get(name) for name in ("model", "dtype")}
-        loaded = load_weights(original, input_shapes=options.get("input_shapes", ()), **taken)
+        names = ("model", "trust", "input_shapes", "dtype")
+        loaded = load_weights(original, *map(options.get, names))
     elif not isinstance(original, Path):
         module, moved = on_cpu(original)
         return module, None, list(moved)
