@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from bnfuse.errors import BnfuseError, LoadError
 from bnfuse.loading.arguments import several
-from bnfuse.loading.consent import parse_allow, refuse_forbidden
+from bnfuse.loading.consent import parse_allow, refuse_forbidden, unfamiliar_calls
 from bnfuse.loading.inspection import Inspection, inspect_file
 from bnfuse.loading.kinds import FileKind
-from bnfuse.loading.wording import first_line, printable
+from bnfuse.loading.wording import few, first_line, printable
 
 if TYPE_CHECKING:
     import os
@@ -143,8 +143,13 @@ def _load(
     dtype: str | None,
 ) -> LoadedModel:
     path, kind = inspection.path, inspection.kind
+    scans = inspection.scans
+    refuse_forbidden(
+        path,
+        (g.dotted for scan in scans for g in scan.globals),
+        [call for scan in scans for call in scan.calls],
+    )
     _refuse_what_is_no_model(inspection)
-    refuse_forbidden(path, (g.dotted for scan in inspection.scans for g in scan.globals))
     if kind is FileKind.ONNX:
         from bnfuse.loading.onnxfile import read_onnx
 
@@ -241,4 +246,7 @@ def _refuse_what_is_no_model(inspection: Inspection) -> None:
         )
     if not kind.is_model:
         what = inspection.detail or kind.description
+        calls = unfamiliar_calls(call for scan in inspection.scans for call in scan.calls)
+        if calls:
+            what += f", and would call {few(calls)} when it is unpickled: nothing of it was run"
         raise LoadError(f"{path} is {what}.", _REMEDIES.get(kind, ""))
