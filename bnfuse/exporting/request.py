@@ -16,6 +16,7 @@ import torch
 
 from bnfuse.errors import ExportError
 from bnfuse.exporting.outputs import flatten, output_names
+from bnfuse.loading import set_eval
 from bnfuse.loading.untouched import untouched
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def request(module: nn.Module, inputs: ExampleInputs, opset: int) -> Iterator[Re
     args, kwargs = _binding(module, inputs)
     training = [(part, part.training) for part in module.modules()]
     try:
-        module.eval()
+        set_eval(module)
         try:
             with untouched(module), torch.no_grad():
                 flat = flatten(module(*args, **kwargs))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 __all__ = ["export"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -56,6 +56,10 @@ def export(
     told: Callable[[str], None],
 ) -> Exported:
     """Export a module; see :func:`bnfuse.exporting.export_module`."""
+    # Exporters tell values by their memory: a tensor given twice, a view of another or a weight
+    # given as an input would be one value of the graph.
+    apart = tuple(tensor.detach().clone() for tensor in inputs.args)
+    inputs = replace(inputs, args=apart)
     target = checked_opset(opset, module, inputs)
     with (
         quiet(),
