@@ -100,6 +100,11 @@ class Stage:
         if self.show is not None and total:
             self.show(f"{done / total:.0%}")
 
+    def doing(self, text: str) -> None:
+        """Tell what the stage is at."""
+        if self.show is not None:
+            self.show(text)
+
 
 def _console(stderr: bool, quiet: bool) -> Console:
     from rich.console import Console
