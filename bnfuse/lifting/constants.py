@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bnfuse.lifting.arithmetic import ELEMENTWISE, Array
+from bnfuse.lifting.entries import known_sizes
 from bnfuse.lifting.evaluation import Evaluation
 from bnfuse.lifting.recipes import Recipe, recipe_of
 
@@ -128,6 +129,10 @@ class ConstantEvaluator:
                 pending.extend(unknown)
                 continue
             self._known[top] = recipe is not None and all(self._known[v] for v in inputs)
+            sizes = None if recipe is None or self._known[top] else known_sizes(top, self)
+            if sizes is not None:
+                self.remember(top, sizes)
+                continue
             if recipe is not None and self._known[top]:
                 self._recipes[top] = recipe
                 self._roots[top] = self._root(top, recipe)

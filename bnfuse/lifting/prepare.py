@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 import onnx_ir.passes.common as common
 
 from bnfuse.errors import ExportError
+from bnfuse.lifting.batched import unfold_batches
 from bnfuse.lifting.constants import ConstantEvaluator
 from bnfuse.lifting.dims import infer_run_time_shapes
 from bnfuse.lifting.functions import inline_functions
 from bnfuse.lifting.infer import infer_shapes
 from bnfuse.lifting.interface import Interface
+from bnfuse.lifting.sequences import split_sequences
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -23,7 +25,7 @@ _ROUNDS = 4
 
 
 def prepare(model: ir.Model) -> tuple[Interface, list[str]]:
-    """Inline functions, drop what nothing needs and infer shapes, in place.
+    """Inline functions, drop what nothing needs, split sequences, infer shapes, in place.
 
     Returns:
         What the model declares of its inputs and outputs, to be restored at the end; and what a
@@ -48,9 +50,13 @@ def prepare(model: ir.Model) -> tuple[Interface, list[str]]:
             "constants; if nothing overrides them, take them out of the inputs"
         )
     infer_shapes(model)
-    constants = ConstantEvaluator(model.opset_imports.get("", 1))
+    if split_sequences(model.graph, ConstantEvaluator(model.opset_imports.get("", 1))):
+        infer_shapes(model)
+        notes.append("sequences that were only taken apart became Splits")
     for _ in range(_ROUNDS):
+        constants = ConstantEvaluator(model.opset_imports.get("", 1))
         if not infer_run_time_shapes(model.graph, constants):
             break
         infer_shapes(model)
+    unfold_batches(model.graph, ConstantEvaluator(model.opset_imports.get("", 1)))
     return interface, notes

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-__all__ = ["overlaps", "selected"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["overlaps", "selected", "selection_gaps"]
 
 Array = np.ndarray[Any, Any]
 
@@ -63,3 +66,65 @@ def selected(
                 count += 1
                 left = left[overlaps(ends[best], ends[left]) <= overlap]
     return np.array(found, np.int64).reshape(-1, 3)
+
+
+def selection_gaps(
+    exact: Sequence[Array], rough: Sequence[Array | None], chosen: Array, centred: bool
+) -> Array | None:
+    """Return by how many errors boxes would have to be off for a selection to be the right one.
+
+    Args:
+        exact: The op's inputs in float64.
+        rough: Boxes and scores of an honest run; None where they are exact.
+        chosen: The selection, rows of batch, class and box.
+        centred: Whether boxes are centres and sizes rather than corners.
+
+    Returns:
+        One number for each condition that the exact scores and overlaps do not meet: that a box
+        counts, that better boxes come first, that none is left that nothing suppresses. None if
+        the selection's indices are none.
+    """
+    boxes, scores = exact[:2]
+    most, overlap, *rest = (float(value.reshape(-1)[0]) for value in exact[2:])
+    least = rest[0] if rest else -np.inf
+    off = [value if value is not None and value.shape == true.shape else true
+           for value, true in zip(rough, exact, strict=False)]  # fmt: skip
+    if chosen.ndim != 2 or (chosen < 0).any():
+        return None
+    if chosen.size and (chosen.max(axis=0) >= [*scores.shape]).any():
+        return None
+    error = float(np.abs(off[1] - scores).max(initial=0.0))
+    found: list[Array] = []
+    for batch in range(len(boxes)):
+        ends, moved = corners(boxes[batch], centred), corners(off[0][batch], centred)
+        for kind in range(scores.shape[1]):
+            taken = chosen[(chosen[:, 0] == batch) & (chosen[:, 1] == kind), 2]
+            score = scores[batch, kind]
+            if len(np.unique(taken)) < len(taken) or len(taken) > most:
+                return None
+            none = np.zeros((0, len(ends)))
+            shared = np.array([overlaps(ends[i], ends) for i in taken]) if taken.size else none
+            rougher = np.array([overlaps(moved[i], moved) for i in taken]) if taken.size else none
+            apart = float(np.abs(shared - rougher).max(initial=0.0))
+            found.append(_errors(least - score[taken], error))
+            found.append(_errors(np.diff(score[taken]), error))
+            found.append(_errors(np.tril(shared[:, taken] - overlap, -1).ravel(), apart))
+            left = np.setdiff1d(np.arange(len(ends)), taken)
+            ways = [_errors(score[left] - least, error)]
+            if taken.size:
+                better = _errors(score[left] - score[taken][:, None], error)
+                ways.append(
+                    np.maximum(_errors(overlap - shared[:, left], apart), better).min(axis=0)
+                )
+            if len(taken) == most:
+                last = score[taken[-1]] if taken.size else np.inf
+                ways.append(_errors(score[left] - last, error))
+            found.append(np.minimum.reduce(ways))
+    gaps = np.concatenate(found) if found else np.zeros(0)
+    return gaps[gaps > 0]
+
+
+def _errors(gap: Array, error: float) -> Array:
+    """Return how many errors a gap is, 0 where there is none."""
+    wide = np.maximum(gap, 0.0)
+    return np.divide(wide, error) if error > 0 else np.where(wide > 0, np.inf, 0.0)

@@ -13,7 +13,7 @@ from bnfuse.verifying.edges import is_narrow, widened
 from bnfuse.verifying.explain import Failure, explained
 from bnfuse.verifying.floats import unit_roundoff
 from bnfuse.verifying.inputs import choose_samples, unsteadiness
-from bnfuse.verifying.judge import PRINCIPAL, unjudgeable
+from bnfuse.verifying.judge import PRINCIPAL, broken_runtime, unjudgeable
 from bnfuse.verifying.models import is_onnx, onnx_source, signature_gate, weight_count
 from bnfuse.verifying.providers import resolve
 from bnfuse.verifying.reading import reading_order, unread_rows
@@ -114,7 +114,7 @@ def verify(
     if failure or obstacle:
         return early(failure, obstacle)
     side = (
-        onnx_side(source, inputs, plan.rows, truth_budget, branches)
+        onnx_side(source, new, inputs, plan.rows, truth_budget, branches)
         if is_onnx(original)
         else module_side(original, new, inputs, truth_budget, branches, baseline, load_options)
     )
@@ -178,6 +178,7 @@ def verify(
             *contest.notes,
             *_lost(rows, limits),
             *_blind(rows),
+            *_broken(rows),
             *untaken_warnings(counts),
             *added,
         ),
@@ -233,6 +234,23 @@ def _blind(rows: tuple[Parity, ...]) -> list[str]:
         "smaller than that can be seen there"
         for name, units in found.items()
         if units > _BLIND
+    ]
+
+
+def _broken(rows: tuple[Parity, ...]) -> list[str]:
+    """Return where the runtime breaks the original and not the candidate."""
+    found = {
+        (row.provider, row.optimization): (output.name, item)
+        for row in rows
+        if row.verdict is Verdict.PASS
+        for output in row.outputs
+        for item in output.measures
+        if item.broken
+    }
+    return [
+        f"{provider}, optimisation {level}: output {name!r}: {broken_runtime(item)}; the "
+        "candidate is right there"
+        for (provider, level), (name, item) in found.items()
     ]
 
 

@@ -98,15 +98,22 @@ class DoubleEvaluator(ReferenceEvaluator):
             if self.visitor is not None:
                 self.visitor(node.onnx_node, inputs, outputs)
             if self.substitutes:
-                results.update(
-                    (n, self.substitutes[n]) for n in node.output if n in self.substitutes
-                )
+                self._substitute(node.onnx_node, inputs, results)
             del inputs, outputs
             if not intermediate:
                 for name in self._last_use.get(position, ()):
                     if name not in kept and name not in self.rt_inits_:
                         results.pop(name, None)
         return results if intermediate else [results[name] for name in wanted]
+
+    def _substitute(
+        self, node: onnx.NodeProto, inputs: Sequence[Any], results: dict[str, Any]
+    ) -> None:
+        results.update((n, self.substitutes[n]) for n in node.output if n in self.substitutes)
+        if node.op_type == "TopK" and node.output[1] in self.substitutes:
+            axis = next((item.i for item in node.attribute if item.name == "axis"), -1)
+            taken = np.take_along_axis(inputs[0], self.substitutes[node.output[1]], axis)
+            results[node.output[0]] = taken
 
     def _roughen(self, node: onnx.NodeProto, inputs: list[Any]) -> None:
         """Replace the float constants among a node's inputs by rounded ones.

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bnfuse.verifying.choices import choices
 from bnfuse.verifying.edges import widened
 from bnfuse.verifying.given import Given, given_inputs
 from bnfuse.verifying.masks import mask_inputs
 from bnfuse.verifying.models import OnnxSource, Port, onnx_source
-from bnfuse.verifying.originals import ModuleOriginal, OnnxOriginal, Original
+from bnfuse.verifying.originals import Exposure, ModuleOriginal, OnnxOriginal, Original
 from bnfuse.verifying.tables import free_integers, index_limits
 from bnfuse.verifying.truth import ModuleTruth, OnnxTruth, TruthSource
 
@@ -50,16 +51,22 @@ class Side:
 
 def onnx_side(
     source: OnnxSource,
+    new: OnnxSource,
     inputs: Any,
     rows: Sequence[Row],
     budget: float | None,
     branches: BranchCounter,
 ) -> Side:
-    """Return an ONNX model as the original; see :func:`bnfuse.verifying.verify`."""
+    """Return an ONNX model as the original of ``new``; see :func:`bnfuse.verifying.verify`."""
     ports = source.signature.inputs
     wide = widened(source)
+    paired = choices(wide.graph, widened(new).graph)
+    exposure = Exposure(
+        tuple(choice.name for choice in paired),
+        tuple(choice.scores for choice in paired if choice.scores),
+    )
     return Side(
-        OnnxOriginal(wide, rows),
+        OnnxOriginal(wide, rows, exposure),
         OnnxTruth(wide, budget, branches),
         wide,
         given_inputs(inputs, ports),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 from graphs import Net, assert_folded, assert_left, assert_same_function, fold_model
+from onnx import TensorProto, helper
 
 
 def _batch(net: Net, x: str) -> str:
@@ -293,3 +295,30 @@ def test_a_reshape_of_nothing_is_left_alone():
     scaled = net.op("Mul", net.op("Sigmoid", net.input([0, 3, 4])), net.param(3, 1))
     result = fold_model(net.model(net.op("Reshape", scaled, net.ints(3, 4, 0), allowzero=1)))
     assert result.ops[-1] == "Reshape"
+
+
+@pytest.mark.parametrize("forward", [False, True])
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_an_op_of_another_domain_with_a_standard_name_moves_nothing(forward, which):
+    net = Net()
+    x = net.input([2, 4, 3, 3])
+    x = net.norm(net.op("Tanh", x), 4, 2) if forward else net.conv(x, 4, 4, (1, 1))
+    split = net.op("Reshape", x, net.ints(2, 2, 2, 3, 3))
+    joined = net.op(
+        "Reshape", net.op("Transpose", split, perm=[0, 2, 1, 3, 4]), net.ints(2, 4, 3, 3)
+    )
+    y = net.conv(joined, 4, 4, (1, 1)) if forward else net.norm(joined, 4, 2)
+    model = net.model(y)
+    stranger = [n for n in model.graph.node if n.op_type in ("Reshape", "Transpose")][which]
+    stranger.domain = "elsewhere"
+    model.opset_import.add(domain="elsewhere", version=1)
+    model = onnx.shape_inference.infer_shapes(model)
+    del model.graph.value_info[:]
+    for name, shape in ((split, [2, 2, 2, 3, 3]), (joined, [2, 4, 3, 3])):
+        model.graph.value_info.append(
+            helper.make_tensor_value_info(name, TensorProto.DOUBLE, shape)
+        )
+    result = fold_model(model)
+    assert not result.norms[0].folded
+    kept = [n for n in result.after.graph.node if n.domain == "elsewhere"]
+    assert len(kept) == 1

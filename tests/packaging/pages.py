@@ -43,11 +43,21 @@ def files(page: str | Path) -> dict[str, str]:
     return found
 
 
-def masked(text: str) -> list[str]:
-    """Lines of output without what differs from run to run: numbers, and the space around them."""
+def shows(written: str, printed: str) -> bool:
+    """Whether a page shows what was printed: line by line, ``...`` standing for any lines.
+
+    What differs from run to run is not compared: numbers, the space around them, and the lines
+    that begin with "note:".
+    """
+    expected = [".*" if line == "..." else re.escape(line) + "\n" for line in _masked(written)]
+    text = "".join(f"{line}\n" for line in _masked(printed))
+    return re.fullmatch("".join(expected), text, re.S) is not None
+
+
+def _masked(text: str) -> list[str]:
     bare = re.sub(r"\d[\d,]*(\.\d+)?(e[-+]\d+)?", "0", text)
     lines = (re.sub(r"[\s─]+", " ", line).strip() for line in bare.splitlines())
-    return [line for line in lines if line]
+    return [line for line in lines if line and not line.startswith("note:")]
 
 
 def _blocks(page: str | Path, language: str) -> list[tuple[str, str]]:

@@ -50,7 +50,7 @@ class MoveThroughLayout:
             if found is not None:
                 return Answer(pull=((x, found),), passed=tuple(passed))
             producer = x.producer()
-            if producer is None or producer.op_type not in self.op_types or not _is_inner(x):
+            if producer is None or not self._moves(producer) or not _is_inner(x):
                 return _several_axes(node)
             node = producer
             passed.append(node)
@@ -75,12 +75,15 @@ class MoveThroughLayout:
             if found is not None:
                 return Answer(push=((y, found),), passed=tuple(passed))
             uses = readers(y)
-            if len(uses) != 1 or not _is_inner(y) or uses[0].node.op_type not in self.op_types:
+            if len(uses) != 1 or not _is_inner(y) or not self._moves(uses[0].node):
                 return _several_axes(node)
             if uses[0].idx != 0:
                 return _several_axes(node)
             passed.append(node)
             node = uses[0].node
+
+    def _moves(self, node: ir.Node) -> bool:
+        return node.op_type in (*self.op_types, "Identity") and node.domain in ("", "ai.onnx")
 
 
 def undo(node: ir.Node, spread: Spread) -> Spread | None:
@@ -91,6 +94,8 @@ def undo(node: ir.Node, spread: Spread) -> Spread | None:
     if node.op_type == "Transpose":
         perm = perm_of(node) or []
         return spread.transposed([perm.index(i) for i in range(len(perm))])
+    if node.op_type == "Identity":
+        return spread
     return spread.reshaped(y.shape, x.shape)
 
 
@@ -101,6 +106,8 @@ def _do(node: ir.Node, spread: Spread) -> Spread | None:
         return None
     if node.op_type == "Transpose":
         return spread.transposed(perm_of(node) or [])
+    if node.op_type == "Identity":
+        return spread
     return spread.reshaped(x.shape, y.shape)
 
 
