@@ -12,6 +12,7 @@ from bnfuse.folding import fold
 from bnfuse.lifting import lift
 from bnfuse.lifting.prepare import prepare
 from bnfuse.lowering import lower
+from bnfuse.nested import fold_bodies
 from bnfuse.reporting.blame import Blame
 from bnfuse.verifying import Derived, Verdict, first_bad_step, verify
 
@@ -109,6 +110,7 @@ class Judge:
         assert self.unfolded is not None
         model = self.unfolded.clone()
         interface, _ = prepare(model)
+        fold_bodies(model)
         fold(lift(model), limit=limit)
         lowered = lower(model)
         interface.restore(model)

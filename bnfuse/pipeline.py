@@ -19,6 +19,7 @@ from bnfuse.lifting import lift
 from bnfuse.lifting.prepare import prepare
 from bnfuse.loading import load
 from bnfuse.lowering import Lowered, lower
+from bnfuse.nested import fold_bodies
 from bnfuse.progress import Progress, Silent
 from bnfuse.reporting import Counts, Report, site_reports
 from bnfuse.target import target_of
@@ -215,11 +216,13 @@ class _Inner:
             # Without folding the graph stays as it is, node by node: a copy tells of its norms.
             model = entry.model if folding else entry.model.clone()
             interface, notes = prepare(model)
+            nested = fold_bodies(model, folding=folding)
             lifted = lift(model)
             log = fold_lifted(lifted, limit=None if folding else 0)
             lowered = lower(model, lazily=lazily) if folding else Lowered(entry.model, ())
             if folding:
                 notes += interface.restore(model)
+                lowered = lowered.plus(nested.derivations, nested.rescaled)
             report = Report(
                 source=entry.name,
                 output=None,
@@ -227,13 +230,13 @@ class _Inner:
                 kind=entry.kind,
                 exporter=entry.exporter,
                 opset=entry.model.opset_imports.get("", 0),
-                sites=site_reports(lifted, log),
+                sites=(*site_reports(lifted, log), *nested.sites),
                 ops=Counts(nodes, node_count(lowered.model)),
                 # What it comes to is known when it is written.
                 bytes=Counts(size, size),
                 notes=(*entry.notes, *notes),
-                merges=log.merges,
-                unmerged=log.unmerged,
+                merges=(*log.merges, *nested.merges),
+                unmerged=(*log.unmerged, *nested.unmerged),
             )
             norms = report.norms
             line.detail = f"{sum(n.folded for n in norms)} of {len(norms)} norms folded"
