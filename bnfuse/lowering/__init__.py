@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = ["Lowered", "lower"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
@@ -26,7 +26,7 @@ from bnfuse.lowering.normalizer import lower_normalizer
 from bnfuse.lowering.weight import FoldedWeight
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from bnfuse.lifting.linear import LinearMap
 
@@ -44,6 +44,16 @@ class Lowered:
     model: ir.Model
     derivations: tuple[Derivation, ...]
     rescaled: tuple[DerivedConstant, ...] = ()
+
+    def plus(
+        self, derivations: Iterable[Derivation], rescaled: Iterable[DerivedConstant]
+    ) -> Lowered:
+        """The same with what changed in the bodies of its nodes."""
+        return replace(
+            self,
+            derivations=(*self.derivations, *derivations),
+            rescaled=(*self.rescaled, *rescaled),
+        )
 
     def constants(self) -> Iterator[DerivedConstant]:
         """Every constant that changed, derived from the stored ones."""
