@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.verifying.branches import BranchCounter, added_branches, untaken_warnings
@@ -144,7 +145,16 @@ def verify(
         unread_rows(name, read, side.tables[name], side.graph, new)
         for name, read in chosen.sampled.items()
     ]
-    contest = Contest(side.original, judged, side.truth, plan.rows, limits, seed, _units(new))
+    contest = Contest(
+        side.original,
+        judged,
+        side.truth,
+        plan.rows,
+        limits,
+        seed,
+        _units(new),
+        partial(chosen.more, side.original),
+    )
     rows = contest.run(chosen.samples)
     rows += tuple(
         Parity(item.provider, level, Verdict.INCONCLUSIVE, item.reason)

@@ -12,6 +12,7 @@ from bnfuse.verifying.flips import decision_behind, margins
 from bnfuse.verifying.floats import is_float, unit_roundoff
 from bnfuse.verifying.follow import GAP_FACTOR, Follower
 from bnfuse.verifying.jitter import Jitter
+from bnfuse.verifying.liveness import Liveness, driven_outputs
 from bnfuse.verifying.originals import CPU_ROWS, ExposedModel, ExposedSession, Exposure, nudged
 from bnfuse.verifying.result import Flip, Verdict
 from bnfuse.verifying.runtime import RunError, Session, unproven
@@ -19,7 +20,7 @@ from bnfuse.verifying.thresholds import usage
 from bnfuse.verifying.truth import NoTruthError, OnnxTruth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bnfuse.verifying.follow import Followed
     from bnfuse.verifying.models import OnnxSource
@@ -62,8 +63,22 @@ class Contest:
         thresholds: Thresholds,
         seed: int,
         units: Mapping[str, float] | None = None,
+        more: Callable[[list[int]], list[Sample]] | None = None,
     ) -> None:
-        """Prepare; ``units`` holds the rounding units of outputs carried in a wider type."""
+        """Prepare.
+
+        Args:
+            original: What is right by definition.
+            candidate: What is judged.
+            truth: The original in float64.
+            rows: What to run on.
+            thresholds: What to judge by.
+            seed: Of simulated rounding.
+            units: The rounding units of outputs carried in a wider type.
+            more: Finds inputs that change the outputs at given positions.
+        """
+        self._more = more
+        self._liveness = Liveness()
         self.exact = True
         self.labels: list[str] = []
         self.notes: list[str] = []
@@ -91,6 +106,12 @@ class Contest:
                 simulated too, so that none fails because the original was lucky.
         """
         rows = self._run(samples)
+        still = self._still() if self._more is not None else []
+        found = self._more(still) if still and self._more is not None else []
+        if found:
+            samples = [*samples, *found]
+            self.labels, self.notes = [], []
+            rows = self._run(samples)
         rounds: tuple[tuple[int, float], ...] = _DRAWS if self.exact else ()
         if rounds and self._truth.approximates and _most_used(rows) > _LUCK:
             rounds = (_AMOUNTS, *rounds)
@@ -107,6 +128,7 @@ class Contest:
         return rows
 
     def _run(self, samples: Iterable[Sample]) -> tuple[Parity, ...]:
+        self._liveness = Liveness()
         entries = [self._open(row) for row in self._rows]
         for sample in samples:
             if not self._add(sample, entries):
@@ -117,8 +139,39 @@ class Contest:
                 comparison.doubt = comparison.doubt or reason
             if not self.labels and not comparison.failure:
                 comparison.doubt = comparison.doubt or "the original ran on none of the inputs"
+        unmoved = self._unmoved()
+        for comparison, _ in entries:
+            comparison.doubt = comparison.doubt or unmoved
         self.truth_detail = self.truth_detail or self._truth.detail
         return tuple(comparison.result(self.exact) for comparison, _ in entries)
+
+    def _still(self) -> list[int]:
+        """Return the positions of outputs that inputs reach and none has changed."""
+        ports = self._candidate.signature.outputs
+        if any(port.dtype is None for port in ports):
+            return []
+        graphs = [self._candidate.graph]
+        if isinstance(self._truth, OnnxTruth):
+            graphs.append(self._truth.source.graph)
+        driven = [any(ways) for ways in zip(*map(driven_outputs, graphs), strict=True)]
+        return [n for n in self._liveness.still() if n < len(ports) and driven[n]]
+
+    def _unmoved(self) -> str:
+        """Return why nothing is proven of an output that is always the same, and note it."""
+        ports = self._candidate.signature.outputs
+        still = set(self._still())
+        floats = [
+            n for n, port in enumerate(ports) if port.dtype is not None and is_float(port.dtype)
+        ]
+        names = [repr(ports[n].name) for n in sorted(still)]
+        if not names:
+            return ""
+        told = f"output {', '.join(names)} is the same on all inputs"
+        # Decisions are steadier than the floats behind them, which tell of them.
+        if still.intersection(floats) or not floats:
+            return f"{told}, which proves nothing; give inputs that change it with --inputs"
+        self.notes.append(f"{told}: a mistake that it hides does not show")
+        return ""
 
     def _open(self, row: Row) -> Entry:
         names = [port.name for port in self._candidate.signature.outputs]
@@ -156,6 +209,7 @@ class Contest:
             truth = [_number(value) for value in principal]
             runs = self._with_nudged(sample, runs)
         self.labels.append(sample.label)
+        self._liveness.note(truth)
         simulated = self._simulated(sample, principal)
         for comparison, session in entries:
             if session is None or comparison.failure:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnfuse.verifying.floats import is_float, unit_roundoff
+from bnfuse.verifying.liveness import stirring
 from bnfuse.verifying.runtime import RunError
 from bnfuse.verifying.samples import Draft, Draw, Sample, plan
 from bnfuse.verifying.sizes import Sizes, candidates, sizes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bnfuse.verifying.given import Given
     from bnfuse.verifying.originals import Original
@@ -30,11 +31,21 @@ class Chosen:
 
     Attributes:
         sampled: For inputs that index more rows than are read, how many are.
+        draft: What they were drawn from; None where they were given.
+        sizes: Those of most samples.
     """
 
     samples: Iterable[Sample]
     notes: tuple[str, ...] = ()
     sampled: Mapping[str, int] = field(default_factory=dict)
+    draft: Draft | None = None
+    sizes: Sizes | None = None
+
+    def more(self, original: Original, still: Sequence[int]) -> list[Sample]:
+        """Return inputs on which outputs change that were the same on these samples."""
+        if self.draft is None or self.sizes is None:
+            return []
+        return stirring(original, self.draft, self.sizes, still)
 
 
 def choose_samples(original: Original, draft: Draft, given: Given) -> Chosen:
@@ -130,7 +141,8 @@ def _planned(
             notes.append("the original refuses a batch of one")
             single = first
     order = tuple(plan(draft, first, second, single))
-    return Chosen(_Drawn(tuple(known), draft, order), tuple(notes), _unread(draft, first, order))
+    unread = _unread(draft, first, order)
+    return Chosen(_Drawn(tuple(known), draft, order), tuple(notes), unread, draft, first)
 
 
 def _unread(draft: Draft, sizes: Sizes, order: tuple[Draw, ...]) -> dict[str, int]:
