@@ -51,7 +51,7 @@ class Judge:
     def __call__(self, candidate: Path | ir.Model, report: Report) -> Report:
         """Return ``report`` with the verification of ``candidate``, explained if it fails."""
         with self.progress.stage("verify") as line:
-            verification = self._verify(candidate, self.lowered, self.unfolded)
+            verification = self._verify(candidate, self.lowered, self.unfolded, line.reached)
             line.detail = verification.verdict.name
         report = replace(report, verification=verification)
         if self.unfolded is None or verification.verdict is not Verdict.FAIL:
@@ -62,7 +62,11 @@ class Judge:
         return replace(report, blame=blame)
 
     def _verify(
-        self, candidate: Path | ir.Model, lowered: Lowered, unfolded: ir.Model | None
+        self,
+        candidate: Path | ir.Model,
+        lowered: Lowered,
+        unfolded: ir.Model | None,
+        reached: Callable[[int, int], None] | None = None,
     ) -> Verification:
         return verify(
             self.entry.original,
@@ -74,6 +78,7 @@ class Judge:
             # An ONNX source is compared with value by value itself.
             baseline=unfolded if self.entry.exporter is not None else None,
             localize=unfolded is not None,
+            reached=reached,
         )
 
     def _blame(self, reason: str) -> Blame:

@@ -342,13 +342,18 @@ class TestAddedBends:
         result = judge(self.ORIGINAL, bound)
         assert any("more Clip than the original" in text for text in result.warnings)
 
-    def test_so_is_a_branch_for_large_batches(self) -> None:
-        large = (
-            "g (float[N, 4] x) => (float[N, 4] y) <int64 k = {1000}, float z = {0}> "
-            "{ n = Shape<start=0, end=1>(x) b = Greater(n, k) a = Add(x, x) y = Where(b, z, a) }"
-        )
-        result = judge(self.ORIGINAL, large)
+    LARGE = (
+        "g (float[N, 4] x) => (float[N, 4] y) <int64 k = {%d}, float z = {0}> "
+        "{ n = Shape<start=0, end=1>(x) b = Greater(n, k) a = Add(x, x) y = Where(b, z, a) }"
+    )
+
+    def test_so_is_a_branch_for_huge_batches(self) -> None:
+        result = judge(self.ORIGINAL, self.LARGE % 100_000)
         assert any("'y' is never true" in text for text in result.warnings)
+
+    @pytest.mark.parametrize("rows", [40, 256, 1000, 1024])
+    def test_one_for_large_batches_is_taken(self, rows: int) -> None:
+        assert caught(judge(self.ORIGINAL, self.LARGE % rows))
 
     def test_a_bound_that_the_original_has_is_its_own(self) -> None:
         bent = "g (float[N, 4] x) => (float[N, 4] y) { y = Relu(x) }"
