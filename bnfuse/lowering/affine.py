@@ -67,6 +67,9 @@ def _cheapest(affine: ChannelAffine, x: ir.Value, y: ir.Value) -> tuple[str, ...
     """
     if affine.is_identity:
         return ("Identity",)
+    if x.shape is None and affine.axis == 1:
+        # Of all forms it alone does not ask for the rank.
+        return ("BatchNormalization",)
     if not affine.has_shift:
         return ("Mul",)
     dtype, rank = y.dtype or x.dtype, len(x.shape) if x.shape is not None else 0
@@ -125,9 +128,10 @@ class _Constants:
     def of(self, op_type: str) -> ir.Value:
         """The operand of a Mul or an Add, shaped to broadcast."""
         affine = self.lifted.affine
-        assert self.x.shape is not None
+        assert self.x.shape is not None or affine.axis is None
+        rank = 0 if self.x.shape is None else len(self.x.shape)
         what, vector = ("scale", affine.scale) if op_type == "Mul" else ("shift", affine.shift)
-        return self.vector(what, affine.shaped(vector, len(self.x.shape)))
+        return self.vector(what, affine.shaped(vector, rank))
 
     def vector(self, what: str, vector: NDArray[np.float64]) -> ir.Value:
         """A constant under a name that shows whose it is."""
