@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from bnfuse.lifting.nodes import linear_of
 from bnfuse.lifting.rewire import output_like
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ def lower_affine(node: ir.Node, lifted: LiftedAffine, initializers: Initializers
     assert x is not None
     form = _product_and_sum(lifted) or _cheapest(lifted.affine, x, node.outputs[0])
     keeps = bool(lifted.anchor) or _computes_wider(lifted)
-    if lifted.origins and (keeps or len(lifted.origins) <= len(form)):
+    misread = _is_misread(x)
+    if misread and form == ("BatchNormalization",):
+        form = ("Mul", "Add")
+    if lifted.origins and (keeps or len(lifted.origins) <= len(form)) and not misread:
         return _as_it_was(lifted, x, node.outputs[0])
     stored = _Constants(lifted, x, node.outputs[0], initializers)
     if form == ("BatchNormalization",):
@@ -73,6 +77,24 @@ def _cheapest(affine: ChannelAffine, x: ir.Value, y: ir.Value) -> tuple[str, ...
     if takes_batch_norm and rank in (_RANKS if affine.has_scale else _POSITIONS):
         return ("BatchNormalization",)
     return ("Mul", "Add") if affine.has_scale else ("Add",)
+
+
+def _is_misread(x: ir.Value) -> bool:
+    """Whether ONNX Runtime would fold a BatchNormalization of ``x`` into a matrix product.
+
+    Up to 1.31 its optimiser does so through a Reshape, without a look at where the Reshape puts
+    the channels. It leaves a Mul and an Add alone.
+    """
+    reshape = x.producer()
+    if reshape is None or reshape.op_type != "Reshape" or reshape.inputs[0] is None:
+        return False
+    product = reshape.inputs[0].producer()
+    linear = linear_of(product)
+    return (
+        linear.op_type == "MatMul"
+        if linear
+        else product is not None and product.op_type == "MatMul"
+    )
 
 
 def _computes_wider(lifted: LiftedAffine) -> bool:
