@@ -80,7 +80,7 @@ def recipe_of(node: ir.Node, value: ir.Value) -> Recipe | None:
 def flattening(value: ir.Value, axis: int) -> Recipe:
     """A Flatten of a value, which stands in no graph."""
     frame = ir.Node("", "Flatten", [], attributes=[ir.AttrInt64("axis", axis)])
-    return Recipe(Source("Flatten", "", "", (value,), frame, {}, ""), 0)
+    return Recipe(Source("Flatten", "", "", (value,), frame, {}, None, ""), 0)
 
 
 def _one_input(source: Source, op_type: str, attributes: Sequence[ir.Attr] = ()) -> Source:

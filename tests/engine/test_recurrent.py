@@ -13,9 +13,7 @@ GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 FEATURES, HIDDEN = 6, 5
 
 
-def _recurrent(
-    net: Net, op_type: str, x: str, *, bias: bool = True, both: bool = False, **more
-) -> str:
+def _recurrent(net: Net, op_type: str, x: str, *, bias: bool = True, both: bool = False) -> str:
     gates, directions = GATES[op_type] * HIDDEN, 2 if both else 1
     parameters = [net.param(directions, gates, FEATURES), net.param(directions, gates, HIDDEN)]
     if bias:
