@@ -7,8 +7,8 @@ __all__ = ["plot", "require_matplotlib"]
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.models.comparison import MILESTONES
-from bnfuse.models.files import write_whole
 from bnfuse.packages import require
+from bnfuse.target import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -201,6 +201,13 @@ def read_linear(node: ir.Node, constants: ConstantEvaluator) -> LinearMap | None
     """The linear map that ``node`` is, or ``None``; a MatMul's bias is joined later."""
     if node.domain not in ("", "ai.onnx"):
         return None
+    linear = _read(node, constants)
+    if linear is None or not linear.weight.constant.dtype.is_floating_point():
+        return None
+    return linear if all(linear.layout.shape) else None
+
+
+def _read(node: ir.Node, constants: ConstantEvaluator) -> LinearMap | None:
     if node.op_type in ("Conv", "ConvTranspose"):
         return _read_conv(node, constants)
     if node.op_type == "Gemm":

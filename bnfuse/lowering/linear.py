@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from bnfuse.folding.initializers import Initializers
     from bnfuse.lifting.linear import LinearMap
 
+_BIAS_IS_OPTIONAL = 11
+"""From this opset on a Gemm may have no third input."""
+
 
 @dataclass(frozen=True, eq=False)
 class StoredConstants:
@@ -47,11 +50,16 @@ def lower_linear(
     else:
         weight = linear.weight.constant.value
     bias = None
-    if linear.bias is not None or np.any(linear.offset != 0.0):
+    if linear.bias is not None or np.any(linear.offset != 0.0) or _needs_bias(node, linear):
         stem = _bias_stem(linear)
         bias = initializers.add(_bias_array(linear), dtype, after=stem)
     new = _nodes(linear, x, y, weight, bias, initializers)
     return new, StoredConstants(weight, bias)
+
+
+def _needs_bias(node: ir.Node, linear: LinearMap) -> bool:
+    opset = _BIAS_IS_OPTIONAL if node.graph is None else node.graph.opset_imports.get("", 0)
+    return linear.op_type == "Gemm" and opset < _BIAS_IS_OPTIONAL
 
 
 def _unchanged(

@@ -46,7 +46,7 @@ class FoldedWeight(ir.LazyTensor):
 
         A merged weight is stored nowhere yet: there it is the numbers themselves.
         """
-        stored: Hashable = linear.weight.constant.value
+        stored: Hashable = linear.weight.constant.root
         if linear.is_merged:
             stored = hashlib.sha256(linear.weight.constant.array().tobytes()).digest()
         pending = (linear.rows.tobytes(), linear.columns.tobytes())

@@ -14,6 +14,7 @@ from bnfuse.lifting.sites import Kind, Site
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bnfuse.fingerprint import Fingerprint
     from bnfuse.folding import FoldLog, Merge, MergeRefusal
     from bnfuse.lifting import Lifted
     from bnfuse.reporting.blame import Blame
@@ -91,6 +92,11 @@ class Report:
         unmerged: Those that could have become one, and why they stay.
         verification: The proof, or ``None`` when it was not asked for.
         blame: If the fold is wrong and it was asked for: its first bad rule application.
+        source_files: What was read, by its SHA-256; the model first, then its external data.
+        output_files: What was written, likewise.
+        replaced: Whether another file was at ``output`` before.
+        undone: The rule applications that were taken back because the fold failed its
+            verification with them.
     """
 
     source: str
@@ -106,6 +112,10 @@ class Report:
     unmerged: tuple[MergeRefusal, ...] = ()
     verification: Verification | None = None
     blame: Blame | None = None
+    source_files: tuple[Fingerprint, ...] = ()
+    output_files: tuple[Fingerprint, ...] = ()
+    replaced: bool = False
+    undone: tuple[Blame, ...] = ()
 
     @property
     def norms(self) -> tuple[SiteReport, ...]:
@@ -121,6 +131,17 @@ class Report:
     def verdict(self) -> str:
         """PASS, FAIL, INCONCLUSIVE, or NOT VERIFIED."""
         return "NOT VERIFIED" if self.verification is None else self.verification.verdict.name
+
+    @property
+    def folded(self) -> str:
+        """What was folded, in a few words."""
+        kinds = (("norms", self.norms), ("normalisers' scales and shifts", self.affines))
+        told = [
+            f"{sum(site.folded for site in sites)} of {len(sites)} {name}"
+            for name, sites in kinds
+            if sites or name == "norms"
+        ]
+        return ", ".join(told + ([f"{len(self.merges)} merges"] if self.merges else []))
 
     def of_size(self, size: int) -> Report:
         """The same report, with the size that the folded model has on disk."""
@@ -145,6 +166,7 @@ class Report:
             "notes": list(self.notes),
             **self._verification_json(),
             "blame": None if self.blame is None else self.blame.to_json(),
+            "undone": [blame.to_json() for blame in self.undone],
             "verdict": self.verdict,
         }
 

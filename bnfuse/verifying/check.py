@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bnfuse.loading import as_source, several
 from bnfuse.verifying.branches import BranchCounter, added_branches, untaken_warnings
 from bnfuse.verifying.constants import Derived, check_constants
 from bnfuse.verifying.contest import Contest
@@ -13,7 +14,7 @@ from bnfuse.verifying.edges import is_narrow, widened
 from bnfuse.verifying.explain import Failure, explained
 from bnfuse.verifying.floats import unit_roundoff
 from bnfuse.verifying.inputs import choose_samples, unsteadiness
-from bnfuse.verifying.judge import PRINCIPAL, unjudgeable
+from bnfuse.verifying.judge import PRINCIPAL, broken_runtime, unjudgeable
 from bnfuse.verifying.models import is_onnx, onnx_source, signature_gate, weight_count
 from bnfuse.verifying.providers import resolve
 from bnfuse.verifying.reading import reading_order, unread_rows
@@ -59,11 +60,12 @@ def verify(
     """Judge whether ``candidate`` computes the same function as ``original``.
 
     Args:
-        original: An ``nn.Module``, the path of an ONNX or module file, an ``onnx.ModelProto`` or
-            an ``onnx_ir.Model``. Two ONNX models are judged without importing torch.
-        candidate: The path of an ONNX file, an ``onnx.ModelProto`` or an ``onnx_ir.Model``.
-        inputs: None to make inputs up from the signature; example inputs to take sizes from; a
-            mapping of names to arrays or the path of an ``.npz`` file to compare on real data.
+        original: A model in any form that ``bnfuse.fold`` takes. Two ONNX models are judged
+            without importing torch.
+        candidate: An ONNX model in any of these forms.
+        inputs: None to make inputs up from the signature; an example tensor or array, or a
+            sequence of them, to take sizes from; a mapping of names to arrays or the path of an
+            ``.npz`` file to compare on real data.
         providers: ``auto``, ``cpu``, ``cuda`` or other providers' names.
         seed: Of the inputs.
         truth_budget: Seconds for the float64 runs; after that the noise of rounding is estimated
@@ -95,7 +97,10 @@ def verify(
         'PASS'
     """
     limits = thresholds or Thresholds()
-    plan = resolve(providers)
+    plan = resolve(several(providers))
+    original, found = as_source(original)
+    candidate = as_source(candidate).source
+    inputs = found if inputs is None else inputs
     new = onnx_source(candidate, "candidate")
     branches = BranchCounter()
     if is_onnx(original):
@@ -114,7 +119,7 @@ def verify(
     if failure or obstacle:
         return early(failure, obstacle)
     side = (
-        onnx_side(source, inputs, plan.rows, truth_budget, branches)
+        onnx_side(source, new, inputs, plan.rows, truth_budget, branches)
         if is_onnx(original)
         else module_side(original, new, inputs, truth_budget, branches, baseline, load_options)
     )
@@ -133,6 +138,7 @@ def verify(
         seed,
         order,
         weight_count(new.graph),
+        side.masks,
     )
     chosen = choose_samples(side.original, draft, side.given)
     obstacle = unsteadiness(side.original, chosen.samples)
@@ -177,6 +183,7 @@ def verify(
             *contest.notes,
             *_lost(rows, limits),
             *_blind(rows),
+            *_broken(rows),
             *untaken_warnings(counts),
             *added,
         ),
@@ -232,6 +239,23 @@ def _blind(rows: tuple[Parity, ...]) -> list[str]:
         "smaller than that can be seen there"
         for name, units in found.items()
         if units > _BLIND
+    ]
+
+
+def _broken(rows: tuple[Parity, ...]) -> list[str]:
+    """Return where the runtime breaks the original and not the candidate."""
+    found = {
+        (row.provider, row.optimization): (output.name, item)
+        for row in rows
+        if row.verdict is Verdict.PASS
+        for output in row.outputs
+        for item in output.measures
+        if item.broken
+    }
+    return [
+        f"{provider}, optimisation {level}: output {name!r}: {broken_runtime(item)}; the "
+        "candidate is right there"
+        for (provider, level), (name, item) in found.items()
     ]
 
 

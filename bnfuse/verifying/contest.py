@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from bnfuse.verifying.compare import RowComparison, flattened
 from bnfuse.verifying.flips import decision_behind, margins
 from bnfuse.verifying.floats import is_float, unit_roundoff
+from bnfuse.verifying.follow import GAP_FACTOR, Follower
 from bnfuse.verifying.jitter import Jitter
-from bnfuse.verifying.originals import CPU_ROWS, nudged
+from bnfuse.verifying.originals import CPU_ROWS, ExposedModel, ExposedSession, Exposure, nudged
 from bnfuse.verifying.result import Flip, Verdict
 from bnfuse.verifying.runtime import RunError, Session, unproven
 from bnfuse.verifying.thresholds import usage
@@ -19,6 +21,7 @@ from bnfuse.verifying.truth import NoTruthError, OnnxTruth
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from bnfuse.verifying.follow import Followed
     from bnfuse.verifying.models import OnnxSource
     from bnfuse.verifying.originals import Original, Runs
     from bnfuse.verifying.providers import Row
@@ -30,14 +33,14 @@ if TYPE_CHECKING:
 __all__ = ["Contest"]
 
 Array = np.ndarray[Any, Any]
+Entry: TypeAlias = tuple[RowComparison, ExposedSession | None]
 
 # Simulated runs, and up to how far beyond its bound a candidate may be saved by them: at first
 # by any luck that is conceivable, then by what so few runs may have missed.
-_DRAWS = ((8, 1e3), (32, 4.0))
-
-# Errors of a whole tensor's largest element bound a gap of two of its elements, with room for
-# the candidate's share.
-_GAP_FACTOR = 4.0
+_LUCK = 1e3
+_DRAWS = ((8, _LUCK), (32, 4.0))
+# An op that errs by an amount, and not by a part of its result, explains any distance.
+_AMOUNTS = (2, math.inf)
 
 
 class Contest:
@@ -74,6 +77,11 @@ class Contest:
         self._units = dict(units or {})
         self._draws = 0
         self._doubtful: frozenset[str] = frozenset()
+        self._follower = Follower(truth, candidate) if isinstance(truth, OnnxTruth) else None
+        self._choices = self._follower.choices if self._follower else ()
+        scores = tuple(choice.scores for choice in self._choices if choice.scores)
+        decisions = tuple(choice.other for choice in self._choices)
+        self._exposed = ExposedModel(candidate, Exposure(decisions, scores))
 
     def run(self, samples: Iterable[Sample]) -> tuple[Parity, ...]:
         """Return every row, judged.
@@ -83,7 +91,10 @@ class Contest:
                 simulated too, so that none fails because the original was lucky.
         """
         rows = self._run(samples)
-        for draws, near in _DRAWS if self.exact else ():
+        rounds: tuple[tuple[int, float], ...] = _DRAWS if self.exact else ()
+        if rounds and self._truth.approximates and _most_used(rows) > _LUCK:
+            rounds = (_AMOUNTS, *rounds)
+        for draws, near in rounds:
             self._draws = draws
             self._doubtful = self._doubtful_regimes(rows, near)
             if not self._doubtful:
@@ -102,14 +113,14 @@ class Contest:
                 break
         for comparison, session in entries:
             if session is not None and not comparison.failure:
-                reason, comparison.placement = unproven(session, comparison.row)
+                reason, comparison.placement = unproven(session.session, comparison.row)
                 comparison.doubt = comparison.doubt or reason
             if not self.labels and not comparison.failure:
                 comparison.doubt = comparison.doubt or "the original ran on none of the inputs"
         self.truth_detail = self.truth_detail or self._truth.detail
         return tuple(comparison.result(self.exact) for comparison, _ in entries)
 
-    def _open(self, row: Row) -> tuple[RowComparison, Session | None]:
+    def _open(self, row: Row) -> Entry:
         names = [port.name for port in self._candidate.signature.outputs]
         comparison = RowComparison(row, names, self._thresholds, self._judge_flip, self._units)
         absence = self._original.absence(row)
@@ -117,12 +128,12 @@ class Contest:
             comparison.doubt = f"the original does not open: {absence}"
             return comparison, None
         try:
-            return comparison, Session(self._candidate.session_input(), row)
+            return comparison, self._exposed.open(row)
         except RunError as error:
             comparison.failure = f"the candidate does not open: {error}"
             return comparison, None
 
-    def _add(self, sample: Sample, entries: list[tuple[RowComparison, Session | None]]) -> bool:
+    def _add(self, sample: Sample, entries: list[Entry]) -> bool:
         """Compare on one sample; return whether to go on."""
         try:
             runs = self._original.run(sample.feeds)
@@ -133,7 +144,7 @@ class Contest:
         truth: Sequence[Array] | None = None
         if self.exact:
             try:
-                truth = flattened((), self._truth.outputs(sample.feeds))[1]
+                truth = self._exact_outputs(sample)
             except NoTruthError as error:
                 if self.labels:
                     self.notes.append(
@@ -150,17 +161,28 @@ class Contest:
             if session is None or comparison.failure:
                 continue
             try:
-                comparison.names, values = flattened(
-                    session.output_names, session.run(sample.feeds)
-                )
+                values = session.run(sample.feeds)
             except RunError as error:
                 comparison.failure = f"the candidate fails on {sample.label}: {error}"
                 continue
+            comparison.names = values.names
             honest = self._original.honest(runs, comparison.row)
             if "nudged" in runs and runs["nudged"] is not honest[-1]:
                 honest.append(runs["nudged"])
-            comparison.add(sample, values, honest, truth, simulated)
+            followed = [self._followed(run) for run in (values, *honest)]
+            comparison.add(sample, values, honest, truth, simulated, followed)
         return True
+
+    def _exact_outputs(self, sample: Sample) -> list[Array]:
+        if self._follower is None:
+            return flattened((), self._truth.outputs(sample.feeds))[1]
+        return flattened((), self._follower.begin(sample))[1]
+
+    def _followed(self, run: Sequence[Any]) -> Followed | None:
+        taken = getattr(run, "taken", ())
+        if self._follower is None or not self.exact or not taken:
+            return None
+        return self._follower.follow(taken)
 
     def _doubtful_regimes(self, rows: Iterable[Parity], near: float) -> frozenset[str]:
         """Return the regimes that fail by so little that the original's luck could be the reason.
@@ -183,10 +205,11 @@ class Contest:
         units += self._units.values()
         runs = []
         wanted = units and sample.regime in self._doubtful
+        own = self._follower.own() if wanted and self._choices and self._follower else None
         for draw in range(self._draws if wanted else 0):
             rng = np.random.default_rng([self._seed, draw, len(self.labels)])
             try:
-                values = self._truth.simulated(sample.feeds, Jitter(rng, max(units)))
+                values = self._truth.simulated(sample.feeds, Jitter(rng, max(units)), own)
             except NoTruthError:
                 break
             run = flattened((), values)[1]
@@ -231,8 +254,12 @@ class Contest:
             for a, b in zip(rough, exact, strict=True)
         )
         return Flip(
-            int(gaps.size), int(original.size), float(gaps.max(initial=0.0)), _GAP_FACTOR * error
+            int(gaps.size), int(original.size), float(gaps.max(initial=0.0)), GAP_FACTOR * error
         )
+
+
+def _most_used(rows: Iterable[Parity]) -> float:
+    return max((item.usage for row in rows for item in row.outputs), default=0.0)
 
 
 def _number(value: Array) -> Array:

@@ -42,10 +42,19 @@ def choose_samples(original: Original, draft: Draft, given: Given) -> Chosen:
     known = given.samples(draft.ports)
     if given.real:
         return Chosen(known)
+    accepted = None
     for attempt in _attempts(draft):
         found = _accepted(original, attempt)
-        if found is not None:
-            return _planned(original, attempt, known, *found)
+        if found is None:
+            continue
+        if _overflows(original, attempt.draw(Draw("signed", found[0]))):
+            accepted = accepted or (attempt, found)
+            continue
+        chosen = _planned(original, attempt, known, *found)
+        notes = () if accepted is None else (_told(attempt, draft),)
+        return replace(chosen, notes=(*chosen.notes, *notes))
+    if accepted is not None:
+        return _planned(original, accepted[0], known, *accepted[1])
     if known:
         return Chosen(
             known, ("the original accepts no other inputs than the example, so only it was used",)
@@ -161,6 +170,24 @@ def _attempts(draft: Draft) -> Iterable[Draft]:
     }
     if integers:
         yield replace(draft, ranges={**draft.ranges, **integers})
+
+
+def _overflows(original: Original, sample: Sample) -> bool:
+    """Return whether the original gives NaN or infinities."""
+    try:
+        outputs = next(iter(original.run(sample.feeds).values()))
+    except RunError:
+        return False
+    return any(is_float(value.dtype) and not np.isfinite(value).all() for value in outputs)
+
+
+def _told(attempt: Draft, draft: Draft) -> str:
+    """Say which inputs are 0 or 1 because the original overflows on other numbers."""
+    names = [name for name in attempt.ranges if name not in draft.ranges]
+    return (
+        f"the original gives NaN or infinities on other numbers than 0 and 1 in "
+        f"{', '.join(map(repr, names))}; to give others, --range {names[0]}=LO,HI"
+    )
 
 
 def _refusal(original: Original, sample: Sample) -> str | None:

@@ -100,6 +100,48 @@ class TestIntegers:
         assert result.verdict is Verdict.PASS, result.reason
 
 
+class TestMasks:
+    """Masks that are no booleans: anything but 0 and 1 in them drowns what they hide."""
+
+    MASKED = (
+        "g (float[N, L, 4] x, {kind}[N, L] mask) => (float[N, L, 4] y) "
+        "<float one = {{1}}, float low = {{{low}}}, int64[1] a = {{1}}> "
+        "{{ m = Cast<to=1>(mask) u = Unsqueeze(m, a) i = Sub(one, u) b = {hide} "
+        "t = Transpose<perm=[0, 2, 1]>(x) s = MatMul(x, t) c = Add(s, b) "
+        "p = Softmax<axis=-1>(c) z = {tail} y = MatMul(z, x) }}"
+    )
+
+    def masked(self, kind: str, low: str = "-3.4028234e38", tail: str = "Neg(p)") -> str:
+        return self.MASKED.format(kind=kind, low=low, hide="Mul(i, low)", tail=tail)
+
+    @pytest.mark.parametrize("kind", ["int64", "int32", "float"])
+    @pytest.mark.parametrize("low", ["-3.4028234e38", "-1e4"])
+    def test_a_mask_is_drawn_as_one(self, kind: str, low: str) -> None:
+        text = self.masked(kind, low)
+        result = judge(text, text)
+        assert result.verdict is Verdict.PASS, result.reason
+        assert caught(judge(text, self.masked(kind, low, tail="Identity(p)")))
+
+    def test_a_mask_that_is_ignored_is_caught(self) -> None:
+        ignored = self.MASKED.format(kind="int64", low="-1e4", hide="Sub(i, i)", tail="Neg(p)")
+        assert caught(judge(self.masked("int64", "-1e4"), ignored))
+
+    def test_where_the_original_overflows_zeros_and_ones_are_tried(self) -> None:
+        text = (
+            "g (float[N, 4] x, int64[N, 4] k) => (float[N, 4] y) <float b = {1.5e38}> "
+            "{ f = Cast<to=1>(k) c = Mul(f, b) d = Add(c, c) e = Mul(x, d) y = Div(e, b) }"
+        )
+        result = judge(text, text, ranges={"x": (-0.5, 0.5)})
+        assert result.verdict is Verdict.PASS, result.reason
+        assert any("--range k=LO,HI" in note for note in result.warnings)
+
+    def test_what_stays_without_a_finite_value_says_how_to_bound_an_input(self) -> None:
+        text = "g (float[N, 4] x) => (float[N, 4] y) { z = Sub(x, x) y = Div(z, z) }"
+        result = judge(text, text)
+        assert result.verdict is Verdict.INCONCLUSIVE
+        assert "--range" in result.reason
+
+
 def table(rows: int, wrong: int | None = None, body: str = "y = Gather(t, ids)") -> onnx.ModelProto:
     values = np.random.default_rng(0).standard_normal((rows, 2)).astype(np.float32)
     if wrong is not None:

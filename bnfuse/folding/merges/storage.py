@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
+    from bnfuse.lifting.constants import Constant
     from bnfuse.lifting.linear import LinearMap
 
 
@@ -24,22 +25,26 @@ class Storage:
 
     def __init__(self, graph: ir.Graph) -> None:
         maps = (linear for node in graph if (linear := linear_of(node)) is not None)
-        self._users = Counter(linear.weight.constant.value for linear in maps)
+        self._users = Counter(linear.weight.constant.root for linear in maps)
 
     def freed(self, linears: Sequence[LinearMap]) -> int:
         """The bytes that are no longer stored once these maps are gone.
 
         A weight that another map still uses stays.
         """
-        users = Counter(linear.weight.constant.value for linear in linears)
+        users = Counter(linear.weight.constant.root for linear in linears)
         last = {
-            linear.weight.constant.value: linear
+            linear.weight.constant.root: linear
             for linear in linears
-            if users[linear.weight.constant.value] >= self._users[linear.weight.constant.value]
+            if users[linear.weight.constant.root] >= self._users[linear.weight.constant.root]
         }
-        weights = sum(bytes_of(int(np.prod(m.layout.shape)), m) for m in last.values())
+        weights = sum(_freed(m.weight.constant) for m in last.values())
         biases = sum(bytes_of(m.layout.outputs, m) for m in linears if _has_bias(m))
         return weights + biases
+
+
+def _freed(constant: Constant) -> int:
+    return 0 if constant.is_tied else min(constant.nbytes, constant.stored_bytes)
 
 
 def bytes_of(numbers: int, like: LinearMap) -> int:
