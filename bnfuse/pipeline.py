@@ -159,6 +159,10 @@ def convert(
 ) -> Folded:
     """What ``bnfuse fold`` and, with ``folding`` off, ``bnfuse export`` do; see :func:`fold`."""
     progress = progress or Silent()
+    if verified:
+        from bnfuse.verifying.providers import check_names
+
+        check_names(providers)
     if output is not None:
         target_of(output)
         target_of(unverified(Path(output)))
