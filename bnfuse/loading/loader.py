@@ -197,12 +197,16 @@ def _chosen(inspection: Inspection, wanted: str | None) -> Inspection:
 def _read_module(
     inspection: Inspection, model: str | None, allowed: dict[str, str], trust: bool
 ) -> tuple[nn.Module, ExampleInputs | None, tuple[str, ...]]:
+    from bnfuse.loading.hugging_face import read_hugging_face_folder
     from bnfuse.loading.programs import read_exported_program, read_torchscript
     from bnfuse.loading.torchfile import needs_trust, read_saved
     from bnfuse.loading.weights import fill_module, read_safetensors
 
     path, kind, archive = inspection.path, inspection.kind, inspection.archive
     unused = _unused(model, {})
+    if kind is FileKind.HUGGING_FACE:
+        module, notes = read_hugging_face_folder(path)
+        return module, None, (*notes, *unused)
     if kind is FileKind.SAFETENSORS:
         module, notes = fill_module(path, read_safetensors(path), model, trust)
         return module, None, notes
