@@ -62,6 +62,7 @@ class Request:
     trust: bool = False
     input_shapes: tuple[str, ...] = ()
     dtype: str | None = None
+    weights: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +165,7 @@ def _load(source: Path | Mapping[str, Any], request: Request, progress: Progress
                 trust=request.trust,
                 input_shapes=request.input_shapes,
                 dtype=request.dtype,
+                weights=request.weights,
             )
         line.detail = f"{loaded.path}: {loaded.kind.description}"
     return loaded
