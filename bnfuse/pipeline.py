@@ -33,7 +33,7 @@ from bnfuse.writing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import onnx
     import onnx_ir as ir
@@ -189,6 +189,7 @@ def convert(
         raise UsageError(f"{entry.name!r} is an ONNX model already.", "Give it to `bnfuse fold`.")
     unfolded = entry.model.clone() if localize and verified else None
     inner = _Inner.run(entry, folding, progress, lazily=output is not None)
+    inner = replace(inner, report=replace(inner.report, load_flags=_load_flags(request)))
     judge = None
     if verified:
         # What only folds does not wait for the verifier to load.
@@ -264,6 +265,16 @@ def _write(inner: _Inner, output: Path, judge: Judge | None, progress: Progress)
     report = report.of_size(sum(file.bytes for file in files))
     report = replace(report, output=str(path), output_files=files, replaced=replaced)
     return Folded(model, report, path)
+
+
+def _load_flags(request: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the command line needs to load the same source again."""
+    flags: list[str] = []
+    for name in ("input_shapes", "dtype", "model", "allow", "trust"):
+        value, flag = request.get(name), f"--{name.removesuffix('s').replace('_', '-')}"
+        several = value if isinstance(value, (list, tuple)) else [value] if value else []
+        flags += [word for item in several for word in (flag, item)[: 1 if item is True else 2]]
+    return tuple(flags)
 
 
 @contextmanager
