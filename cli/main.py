@@ -11,9 +11,11 @@ import click
 
 from bnfuse import __version__
 from bnfuse.cli.bench import bench
+from bnfuse.cli.console import imports_announced
 from bnfuse.cli.export import export
 from bnfuse.cli.fold import fold
 from bnfuse.cli.outcome import outcome_of
+from bnfuse.cli.prove import check, prove
 from bnfuse.cli.schema import schema
 from bnfuse.cli.streams import forgiving_streams
 from bnfuse.cli.train import train
@@ -37,7 +39,7 @@ def bnfuse() -> None:
     """
 
 
-for _command in (fold, export, verify, bench, train, schema):
+for _command in (fold, export, verify, prove, check, bench, train, schema):
     bnfuse.add_command(_command)
 
 
@@ -58,7 +60,8 @@ def main(args: list[str] | None = None) -> None:
 
 def _run(argv: list[str]) -> int:
     try:
-        code: Any = bnfuse.main(argv, standalone_mode=False)
+        with imports_announced(quiet=not {"-q", "--quiet"}.isdisjoint(argv)):
+            code: Any = bnfuse.main(argv, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return outcome_of(error).code

@@ -13,6 +13,7 @@ import click
 from bnfuse.cli.console import Terminal
 from bnfuse.cli.output import check_outputs
 from bnfuse.errors import UsageError
+from bnfuse.packages import require
 from bnfuse.target import STDOUT
 
 if TYPE_CHECKING:
@@ -77,10 +78,12 @@ def train(
     """
     terminal = Terminal(quiet, verbose, results_on_stderr=str(output) == STDOUT)
     if list_nets:
+        require("Listing the nets", "torch")
         _print_nets(terminal)
         return
     if name is None and not compare:
         raise UsageError("No net was named.", "Name one that `bnfuse train --list` lists.")
+    require("Training", "torch")
     from bnfuse.models.registry import entry
 
     name = name or _COMPARED

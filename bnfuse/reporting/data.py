@@ -96,6 +96,8 @@ class Report:
         output_files: What was written, likewise.
         replaced: Whether another file was at ``output`` before.
         load_flags: The options with which the command line loads the source again.
+        undone: The rule applications that were taken back because the fold failed its
+            verification with them.
     """
 
     source: str
@@ -115,6 +117,7 @@ class Report:
     output_files: tuple[Fingerprint, ...] = ()
     replaced: bool = False
     load_flags: tuple[str, ...] = ()
+    undone: tuple[Blame, ...] = ()
 
     @property
     def norms(self) -> tuple[SiteReport, ...]:
@@ -170,6 +173,7 @@ class Report:
             "notes": list(self.notes),
             **self._verification_json(),
             "blame": None if self.blame is None else self.blame.to_json(),
+            "undone": [blame.to_json() for blame in self.undone],
             "verdict": self.verdict,
         }
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from bnfuse.loading import set_eval
 from bnfuse.verifying.double import BudgetSpentError
 from bnfuse.verifying.runtime import RunError
 from bnfuse.verifying.torch_double import DoubleMode, RandomOpError
@@ -33,6 +34,7 @@ class TorchModel:
     Attributes:
         module: An eval-mode copy where the module can be copied, else the module itself.
         notes: What a reader should know of it.
+        ops: The names of the ops that its float64 runs met.
     """
 
     def __init__(
@@ -48,10 +50,11 @@ class TorchModel:
             self.module = copy.deepcopy(module)
         except Exception:
             self.module = module
-        self.module.eval()
+        set_eval(self.module)
         self._names = list(names)
         self._extra = dict(extra or {})
         self._doubled: torch.nn.Module | None = None
+        self.ops: set[str] = set()
 
     def run(self, feeds: Mapping[str, Array], onednn: bool = True) -> list[Array]:
         """Return the module's own outputs.
@@ -88,6 +91,7 @@ class TorchModel:
             if self._doubled is None:
                 self._doubled = copy.deepcopy(self.module).double()
             mode = DoubleMode(deadline, branches, jitter)
+            mode.ops = self.ops
             with torch.no_grad(), mode:
                 output = self._call(self._doubled, feeds)
             outputs = flatten(output)
