@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= auto
 
-.PHONY: demo test lint typecheck nightly clean
+.PHONY: demo test lint typecheck nightly floors light clean
 demo: $(STAMP)
 	$(BIN)/python -m benchmarks.demo --out demo
 
@@ -14,6 +14,25 @@ test: lint typecheck
 
 nightly: $(STAMP)
 	HYPOTHESIS_PROFILE=nightly BNFUSE_FUZZ=2000 $(BIN)/python -m pytest -n $(WORKERS)
+
+# Of torch, not the oldest but what constraints.txt has, unless TORCH=2.10.0 or the like is given.
+TORCH ?= $(shell sed -n 's/^torch==//p' constraints.txt)
+floors:
+	rm -rf build/floors && $(PYTHON) -m venv build/floors
+	grep -oE '"[A-Za-z0-9_-]+>=[0-9.]+"' pyproject.toml | tr -d '"' | sed 's/>=/==/' \
+		| grep -v '^torch=' > build/floors.txt
+	echo "torch==$(TORCH)" >> build/floors.txt
+	build/floors/bin/python -m pip install -q -c build/floors.txt -e '.[train,test]'
+	build/floors/bin/python -m pytest -n $(WORKERS) --dist worksteal
+
+# The README's installation without PyTorch, and the tests that need none: `make light PYTHON=python3.14`.
+LIGHT = $(shell sed -n 's/^$$ pip install \(click .*\)/\1/p' README.md)
+light:
+	rm -rf build/light && $(PYTHON) -m venv build/light
+	build/light/bin/python -m pip install -q --no-deps .
+	build/light/bin/python -m pip install -q $(LIGHT) hypothesis pytest pytest-xdist
+	build/light/bin/pytest -n $(WORKERS) --dist worksteal $$(grep -rLE 'torch|transformers' \
+		tests/engine tests/writing tests/verify tests/cli --include='test_*.py')
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -26,7 +45,7 @@ typecheck: $(STAMP)
 	cd build/types && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p bnfuse
 
 # A new environment whenever what it is made of changes.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml setup.py constraints.txt
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,test,lint]'

@@ -24,10 +24,12 @@ from bnfuse.loading import (
     load_weights,
     on_cpu,
 )
+from bnfuse.loading.protos import model_of, modernized
+from bnfuse.packages import require
 from bnfuse.writing import file_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     import onnx
@@ -76,6 +78,7 @@ class Entry:
         exporter: Which exporter made the graph; ``None`` for an ONNX source.
         notes: What a person should know so far.
         bytes: The size of the file, external data included; ``None`` where there is none.
+        path: The file, or ``None`` for what was given in memory.
     """
 
     model: ir.Model
@@ -86,27 +89,29 @@ class Entry:
     exporter: str | None = None
     notes: tuple[str, ...] = ()
     bytes: int | None = None
+    path: Path | None = None
 
 
 def enter(source: Source, request: Request, progress: Progress) -> Entry:
     """Load and export as far as the source needs it."""
     taken = _take(source, request, progress)
-    model = taken.model
-    if model is None:
+    if taken.model is None:
         return _export_entry(taken, progress)
-    if isinstance(taken.source, Path):
+    size = None
+    if taken.path is not None:
         _refuse_options(request, taken.name)
-        size = file_bytes(taken.source, model)
-        return Entry(model, taken.name, taken.kind, taken.source, notes=taken.notes, bytes=size)
-    name = model.graph.name or "model"
-    return Entry(model, name, taken.kind, taken.source)
+        size = file_bytes(taken.path, taken.model)
+    model, notes = modernized(taken.model)
+    notes = (*taken.notes, *notes)
+    name = taken.name or model.graph.name or "model"
+    return Entry(model, name, taken.kind, taken.source, notes=notes, bytes=size, path=taken.path)
 
 
 def export_source(source: Source, request: Request, progress: Progress) -> Exported:
     """Export a module or a file that holds one."""
     taken = _take(source, request, progress)
     if taken.model is not None:
-        what = repr(taken.name) if isinstance(taken.source, Path) else "What was given"
+        what = repr(taken.name) if taken.path is not None else "What was given"
         raise UsageError(f"{what} is an ONNX model already.", "Give it to `bnfuse fold` as it is.")
     exported, _ = _export(taken, progress)
     return exported
@@ -122,6 +127,7 @@ class _Taken:
     request: Request
     model: ir.Model | None = None
     notes: tuple[str, ...] = ()
+    path: Path | None = None
 
 
 def _take(source: Source, request: Request, progress: Progress) -> _Taken:
@@ -129,15 +135,16 @@ def _take(source: Source, request: Request, progress: Progress) -> _Taken:
     if isinstance(found, Path | Mapping):
         loaded = _load(found, request, progress)
         name, kind = str(loaded.path), loaded.kind.description
+        path = found if isinstance(found, Path) else None
         if loaded.model is not None:
-            return _Taken(loaded.path, name, kind, request, loaded.model, loaded.notes)
+            return _Taken(loaded.path, name, kind, request, loaded.model, loaded.notes, path)
         if request.inputs is None:
             request = replace(request, inputs=loaded.inputs)
-        return _Taken(loaded.module, name, kind, request, notes=loaded.notes)
+        return _Taken(loaded.module, name, kind, request, notes=loaded.notes, path=path)
     if isinstance(found, ir.Model):
         return _Taken(found, "", "an onnx_ir model", request, found.clone())
     if _is_proto(found):
-        return _Taken(found, "", "an ONNX model", request, ir.serde.deserialize_model(found))
+        return _Taken(found, "", "an ONNX model", request, model_of(found))
     module, notes = on_cpu(found)
     if request.inputs is None and not request.input_shapes and not request.dtype:
         request = replace(request, inputs=inputs)
@@ -171,28 +178,43 @@ def _export_entry(taken: _Taken, progress: Progress) -> Entry:
         taken.name,
         taken.kind,
         taken.source,
-        examples,
+        _as_exported(examples, exported.model),
         exported.exporter,
         (*taken.notes, *exported.notes),
+        path=taken.path,
     )
 
 
+def _as_exported(examples: ExampleInputs, model: ir.Model) -> ExampleInputs:
+    """Call dynamic only what the export left so: it is to be verified at no other size."""
+    dynamic = tuple(
+        {
+            axis: symbol
+            for axis, symbol in symbols.items()
+            if value.shape is not None and not isinstance(value.shape[axis], int)
+        }
+        for symbols, value in zip(examples.dynamic, model.graph.inputs, strict=True)
+    )
+    return replace(examples, dynamic=dynamic)
+
+
 def _export(taken: _Taken, progress: Progress) -> tuple[Exported, ExampleInputs]:
+    require("Exporting to ONNX", "torch", "onnxscript")
     from bnfuse.exporting import export_module
 
     with progress.stage("export") as line:
-        examples = _examples(taken.source, taken.request)
-        exported = export_module(taken.source, examples, opset=taken.request.opset)
+        examples = _examples(taken.source, taken.request, line.doing)
+        exported = export_module(taken.source, examples, opset=taken.request.opset, told=line.doing)
         line.detail = f"{exported.exporter}, opset {exported.opset}; input {examples.found}"
     return exported, examples
 
 
-def _examples(module: nn.Module, request: Request) -> ExampleInputs:
+def _examples(module: nn.Module, request: Request, told: Callable[[str], None]) -> ExampleInputs:
     if isinstance(request.inputs, ExampleInputs):
         return request.inputs
     if request.inputs is not None:
         return given_inputs(module, as_tensors(request.inputs))
-    return example_inputs(module, request.input_shapes, request.dtype)
+    return example_inputs(module, request.input_shapes, request.dtype, told)
 
 
 def _refuse_options(request: Request, name: str) -> None:

@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bnfuse.fingerprint import fingerprints
 from bnfuse.folding import fold
 from bnfuse.lifting import lift
 from bnfuse.lifting.prepare import prepare
 from bnfuse.lowering import Lowered, lower
+from bnfuse.nested import fold_bodies
 from bnfuse.reporting import Counts, Report, site_reports
 from bnfuse.writing import model_bytes, node_count
 
@@ -67,24 +69,28 @@ class Inner:
         with _uncollected():
             changed = model if folding else model.clone()
             interface, notes = prepare(changed)
+            # Before the first rule application nothing is folded, in no body either.
+            nested = fold_bodies(changed, folding=folding and limit != 0)
             lifted = lift(changed)
             log = fold(lifted, limit if folding else 0, barred)
             lowered = lower(changed, lazily=lazily) if folding else Lowered(model, ())
             if folding:
-                interface.restore(changed)
+                notes += interface.restore(changed)
+                lowered = lowered.plus(nested.derivations, nested.rescaled)
             report = Report(
                 source=entry.name,
                 output=None,
+                source_files=() if entry.path is None else fingerprints(entry.path),
                 kind=entry.kind,
                 exporter=entry.exporter,
                 opset=model.opset_imports.get("", 0),
-                sites=site_reports(lifted, log),
+                sites=(*site_reports(lifted, log), *nested.sites),
                 ops=Counts(nodes, node_count(lowered.model)),
                 # What it comes to is known when it is written.
                 bytes=Counts(size, size),
                 notes=(*entry.notes, *notes),
-                merges=log.merges,
-                unmerged=log.unmerged,
+                merges=(*log.merges, *nested.merges),
+                unmerged=(*log.unmerged, *nested.unmerged),
             )
         return cls(lowered, report, log.applications)
 

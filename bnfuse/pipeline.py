@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from bnfuse.entry import Request, enter, export_source
 from bnfuse.errors import UsageError
+from bnfuse.fingerprint import fingerprints
 from bnfuse.inner import Inner
 from bnfuse.loading import load, several
 from bnfuse.progress import Progress, Silent
 from bnfuse.reporting import Report
-from bnfuse.writing import Writing, files_of, model_bytes, targets
+from bnfuse.target import target_of
+from bnfuse.writing import Writing, describe, files_of, model_bytes, targets, unverified
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -164,8 +166,15 @@ def convert(
 ) -> Folded:
     """What ``bnfuse fold`` and, with ``folding`` off, ``bnfuse export`` do; see :func:`fold`."""
     progress = progress or Silent()
-    if output is not None and isinstance(source, str | os.PathLike):
-        _refuse_overwriting(Path(source), Path(output))
+    if verified:
+        from bnfuse.verifying.providers import check_names
+
+        check_names(several(providers))
+    if output is not None:
+        target_of(output)
+        target_of(unverified(Path(output)))
+        if isinstance(source, str | os.PathLike):
+            _refuse_overwriting(Path(source), Path(output))
     entry = enter(source, Request(**request), progress)
     if output is not None:
         for file in files_of(entry.model):
@@ -208,25 +217,38 @@ def _mended(judge: Judge, inner: Inner, report: Report) -> Inner | None:
 def _write(
     inner: Inner, output: Path, judge: Judge | None, progress: Progress, mends: bool
 ) -> Folded:
-    model = inner.lowered.model
+    model, report = inner.lowered.model, inner.report
+    replaced = output.exists()
     with Writing(output) as writing:
         with progress.stage("write") as line:
+            describe(model, report.source, report.source_files, report.folded)
             size = writing.save(model, line.reached)
             line.detail = f"{size / 1e6:,.1f} MB"
-        report = inner.report.of_size(size)
+        report = report.of_size(size)
         mended = None
         if judge is not None:
             report = judge(writing.candidate, inner, report)
             mended = _mended(judge, inner, report) if mends else None
         if mended is None:
-            passed = report.verification is None or report.verdict == "PASS"
-            path = writing.accept() if passed else writing.keep_unverified(model)
-            return Folded(model, replace(report, output=str(path)), path)
+            files = writing.seal(report.verdict)
+            if report.verification is None or report.verdict == "PASS":
+                path = writing.accept()
+            else:
+                path, replaced = writing.keep_unverified(model, report.verdict), False
+                files = fingerprints(path)
+            report = report.of_size(sum(file.bytes for file in files))
+            report = replace(report, output=str(path), output_files=files, replaced=replaced)
+            return Folded(model, report, path)
     return _write(mended, output, judge, progress, mends=False)
 
 
 def _refuse_overwriting(source: Path, output: Path) -> None:
-    for target in targets(output):
-        if target.exists() and source.exists() and target.samefile(source):
-            what = "the source itself" if target == output else "where the source has its weights"
-            raise UsageError(f"the output {str(target)!r} is {what}.", "Give another path with -o.")
+    for path in (output, unverified(output)):
+        for target in targets(path):
+            if not (target.exists() and source.exists() and target.samefile(source)):
+                continue
+            what = "the source itself" if target == path else "where the source has its weights"
+            when = "" if path == output else ", where a candidate that does not pass would land"
+            raise UsageError(
+                f"the output {str(target)!r} is {what}{when}.", "Give another path with -o."
+            )

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bnfuse.cli.console import Terminal
-from bnfuse.cli.output import write_json
+from bnfuse.cli.output import check_outputs, write_json
+from bnfuse.cli.report import JsonCommand, document
+from bnfuse.target import STDOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["bench"]
 
 
-@click.command()
+@click.command(cls=JsonCommand)
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--provider", default="cpu", show_default=True, help="Where to run.")
 @click.option(
@@ -52,7 +54,7 @@ def bench(
     verbosity: int,
     **options: Any,
 ) -> int:
-    r"""Time each MODEL (an ONNX file) against the first.
+    """Time each MODEL (an ONNX file) against the first.
 
     All run in one process on the same inputs, in turns, and no session spins while another is
     timed. A difference counts if it is larger than that between two sessions of the first model.
@@ -65,14 +67,17 @@ def bench(
     from bnfuse.bench import compare
     from bnfuse.bench.text import render
 
-    terminal = Terminal(quiet or json_file == "-", verbosity)
+    check_outputs(
+        {"--json": json_file}, {f"{str(model)!r}, which is timed": model for model in models}
+    )
+    terminal = Terminal(quiet or json_file == STDOUT, verbosity)
     with _progress(terminal, rounds) as after_round:
         comparison = compare(
             models, rounds=rounds, memory=not no_memory, after_round=after_round, **options
         )
     render(comparison, terminal.out)
     if json_file is not None:
-        write_json(comparison.to_json(), json_file)
+        write_json(document("bench", 0, comparison.to_json()), json_file)
     return 0
 
 

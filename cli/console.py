@@ -56,16 +56,22 @@ class Terminal:
 
     quiet: bool = False
     verbosity: int = 0
+    results_on_stderr: bool = False
+    """Because stdout is to have a file."""
 
     @property
     def out(self) -> Console:
         """Results, for a person or a pipe."""
-        return _console(stderr=False, quiet=self.quiet)
+        return _console(stderr=self.results_on_stderr, quiet=self.quiet)
 
     @property
     def err(self) -> Console:
         """Progress, warnings and errors' context."""
         return _console(stderr=True, quiet=self.quiet)
+
+    def say(self, line: str) -> None:
+        """One line on stderr, however quiet: why the exit code is not 0."""
+        sys.stderr.write(f"{line}\n")
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
@@ -97,6 +103,11 @@ class Stage:
         """Tell how much is done."""
         if self.show is not None and total:
             self.show(f"{done / total:.0%}")
+
+    def doing(self, text: str) -> None:
+        """Tell what the stage is at."""
+        if self.show is not None:
+            self.show(text)
 
 
 def _console(stderr: bool, quiet: bool) -> Console:

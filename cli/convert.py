@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from bnfuse.cli.console import Terminal, results_only
 from bnfuse.cli.options import load_options, provider_option, verbosity_options
-from bnfuse.cli.output import default_output, write_json
+from bnfuse.cli.output import check_name, check_outputs, default_output, write_json
+from bnfuse.cli.report import document
+from bnfuse.errors import OutputError, UsageError
+from bnfuse.target import STDOUT, stdout_bytes
+
+if TYPE_CHECKING:
+    from bnfuse.pipeline import Folded
+    from bnfuse.reporting import Report
 
 __all__ = ["convert", "convert_options"]
 
@@ -18,7 +29,18 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OPTIONS = (
     click.argument("source", type=click.Path(path_type=Path)),
-    click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write."),
+    click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        help="The file to write; - is stdout.",
+    ),
+    click.option(
+        "--force",
+        is_flag=True,
+        help="Without -o: replace a file that bnfuse did not write from SOURCE.",
+    ),
+    click.option("--no-clobber", is_flag=True, help="Replace no file that is there, -o or not."),
     load_options,
     click.option("--opset", type=int, help="The ONNX operator set to export to."),
     provider_option,
@@ -41,6 +63,8 @@ def convert(
     folding: bool,
     output: Path | None,
     no_verify: bool,
+    force: bool,
+    no_clobber: bool,
     json_file: str | None,
     quiet: bool,
     verbosity: int,
@@ -49,21 +73,69 @@ def convert(
     """Run the pipeline, print its report, and return the exit code."""
     from bnfuse.pipeline import convert as run
 
-    terminal = Terminal(quiet or json_file == "-", verbosity)
-    with results_only():
-        converted = run(
-            source,
-            folding=folding,
-            output=output or default_output(source),
-            verified=not no_verify,
-            progress=terminal,
-            **options,
-        )
-    report = converted.report
+    given = default_output(source) if output is None else output
+    if force and no_clobber:
+        raise UsageError("--force and --no-clobber say opposite things.", "Leave one out.")
+    check_outputs(
+        {"-o": given, "--json": json_file},
+        {"the source itself": source},
+        binary="-o",
+        clobber=not no_clobber,
+    )
+    streamed = str(given) == STDOUT
+    if not streamed:
+        aside = given.with_name(f"{given.stem}.unverified.onnx")
+        for name in (aside, *(() if output is not None else (given,))):
+            check_name(name, source, force)
+    terminal = Terminal(quiet or json_file == STDOUT, verbosity, results_on_stderr=streamed)
+    with _place(given) as path:
+        with results_only():
+            converted = run(
+                source,
+                folding=folding,
+                output=path,
+                verified=not no_verify,
+                progress=terminal,
+                **options,
+            )
+        report = _sent(converted) if streamed else converted.report
     if not terminal.quiet:
         from bnfuse.reporting.text import render
 
         render(report, terminal.out, verbosity)
+    code = 0 if report.verification is None else report.verification.verdict.exit_code
+    if code and terminal.quiet:
+        assert report.verification is not None
+        kept = f"; the candidate is {report.output}" if report.output else ""
+        terminal.say(f"{report.verdict}: {report.verification.reason}{kept}")
     if json_file is not None:
-        write_json(report.to_json(), json_file)
-    return 0 if report.verification is None else report.verification.verdict.exit_code
+        write_json(document("fold" if folding else "export", code, report.to_json()), json_file)
+    return code
+
+
+@contextmanager
+def _place(given: Path) -> Iterator[Path]:
+    """Where the pipeline writes: the path itself, or for stdout a file that is sent there."""
+    if str(given) != STDOUT:
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="bnfuse-") as folder:
+        yield Path(folder, "model.onnx")
+
+
+def _sent(converted: Folded) -> Report:
+    """The report, after the model went to stdout if it passed."""
+    path, report = converted.path, converted.report
+    assert path is not None
+    if report.verification is not None and report.verification.verdict.exit_code:
+        return replace(report, output=None)
+    from bnfuse.writing import targets
+
+    if targets(path)[1].exists():
+        raise OutputError(
+            "the model is too large for one file, so stdout cannot take it.",
+            "Name a file with -o.",
+        )
+    with path.open("rb") as file, stdout_bytes() as stdout:
+        shutil.copyfileobj(file, stdout)
+    return replace(report, output=STDOUT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bnfuse.cli.console import Terminal
+from bnfuse.cli.output import check_outputs
 from bnfuse.errors import UsageError
+from bnfuse.packages import require
+from bnfuse.target import STDOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +36,7 @@ _COMPARED = "scratch-cnn"
     "-o",
     "--output",
     type=click.Path(path_type=Path),
-    help="File to write; NAME.pt by default, NAME.png with --compare.",
+    help="File to write, - for stdout; NAME.pt by default, NAME.png with --compare.",
 )
 @click.option("--list", "list_nets", is_flag=True, help="List the nets and exit.")
 @click.option(
@@ -72,12 +76,14 @@ def train(
       bnfuse train scratch-cnn -o model.pt
       bnfuse train --compare deep-mlp -o plot.png
     """
-    terminal = Terminal(quiet=quiet, verbosity=verbose)
+    terminal = Terminal(quiet, verbose, results_on_stderr=str(output) == STDOUT)
     if list_nets:
+        require("Listing the nets", "torch")
         _print_nets(terminal)
         return
     if name is None and not compare:
         raise UsageError("No net was named.", "Name one that `bnfuse train --list` lists.")
+    require("Training", "torch")
     from bnfuse.models.registry import entry
 
     name = name or _COMPARED
@@ -94,11 +100,11 @@ def _train(
     terminal: Terminal, name: str, norm: NormKind | None, schedule: Schedule, output: Path
 ) -> None:
     from bnfuse.models.digits import load_digits
-    from bnfuse.models.files import check_writable, save_module
+    from bnfuse.models.files import save_module
     from bnfuse.models.registry import build
     from bnfuse.models.training import train
 
-    check_writable(output)
+    check_outputs({"-o": output}, {}, binary="-o")
     data = load_digits()
     net = build(name, norm, schedule.seed)
     with _progress(terminal, schedule.epochs) as report:
@@ -119,10 +125,9 @@ def _compare(
     terminal: Terminal, name: str, norm: NormKind | None, schedule: Schedule, output: Path
 ) -> None:
     from bnfuse.models.comparison import compare
-    from bnfuse.models.files import check_writable
     from bnfuse.models.plotting import plot, require_matplotlib
 
-    check_writable(output)
+    check_outputs({"-o": output}, {}, binary="-o")
     require_matplotlib()
     with _progress(terminal, 2 * schedule.epochs) as report:
         comparison = compare(
@@ -188,9 +193,10 @@ def _print_training(
         "loss": f"{training.last.loss:.4f}",
         "held out": f"{training.last.accuracy:.1%} right ({right} of {held_out})",
         "seconds": f"{training.seconds:.1f}",
-        "file": f"{output} ({_size(output)})",
+        "file": _file(output),
     }
-    _print_rows(terminal, rows, f"bnfuse fold {output}")
+    following = "" if str(output) == STDOUT else shlex.join(["bnfuse", "fold", str(output)])
+    _print_rows(terminal, rows, following)
 
 
 def _print_comparison(terminal: Terminal, comparison: Comparison, output: Path) -> None:
@@ -211,13 +217,13 @@ def _print_comparison(terminal: Terminal, comparison: Comparison, output: Path) 
     terminal.out.print(table)
     for finding in comparison.findings():
         terminal.out.print(finding, highlight=False, soft_wrap=True)
-    rows = {"plot": f"{output} ({_size(output)})"}
+    rows = {"plot": _file(output)}
     _print_rows(terminal, rows, f"bnfuse train {comparison.name}")
 
 
 def _print_rows(terminal: Terminal, rows: dict[str, str], following: str) -> None:
     """Print names and values by lines: a table would cut a long path to the terminal's width."""
-    for name, value in {**rows, "next": following}.items():
+    for name, value in {**rows, **({"next": following} if following else {})}.items():
         line = f"{name:<10}{value}"
         terminal.out.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -229,5 +235,7 @@ def _table() -> Table:
     return Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
 
 
-def _size(path: Path) -> str:
-    return f"{path.stat().st_size / 1000:.1f} kB"
+def _file(path: Path) -> str:
+    if str(path) == STDOUT:
+        return "stdout"
+    return f"{path} ({path.stat().st_size / 1000:.1f} kB)"

@@ -10,8 +10,10 @@ import click
 
 from bnfuse.cli.console import Terminal
 from bnfuse.cli.options import load_options, provider_option, verbosity_options
-from bnfuse.cli.output import write_json
-from bnfuse.errors import OutputError, UsageError
+from bnfuse.cli.output import check_outputs, check_repro, write_json, write_text
+from bnfuse.cli.report import JsonCommand, document, files_json
+from bnfuse.errors import UsageError
+from bnfuse.target import STDOUT
 
 if TYPE_CHECKING:
     from bnfuse.verifying import Verification
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 
-@click.command()
+@click.command(cls=JsonCommand)
 @click.argument("original", required=False, type=click.Path(path_type=Path))
 @click.argument("candidate", required=False, type=click.Path(path_type=Path))
 @provider_option
@@ -41,7 +43,7 @@ __all__ = ["verify"]
 @click.option("--localize", is_flag=True, help="On failure, say at which value they part.")
 @click.option("--repro", metavar="DIR", help="On failure, write what reproduces it.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the result; - is stdout.")
-@click.option("--junit", metavar="FILE", help="Write JUnit XML.")
+@click.option("--junit", metavar="FILE", help="Write JUnit XML; - is stdout.")
 @click.option("--github", is_flag=True, help="Print GitHub annotations.")
 @click.option(
     "--rejudge",
@@ -66,7 +68,7 @@ def verify(
     github: bool,
     **options: Any,
 ) -> int:
-    r"""Judge whether CANDIDATE computes what ORIGINAL computes.
+    """Judge whether CANDIDATE computes what ORIGINAL computes.
 
     ORIGINAL is an ONNX file or any model file that fold reads; CANDIDATE is an ONNX file. Exit
     code 0 means proven, 1 that they differ, 3 that it could not be judged.
@@ -77,7 +79,17 @@ def verify(
       bnfuse verify model.pt model.onnx --provider cpu --json result.json
       bnfuse verify --rejudge result.json --factor 4
     """
-    terminal = Terminal(quiet or json_file == "-", verbosity)
+    check_outputs(
+        {"--json": json_file, "--junit": junit},
+        {
+            "the original": original,
+            "the candidate": candidate,
+            "the inputs' file": options["inputs"],
+        },
+    )
+    if options["repro"] is not None:
+        check_repro(options["repro"])
+    terminal = Terminal(quiet or STDOUT in (json_file, junit), verbosity)
     if rejudge is not None:
         if original is not None:
             raise UsageError("--rejudge takes no models.", "Leave ORIGINAL and CANDIDATE out.")
@@ -96,15 +108,23 @@ def verify(
     from bnfuse.verifying.text import render
 
     render(result, terminal.out, verbosity)
+    code = result.verdict.exit_code
+    if code and terminal.quiet:
+        terminal.say(f"{result.verdict.value}: {result.reason}")
     if json_file is not None:
-        write_json(result.to_json(), json_file)
+        found = {
+            "original": None if original is None else str(original),
+            "candidate": None if candidate is None else str(candidate),
+            "files": {"original": files_json(original), "candidate": files_json(candidate)},
+        }
+        write_json(document("verify", code, found | result.to_json()), json_file)
     if junit is not None:
-        _write(junit, junit_xml(result, name))
+        write_text(junit_xml(result, name), junit, "--junit")
     if github:
-        # Annotations are read from either stream; with JSON on stdout they go to stderr.
+        # Annotations are read from either stream; with a file on stdout they go to stderr.
         for line in github_lines(result, name):
-            click.echo(line, err=json_file == "-")
-    return result.verdict.exit_code
+            click.echo(line, err=STDOUT in (json_file, junit))
+    return code
 
 
 def _judged(
@@ -162,12 +182,3 @@ def _range(text: str) -> tuple[str, tuple[float, float]]:
     if not name or not found[0] <= found[1]:
         raise UsageError(f"--range {text!r} is not NAME=LO,HI.", "Write it as in image=0,1.")
     return name, found
-
-
-def _write(file: str, text: str) -> None:
-    try:
-        Path(file).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise OutputError(
-            f"{file!r} cannot be written: {error.strerror}.", "Give another path."
-        ) from error

@@ -15,7 +15,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from bnfuse.models.extras import extra_needed
+from bnfuse.packages import require
 
 IMAGE_SHAPE = (1, 8, 8)
 CLASSES = 10
@@ -46,9 +46,10 @@ def load_digits() -> Digits:
     Raises:
         UsageError: If scikit-learn is not installed.
     """
-    with extra_needed("training"):
-        from sklearn import datasets
-        from sklearn.model_selection import train_test_split
+    require("Training", "sklearn")
+    from sklearn import datasets
+    from sklearn.model_selection import train_test_split
+
     bunch = datasets.load_digits()
     train, held_out = train_test_split(
         range(len(bunch.target)),

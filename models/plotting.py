@@ -4,12 +4,11 @@ from __future__ import annotations
 
 __all__ = ["plot", "require_matplotlib"]
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.models.comparison import MILESTONES
-from bnfuse.models.extras import extra_needed
-from bnfuse.models.files import write_whole
+from bnfuse.packages import require
+from bnfuse.target import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,8 +92,7 @@ def require_matplotlib() -> None:
     Raises:
         UsageError: If matplotlib is not installed.
     """
-    with extra_needed("plotting"):
-        import_module("matplotlib.figure")
+    require("Plotting", "matplotlib")
 
 
 def _draw(axes: Any, comparison: Comparison, quantity: str) -> None:

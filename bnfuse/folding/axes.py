@@ -157,7 +157,7 @@ class Spread:
             if sizes_in is None or sizes_out is None:
                 return None
             size = int(np.prod(sizes_in))
-            if size != int(np.prod(sizes_out)) or size > _LARGEST_BLOCK:
+            if size != int(np.prod(sizes_out)) or not 0 < size <= _LARGEST_BLOCK:
                 return None
             ways.append((list(block.inputs), sizes_in))
             for axis, size in zip(block.outputs, sizes_out, strict=True):

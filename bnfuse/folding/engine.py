@@ -19,10 +19,11 @@ from bnfuse.folding.names import FreshNames
 from bnfuse.folding.plan import Plan, Refusal
 from bnfuse.folding.rules import RULES
 from bnfuse.folding.search import Search
+from bnfuse.folding.tidy import tidy
 from bnfuse.lifting.dead import drop_dead
 from bnfuse.lifting.nodes import LiftedAffine, affine_of
 from bnfuse.lifting.normalizer import normalizer_of, set_normalizer
-from bnfuse.lifting.rewire import bypass
+from bnfuse.lifting.rewire import bypass, rename_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -71,6 +72,7 @@ class _Folding:
             applied = len(self._applications)
             self._pending.extend(node for node in self._graph if affine_of(node) is not None)
             self._drain()
+            self._tidy()
             self._merge()
             self._give_away()
         return FoldLog(
@@ -85,6 +87,15 @@ class _Folding:
             node = self._pending.popleft()
             if node.graph is not None:
                 self._try(node)
+
+    def _tidy(self) -> None:
+        if self._limit == len(self._applications):
+            return
+        reached = tidy(self._graph, self._constants)
+        if reached:
+            self._applications.append(Application((), reached, rules=("tidy",)))
+            self._pending.extend(node for node in self._graph if affine_of(node) is not None)
+            self._drain()
 
     def _merge(self) -> None:
         if self._limit == len(self._applications):
@@ -182,7 +193,10 @@ class _Folding:
 
     def _drop(self, node: ir.Node) -> None:
         """Take out a node that changes nothing, unless it is what names a graph output."""
-        if node.outputs[0].is_graph_output():
+        x, y = _ends(node)
+        if y.is_graph_output():
+            if rename_to(x, node):
+                return
             self._reasons[node] = "it changes nothing but names a graph output"
             return
         _disconnect(node)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["refuse_affine", "refuse_linear", "refuse_repeats"]
+__all__ = ["refuse_affine", "refuse_copy", "refuse_linear", "refuse_repeats"]
 
 from typing import TYPE_CHECKING, Literal
 
@@ -16,11 +16,34 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from bnfuse.affine import ChannelAffine
+    from bnfuse.lifting.constants import Constant
     from bnfuse.lifting.linear import LinearMap
+
+_SMALL = 1 << 16
+"""Bytes that a file may grow by for one constant without a question."""
+_GROWTH = 2
+"""How many times what it is made from a constant may take when it is stored."""
+
+
+def refuse_copy(constant: Constant) -> Refusal | None:
+    """Refuse to store a constant that makes the file much larger: expanded, or a tied embedding."""
+    size, name = constant.nbytes, constant.name
+    if size <= _SMALL:
+        return None
+    if size > _GROWTH * constant.stored_bytes:
+        made = f"the constant {name!r} is made from {constant.stored_bytes:,} bytes"
+        return Refusal(f"{made} and would be stored as {size:,}", name)
+    if constant.is_tied:
+        return Refusal(f"what {name!r} is made from is read elsewhere: {size:,} bytes more", name)
+    return None
 
 
 def refuse_linear(before: LinearMap, after: LinearMap) -> Refusal | None:
     """Refuse constants that overflow, and those of a channel that would be lost to zero."""
+    if after.weight_changed and not before.weight_changed:
+        refusal = refuse_copy(before.weight.constant)
+        if refusal is not None:
+            return refusal
     dtype = before.weight.constant.dtype
     limits, what = Limits.of(dtype), dtype.name.lower()
     for was, now in zip(before.channel_bounds(), after.channel_bounds(), strict=True):

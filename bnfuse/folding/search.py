@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import onnx_ir as ir
 
-from bnfuse.folding.fitting import refuse_repeats
+from bnfuse.folding.fitting import refuse_copy, refuse_repeats
 from bnfuse.folding.plan import Answer, Plan, Recompute, Refusal, Response
 from bnfuse.lifting.limits import Limits
 from bnfuse.lifting.nodes import DOMAIN, affine_of, linear_of
@@ -272,6 +272,9 @@ class Search:
 def _recompute(
     node: ir.Node, constant: Constant, affine: ChannelAffine, occurrence: int
 ) -> Plan | Refusal:
+    refusal = refuse_copy(constant)
+    if refusal is not None:
+        return refusal
     array = affine(constant.array())
     limits = Limits.of(constant.dtype)
     if array.shape != constant.shape or limits.overflows(array):

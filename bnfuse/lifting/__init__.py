@@ -19,10 +19,12 @@ from bnfuse.lifting.elementwise import ElementwiseRead, read_elementwise
 from bnfuse.lifting.linear import read_linear
 from bnfuse.lifting.nodes import LiftedAffine, Origin, new_affine, new_linear
 from bnfuse.lifting.normalizer import NORMALIZERS, read_normalizer, set_normalizer
+from bnfuse.lifting.recurrent import lift_recurrent
 from bnfuse.lifting.rewire import output_like, substitute
 from bnfuse.lifting.runs import join_runs
 from bnfuse.lifting.sites import Kind, Site, Step
 from bnfuse.lifting.source import module_path
+from bnfuse.lifting.tied import tied_tensors
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -71,13 +73,15 @@ def lift(model: ir.Model) -> Lifted:
         NonFiniteNormError: A norm's scale or shift is NaN or infinite.
     """
     constants = ConstantEvaluator(model.opset_imports.get("", 1))
+    constants.tied = tied_tensors(model.graph, constants)
     unlifted: list[Unlifted] = []
     steps: dict[ir.Node, Step] = {}
     normalizers: list[Site] = []
     order = {_name(node): position for position, node in enumerate(model.graph)}
     for node in tuple(model.graph):
-        if all(constants.pattern(v) is not None for v in node.outputs):
+        if all(constants.is_constant(v) or constants.pattern(v) is not None for v in node.outputs):
             continue
+        lift_recurrent(node, constants)
         linear = read_linear(node, constants)
         if linear is not None:
             x = _present(node.inputs[1 if linear.constant_on_left else 0])

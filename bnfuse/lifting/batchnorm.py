@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from bnfuse.lifting.constants import ConstantEvaluator
 
 _DEFAULT_EPSILON = 1e-5
+_MODE_BY_OUTPUTS = 7
+"""From this opset on the op trains if it has more than one output; before, unless ``is_test``."""
+_MODE_BY_ATTRIBUTE = 14
+"""From this opset on it trains if ``training_mode`` says so."""
 
 
 def read_batch_norm(
@@ -29,12 +33,13 @@ def read_batch_norm(
     """Read ``node``, or say why it is no constant map; ``None`` for any other op."""
     if node.op_type != "BatchNormalization" or node.domain not in ("", "ai.onnx"):
         return None
-    if node.attributes.get_int("training_mode", 0):
-        return NotPerChannel("training_mode is 1: it takes its statistics from each batch")
-    if not node.attributes.get_int("spatial", 1):
-        return NotPerChannel("spatial is 0: its statistics vary over the positions too")
+    training = _training(node)
+    if training:
+        return NotPerChannel(f"{training}: it takes its statistics from each batch")
     if any(output.uses() or output.is_graph_output() for output in node.outputs[1:]):
         return NotPerChannel("its statistics are outputs that something uses")
+    if not node.attributes.get_int("spatial", 1):
+        return NotPerChannel("spatial is 0: its statistics vary over the positions too")
     parameters = [constants.array(v) for v in node.inputs[1:5] if v is not None]
     if len(parameters) != 4 or any(p is None for p in parameters):
         return NotPerChannel("its parameters are computed at run time")
@@ -45,3 +50,15 @@ def read_batch_norm(
         scale = gamma / np.sqrt(variance + epsilon)
         centred = mean * scale
     return ChannelAffine.of(1, scale, beta - centred, magnitude=np.abs(centred) + np.abs(beta))
+
+
+def _training(node: ir.Node) -> str:
+    """What makes the op take its statistics from each batch; empty where nothing does."""
+    opset = _MODE_BY_ATTRIBUTE if node.graph is None else node.graph.opset_imports.get("", 0)
+    if node.attributes.get_int("training_mode", 0):
+        return "training_mode is 1"
+    if opset < _MODE_BY_OUTPUTS and not node.attributes.get_int("is_test", 0):
+        return "is_test is 0"
+    if opset < _MODE_BY_ATTRIBUTE and len(node.outputs) > 1:
+        return f"before opset {_MODE_BY_ATTRIBUTE} more than one output means training"
+    return ""

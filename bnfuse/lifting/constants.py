@@ -1,54 +1,26 @@
-"""Constant sub-expressions, evaluated in float64.
+"""Constant sub-expressions: whatever depends on no graph input is a number.
 
-``sqrt(var + eps)``, a weight norm's ``g · v / ‖v‖``, reshapes and casts of parameters: whatever
-depends on no graph input is a number, and is computed here once, in double precision, however
-narrow its stored dtype is. A cast between float types is the identity in exact arithmetic and
-is treated so.
+Which number that is, :mod:`bnfuse.lifting.evaluation` says; how it is made is kept apart from the
+graph, in :mod:`bnfuse.lifting.recipes`.
 """
 
 from __future__ import annotations
 
 __all__ = ["Constant", "ConstantEvaluator"]
 
+import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
+
+from bnfuse.lifting.arithmetic import ELEMENTWISE, Array
+from bnfuse.lifting.entries import known_sizes
+from bnfuse.lifting.evaluation import Evaluation
+from bnfuse.lifting.recipes import Recipe, flattening, recipe_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-Array = NDArray[Any]
-
-_NUMPY_OPS: dict[str, Callable[..., Array]] = {
-    "Add": np.add,
-    "Sub": np.subtract,
-    "Mul": np.multiply,
-    "Neg": np.negative,
-    "Abs": np.abs,
-    "Sqrt": np.sqrt,
-    "Exp": np.exp,
-    "Log": np.log,
-    "Reciprocal": lambda x: 1.0 / x,
-    "Pow": lambda x, y: np.power(x, y.astype(x.dtype)),
-    "Div": lambda x, y: x / y if x.dtype.kind == "f" else np.trunc(x / y).astype(x.dtype),
-    "Max": lambda *xs: np.max(np.broadcast_arrays(*xs), axis=0),
-    "Min": lambda *xs: np.min(np.broadcast_arrays(*xs), axis=0),
-    "Identity": lambda x: x,
-    "Reshape": lambda x, shape: x.reshape(_reshape_target(x, shape)),
-    "Expand": lambda x, shape: np.broadcast_to(
-        x, np.broadcast_shapes(x.shape, tuple(int(d) for d in shape))
-    ),
-}
-_ELEMENTWISE = frozenset(_NUMPY_OPS) - {"Reshape", "Expand"} | {"Cast"}
-_NEVER_CONSTANT = frozenset(
-    {"Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform"}
-    | {"RandomUniformLike", "If", "Loop", "Scan"}
-    # Eight bits that a fold would write out as floats are no longer a quantised model.
-    | {"DequantizeLinear", "QuantizeLinear", "DynamicQuantizeLinear"}
-)
+    from collections.abc import Hashable
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,61 +29,86 @@ class Constant:
 
     Attributes:
         value: The graph's value: an initialiser, or the end of a constant sub-expression.
+        root: The first value of the graph that is made in the same way: an Identity of a weight is
+            the weight, two Transposes of it are one.
         dtype: Its element type in the model, which what replaces it is rounded to.
+        shape: Its shape.
     """
 
     value: ir.Value
+    root: ir.Value
     dtype: ir.DataType
+    shape: tuple[int, ...]
     _evaluator: ConstantEvaluator
 
     @property
     def name(self) -> str:
-        """The value's name."""
-        return self.value.name or ""
+        """What a tensor that replaces it is named after."""
+        return self.root.name or ""
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Its shape, without reading its elements where they are stored."""
-        stored = self.value.const_value
-        if stored is not None and self.value.producer() is None:
-            return tuple(int(n) for n in stored.shape.numpy())
-        return self.array().shape
+    def nbytes(self) -> int:
+        """What it takes, or would take, to store."""
+        return round(math.prod(self.shape) * self.dtype.itemsize)
+
+    @property
+    def stored_bytes(self) -> int:
+        """What the tensors that it is made from take."""
+        tensors = [self._evaluator.tensor_of(part) for part in self.parts]
+        sizes = [tensor.nbytes for tensor in tensors if tensor is not None]
+        # What was made on the way is stored nowhere yet.
+        return sum(sizes) if len(sizes) == len(tensors) else self.nbytes
+
+    @property
+    def parts(self) -> frozenset[ir.Value]:
+        """The stored tensors that it is made from; itself, where it is one."""
+        return self._evaluator.parts(self.root)
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether a tensor that it is made from is read in another way too."""
+        return bool(self.parts & self._evaluator.tied)
 
     def stored(self) -> Array:
         """The number as it is kept: in the model's dtype if stored, in float64 if computed."""
-        tensor = self.value.const_value
-        if tensor is None or self.value.producer() or self._evaluator.remembers(self.value):
-            return self.array()
-        return tensor.numpy()
+        tensor = self._evaluator.tensor(self.root)
+        return self.array() if tensor is None else tensor.numpy()
 
     def array(self) -> Array:
         """The number: float64 for any float type, else the type as it is."""
-        array = self._evaluator.array(self.value)
+        array = self._evaluator.array(self.root)
         assert array is not None
         return array
 
 
 class ConstantEvaluator:
-    """Evaluates constant values of one graph on demand and remembers the small ones."""
+    """Evaluates constant values of one graph on demand and remembers the small ones.
 
-    _REMEMBER_BYTES = 1 << 16
+    Attributes:
+        tied: The stored tensors that are read in two ways; see :mod:`bnfuse.lifting.tied`.
+    """
 
     def __init__(self, opset: int) -> None:
-        self._opset = opset
+        self.tied: frozenset[ir.Value] = frozenset()
+        self._evaluation = Evaluation(opset)
+        self._recipes = self._evaluation.recipes
         self._known: dict[ir.Value, bool] = {}
-        self._small: dict[ir.Value, Array] = {}
-        self._patterns: dict[ir.Value, Array | None] = {}
+        self._made: set[ir.Value] = set()
+        self._roots: dict[ir.Value, ir.Value] = {}
+        self._alike: dict[Hashable, ir.Value] = {}
+        self._shapes: dict[ir.Value, tuple[int, ...]] = {}
+        self._patterns: dict[ir.Value, bool] = {}
 
     def constant(self, value: ir.Value | None) -> Constant | None:
         """``value`` as a constant, or ``None`` when it depends on a run."""
         if value is None or not self.is_constant(value):
             return None
-        dtype = value.dtype
-        if dtype is None and value.const_value is not None:
-            dtype = value.const_value.dtype
-        if dtype is None:
+        root = self._roots.get(value, value)
+        tensor, shape = self.tensor(root), self._shape(root)
+        dtype = value.dtype or (None if tensor is None else tensor.dtype)
+        if dtype is None or shape is None:
             return None
-        return Constant(value, dtype, self)
+        return Constant(value, root, dtype, shape, self)
 
     def is_constant(self, value: ir.Value) -> bool:
         """Whether no graph input and no random op reaches ``value``."""
@@ -124,40 +121,59 @@ class ConstantEvaluator:
             node = top.producer()
             if node is None:
                 self._known[top] = top.const_value is not None and not top.is_graph_input()
-            elif node.op_type in _NEVER_CONSTANT or node.domain not in ("", "ai.onnx"):
-                self._known[top] = False
-            else:
-                # CastLike reads its second input's type, which is known before a run.
-                read = node.inputs[:1] if node.op_type == "CastLike" else node.inputs
-                inputs = [v for v in read if v is not None]
-                unknown = [v for v in inputs if v not in self._known]
-                if unknown:
-                    pending.extend(unknown)
-                    continue
-                self._known[top] = all(self._known[v] for v in inputs)
-            pending.pop()
+                continue
+            recipe = recipe_of(node, top)
+            inputs = [] if recipe is None else recipe.inputs
+            unknown = [v for v in inputs if v not in self._known]
+            if unknown:
+                pending.extend(unknown)
+                continue
+            self._known[top] = recipe is not None and all(self._known[v] for v in inputs)
+            sizes = None if recipe is None or self._known[top] else known_sizes(top, self)
+            if sizes is not None:
+                self.remember(top, sizes)
+                continue
+            if recipe is not None and self._known[top]:
+                self._recipes[top] = recipe
+                self._roots[top] = self._root(top, recipe)
         return self._known[value]
 
     def array(self, value: ir.Value) -> Array | None:
         """The value's number, or ``None`` when it is not constant."""
         if not self.is_constant(value):
             return None
-        if value in self._small:
-            return self._small[value]
-        node = value.producer()
-        with np.errstate(all="ignore"):
-            if node is None:
-                assert value.const_value is not None
-                array = _widen(value.const_value.numpy())
-            else:
-                inputs = [
-                    self.array(v) if v is not None and self.is_constant(v) else None
-                    for v in node.inputs
-                ]
-                array = _widen(self._run(node, inputs, node.outputs.index(value)))
-        if array.nbytes <= self._REMEMBER_BYTES:
-            self._small[value] = array
-        return array
+        try:
+            return self._evaluation.array(value)
+        except Exception:
+            # What cannot be computed now is left to the run, whatever it will make of it.
+            self._known[value] = False
+            return None
+
+    def tensor(self, value: ir.Value) -> ir.TensorProtocol | None:
+        """The stored tensor, if that is all there is to the value's number."""
+        if value in self._recipes or value in self._made:
+            return None
+        return value.const_value
+
+    def parts(self, value: ir.Value) -> frozenset[ir.Value]:
+        """The stored tensors, initialisers or in a Constant, that a constant is made from."""
+        seen: dict[ir.Value, None] = {value: None}
+        pending = [value]
+        while pending:
+            recipe = self._recipes.get(pending.pop())
+            given = [] if recipe is None else [v for v in recipe.inputs if v not in seen]
+            seen.update(dict.fromkeys(given))
+            pending.extend(given)
+        recipes = ((v, self._recipes.get(v)) for v in seen)
+        return frozenset(v for v, recipe in recipes if recipe is None or not recipe.inputs)
+
+    def tensor_of(self, part: ir.Value) -> ir.TensorProtocol | None:
+        """The tensor of one of the parts of a constant."""
+        recipe = self._recipes.get(part)
+        if recipe is None:
+            return None if part in self._made else part.const_value
+        attribute = recipe.source.frame.attributes.get("value")
+        return None if attribute is None else attribute.as_tensor()
 
     def pattern(self, value: ir.Value) -> Array | None:
         """The constant that ``value`` repeats over a shape known only at run time, if any.
@@ -167,99 +183,67 @@ class ConstantEvaluator:
         """
         if self.is_constant(value):
             return self.array(value)
-        if value not in self._patterns:
-            self._patterns[value] = self._pattern(value)
-        return self._patterns[value]
-
-    def _pattern(self, value: ir.Value) -> Array | None:
-        node = value.producer()
-        if node is None or node.domain not in ("", "ai.onnx"):
-            return None
-        if node.op_type in ("Expand", "Tile") and node.inputs[0] is not None:
-            return self.pattern(node.inputs[0])
-        if node.op_type not in _ELEMENTWISE:
-            return None
-        inputs = [None if v is None else self.pattern(v) for v in node.inputs]
-        if any(array is None for array in inputs):
+        if not self._is_pattern(value):
             return None
         try:
-            with np.errstate(all="ignore"):
-                return _widen(self._run(node, inputs, 0))
-        except ValueError:
+            return self._evaluation.array(value)
+        except Exception:
             # Repetitions of different lengths do not combine before they are repeated.
+            self._patterns[value] = False
             return None
+
+    def _is_pattern(self, value: ir.Value) -> bool:
+        pending = [value]
+        while pending:
+            top = pending[-1]
+            node = top.producer()
+            if top in self._patterns or self.is_constant(top) or node is None:
+                self._patterns.setdefault(top, self.is_constant(top))
+                pending.pop()
+                continue
+            recipe = recipe_of(node, top)
+            if recipe is None or node.op_type not in ELEMENTWISE | {"Expand", "Tile"}:
+                self._patterns[top] = False
+                continue
+            if node.op_type in ("Expand", "Tile"):
+                recipe = recipe.of_its_data()
+            unknown = [v for v in recipe.inputs if v not in self._patterns]
+            if unknown:
+                pending.extend(unknown)
+                continue
+            self._patterns[top] = all(self._patterns[v] for v in recipe.inputs)
+            self._recipes[top] = recipe
+        return self._patterns[value]
+
+    def _root(self, value: ir.Value, recipe: Recipe) -> ir.Value:
+        """The first value that was made in the same way."""
+        if recipe.op_type == "Identity":
+            return self._roots.get(recipe.inputs[0], recipe.inputs[0])
+        return self._alike.setdefault(recipe.key(self._roots), value)
+
+    def flattened(self, constant: Constant, axis: int) -> Constant | None:
+        """A constant as a matrix: the axes from ``axis`` on are its columns."""
+        value = constant.root
+        matrix = ir.Value(name=value.name, type=ir.TensorType(constant.dtype))
+        recipe = flattening(value, axis)
+        self._known[matrix] = True
+        self._recipes[matrix] = recipe
+        self._roots[matrix] = self._root(matrix, recipe)
+        return self.constant(matrix)
 
     def remember(self, value: ir.Value, array: Array) -> None:
         """Take ``array`` for a new constant's number: what it was before it was rounded."""
         self._known[value] = True
-        self._small[value] = array
+        self._made.add(value)
+        self._evaluation.remember(value, array)
 
-    def remembers(self, value: ir.Value) -> bool:
-        """Whether the number is at hand, perhaps more precise than it is stored."""
-        return value in self._small
-
-    def _run(self, node: ir.Node, inputs: list[Array | None], index: int) -> Array:
-        if node.op_type == "Constant":
-            return _constant_attribute(node)
-        if node.op_type in ("Cast", "CastLike"):
-            return _cast(node, inputs)
-        if node.op_type in _NUMPY_OPS and not any(x is None for x in inputs):
-            return np.asarray(_NUMPY_OPS[node.op_type](*inputs))
-        return self._reference(node, inputs, index)
-
-    def _reference(self, node: ir.Node, inputs: list[Array | None], index: int) -> Array:
-        import onnx
-        from onnx.reference import ReferenceEvaluator
-
-        proto = ir.serde.serialize_node(node)
-        feeds = {
-            name: array
-            for name, array in zip(proto.input, inputs, strict=True)
-            if array is not None
-        }
-        graph = onnx.helper.make_graph(
-            [proto],
-            "constant",
-            [
-                onnx.helper.make_tensor_value_info(
-                    name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape
-                )
-                for name, array in feeds.items()
-            ],
-            [onnx.helper.make_empty_tensor_value_info(proto.output[index])],
-        )
-        model = onnx.helper.make_model(
-            graph, opset_imports=[onnx.helper.make_opsetid("", self._opset)]
-        )
-        results: Any = ReferenceEvaluator(model).run(None, feeds)
-        return np.asarray(results[0])
-
-
-def _widen(array: Array) -> Array:
-    # ml_dtypes' float types (bfloat16, float8) report kind "V" or "f": both convert exactly.
-    is_float = array.dtype.kind == "f" or array.dtype.name.startswith(("bfloat", "float"))
-    return array.astype(np.float64) if is_float else array
-
-
-def _constant_attribute(node: ir.Node) -> Array:
-    (attribute,) = (a for a in node.attributes.values())
-    if isinstance(attribute.value, ir.TensorProtocol):
-        return attribute.value.numpy()
-    return np.asarray(attribute.value)
-
-
-def _cast(node: ir.Node, inputs: list[Array | None]) -> Array:
-    source = inputs[0]
-    assert source is not None
-    if node.op_type == "CastLike":
-        like = node.outputs[0].dtype or (node.inputs[1].dtype if node.inputs[1] else None)
-        target = like or ir.DataType.DOUBLE
-    else:
-        target = ir.DataType(node.attributes["to"].as_int())
-    if target.is_floating_point():
-        return source.astype(np.float64)
-    return source.astype(target.numpy())
-
-
-def _reshape_target(x: Array, shape: Array) -> tuple[int, ...]:
-    return tuple(int(x.shape[i]) if d == 0 else int(d) for i, d in enumerate(shape))
+    def _shape(self, value: ir.Value) -> tuple[int, ...] | None:
+        """The shape, without reading elements that are stored."""
+        if value not in self._shapes:
+            tensor = self.tensor(value)
+            array = self.array(value) if tensor is None else None
+            if tensor is not None:
+                self._shapes[value] = tuple(int(n) for n in tensor.shape.numpy())
+            elif array is not None:
+                self._shapes[value] = array.shape
+        return self._shapes.get(value)

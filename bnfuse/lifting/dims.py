@@ -9,15 +9,13 @@ from __future__ import annotations
 __all__ = ["infer_run_time_shapes"]
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from bnfuse.lifting.constants import ConstantEvaluator
+from bnfuse.lifting.entries import Dim, dims_of, entries_of
 
-Dim = int | str
-_DEPTH = 24
 _ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Div"})
 _LIKE_THEIR_INPUT = frozenset({"GroupNormalization"})
 _FOLLOWED = _ELEMENTWISE | {"Reshape", "Expand", "Tile"}
@@ -56,11 +54,11 @@ def _is_like_its_input(node: ir.Node) -> bool:
 def _result(node: ir.Node, constants: ConstantEvaluator) -> list[Dim] | None:
     x, steering = node.inputs[0], node.inputs[1]
     assert steering is not None
-    before = None if x is None else _dims(x.shape)
+    before = None if x is None else dims_of(x.shape)
     if node.op_type in _ELEMENTWISE:
-        other = _dims(steering.shape)
+        other = dims_of(steering.shape)
         return None if before is None or other is None else _broadcast(before, other)
-    given = _entries(steering, constants, _DEPTH)
+    given = entries_of(steering, constants)
     if before is None or given is None:
         return None
     if node.op_type == "Reshape":
@@ -122,62 +120,6 @@ def _times(length: Dim, count: Dim) -> Dim | None:
     if count == 1:
         return length
     return length * count if isinstance(length, int) and isinstance(count, int) else None
-
-
-def _entries(value: ir.Value, constants: ConstantEvaluator, depth: int) -> list[Dim] | None:
-    """An integer tensor's entries, dimensions by their names; ``None`` where one is not known."""
-    array = constants.array(value) if constants.is_constant(value) else None
-    if array is not None:
-        return [int(n) for n in np.asarray(array).reshape(-1)]
-    node = value.producer()
-    if node is None or depth == 0 or node.domain not in ("", "ai.onnx"):
-        return None
-    if node.op_type == "Shape":
-        return _shape_entries(node)
-    parts = [None if v is None else _entries(v, constants, depth - 1) for v in node.inputs[:1]]
-    first = parts[0] if parts else None
-    if node.op_type == "Concat":
-        pieces = [None if v is None else _entries(v, constants, depth - 1) for v in node.inputs]
-        known = [piece for piece in pieces if piece is not None]
-        return [d for piece in known for d in piece] if len(known) == len(pieces) else None
-    if first is None:
-        return None
-    if node.op_type in ("Cast", "Identity", "Squeeze", "Unsqueeze", "Reshape"):
-        return first
-    if node.op_type == "Gather":
-        index = constants.array(node.inputs[1]) if node.inputs[1] is not None else None
-        return None if index is None else [first[int(i)] for i in index.reshape(-1)]
-    return _sliced(node, first, constants) if node.op_type == "Slice" else None
-
-
-def _sliced(node: ir.Node, entries: list[Dim], constants: ConstantEvaluator) -> list[Dim] | None:
-    # Before opset 10 the bounds are attributes.
-    if "starts" in node.attributes:
-        bounds = [node.attributes.get_ints(name, [])[0] for name in ("starts", "ends")]
-        return entries[bounds[0] : bounds[1]]
-    given: list[Any] = [None if v is None else constants.array(v) for v in node.inputs[1:]]
-    if len(given) < 2 or any(array is None for array in given):
-        return None
-    step = int(given[3].reshape(-1)[0]) if len(given) > 3 else 1
-    return entries[slice(int(given[0].reshape(-1)[0]), int(given[1].reshape(-1)[0]), step)]
-
-
-def _shape_entries(node: ir.Node) -> list[Dim] | None:
-    x = node.inputs[0]
-    dims = None if x is None else _dims(x.shape)
-    if dims is None:
-        return None
-    start = node.attributes.get_int("start", 0)
-    end = node.attributes.get_int("end", len(dims))
-    return dims[start:end]
-
-
-def _dims(shape: ir.Shape | None) -> list[Dim] | None:
-    if shape is None:
-        return None
-    dims = [dim if isinstance(dim, int) else dim.value for dim in shape]
-    known = [dim for dim in dims if dim is not None]
-    return known if len(known) == len(dims) else None
 
 
 def _is_known(shape: ir.Shape | None) -> bool:

@@ -12,6 +12,9 @@ __all__ = ["infer_shapes"]
 import onnx
 import onnx_ir as ir
 
+from bnfuse.lifting.constants import ConstantEvaluator
+from bnfuse.lifting.doubt import doubtful_axes
+from bnfuse.lifting.nodes import DOMAIN
 from bnfuse.loading.headers import headers_only
 
 _LARGE = 1 << 10
@@ -19,9 +22,48 @@ _LARGE = 1 << 10
 
 
 def infer_shapes(model: ir.Model) -> None:
-    """Fill in, in place, the types and shapes of the main graph's values as far as ONNX knows."""
+    """Fill in, in place, the types and shapes of the main graph's values as far as ONNX knows.
+
+    A length that a runtime may compute otherwise stays unknown, and what follows from it.
+    """
+    constants = ConstantEvaluator(model.opset_imports.get("", 1))
+    doubted: set[str] = set()
+    while _infer(model, doubted):
+        before = len(doubted)
+        for node in model.graph:
+            y = node.outputs[0] if node.outputs else None
+            if y is None or y.name is None or y.name in doubted or y.shape is None:
+                continue
+            axes = doubtful_axes(node, constants)
+            if axes:
+                doubted.add(y.name)
+                dims = [None if axis in axes else dim for axis, dim in enumerate(y.shape)]
+                _forget(node)
+                y.shape = ir.Shape(dims)
+        if len(doubted) == before:
+            return
+
+
+def _forget(node: ir.Node) -> None:
+    """Forget the shape of what a node computes, and every shape that may follow from that."""
+    seen, pending = {node}, [node]
+    while pending:
+        for value in pending.pop().outputs:
+            value.shape = None
+            following = {use.node for use in value.uses()} - seen
+            seen |= following
+            pending.extend(following)
+
+
+def _infer(model: ir.Model, doubted: set[str]) -> bool:
+    """Let ONNX infer, except through the nodes that compute these values; whether it did."""
     with headers_only(model.graph, lambda tensor: tensor.nbytes > _LARGE):
         proto = ir.serde.serialize_model(model)
+    if doubted:
+        proto.opset_import.add(domain=DOMAIN, version=1)
+        for node in proto.graph.node:
+            if not doubted.isdisjoint(node.output):
+                node.domain = DOMAIN
     try:
         # Not strict: one operator that onnx does not know must not hide the shapes of all others.
         inferred = onnx.shape_inference.infer_shapes(
@@ -29,12 +71,13 @@ def infer_shapes(model: ir.Model) -> None:
         )
     except Exception:
         # Without shapes some norms stay where they are; that is no reason to give up.
-        return
+        return False
     found = {info.name: info.type for info in (*inferred.graph.value_info, *inferred.graph.output)}
     for node in model.graph:
         for value in node.outputs:
             if value.name in found:
                 _complete(value, found[value.name])
+    return True
 
 
 def _complete(value: ir.Value, found: onnx.TypeProto) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["bypass", "output_like", "substitute", "substitute_sequence"]
+__all__ = ["bypass", "output_like", "rename_to", "substitute", "substitute_sequence"]
 
 
 from typing import TYPE_CHECKING
@@ -44,10 +44,26 @@ def bypass(node: ir.Node) -> None:
 
     The input must be an inner value that nothing else needs under its old name.
     """
-    graph = node.graph
-    x, y = node.inputs[0], node.outputs[0]
-    assert graph is not None
+    x = node.inputs[0]
     assert x is not None
+    _stand_in(x, node)
+
+
+def rename_to(value: ir.Value, node: ir.Node) -> bool:
+    """Take out a node that computes ``value`` again, and name ``value`` as its output.
+
+    Returns:
+        Whether that could be: not if ``value`` is an input, a constant or an output itself.
+    """
+    if value.producer() is None or value.is_graph_output() or value.graph is not node.graph:
+        return False
+    _stand_in(value, node)
+    return True
+
+
+def _stand_in(x: ir.Value, node: ir.Node) -> None:
+    graph, y = node.graph, node.outputs[0]
+    assert graph is not None
     y.replace_all_uses_with(x, replace_graph_outputs=True)
     graph.remove(node, safe=True)
     x.name = y.name

@@ -165,6 +165,10 @@ def _join_bias(node: ir.Node, step: Step, constants: ConstantEvaluator) -> bool:
     if bias is None:
         return False
     name = product.name or ""
+    if stored.producer() is not None:
+        # What makes the bias may stand behind the product.
+        assert node.graph is not None
+        node.graph.insert_before(node, producer)
     bypass(node)
     set_linear(producer, linear.with_bias(source, bias, lifted.affine.shift, name))
     return True

@@ -27,7 +27,9 @@ class Source:
         inputs: Its inputs.
         frame: A node without inputs that holds its attributes.
         metadata: Its metadata properties.
+        doc_string: Its documentation.
         module: The dotted path of the module it came from, as far as the exporter left it.
+        outputs: How many outputs it has.
     """
 
     op_type: str
@@ -36,7 +38,9 @@ class Source:
     inputs: tuple[ir.Value | None, ...]
     frame: ir.Node
     metadata: Mapping[str, str]
+    doc_string: str | None
     module: str
+    outputs: int = 1
 
     @classmethod
     def of(cls, node: ir.Node) -> Source:
@@ -48,7 +52,9 @@ class Source:
             inputs=tuple(node.inputs),
             frame=ir.Node(node.domain, node.op_type, [], attributes=list(node.attributes.values())),
             metadata=dict(node.metadata_props),
+            doc_string=node.doc_string,
             module=module_path(node),
+            outputs=len(node.outputs),
         )
 
     def emit(
@@ -65,6 +71,7 @@ class Source:
             attributes=list(self.frame.attributes.values()) if attributes is None else attributes,
             outputs=[output],
             name=self.name,
+            doc_string=self.doc_string,
             metadata_props=dict(self.metadata),
         )
 

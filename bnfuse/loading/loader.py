@@ -13,6 +13,7 @@ from bnfuse.loading.inspection import Inspection, inspect_file
 from bnfuse.loading.kinds import FileKind
 from bnfuse.loading.payload import all_payloads, chosen_payloads
 from bnfuse.loading.wording import command, few, first_line, listed, printable
+from bnfuse.packages import require
 
 if TYPE_CHECKING:
     import os
@@ -160,6 +161,7 @@ def _load(
         return LoadedModel(path, kind, None, read_onnx(path), None, _unused(model, allowed))
     if inspection.archive is not None:
         inspection.archive.verify()
+    require(f"{path} is {kind.description}: reading it", "torch")
     module, inputs, notes = _read_module(inspection, model, allowed, trust)
     from bnfuse.loading.inputs import example_inputs
     from bnfuse.loading.prepare import prepare

@@ -31,10 +31,10 @@ def read_onnx(path: Path) -> ir.Model:
         UnsafeFileError: Its external data lies outside the model's own folder.
         LoadError: It is damaged, has no graph worth the name, or lacks its external data.
     """
-    import onnx_ir as ir
+    from bnfuse.loading.protos import model_of
 
     try:
-        model = ir.serde.deserialize_model(_parse(path))
+        model = model_of(_parse(path))
         _check_tensors(path, model)
         _check_graphs(path, model)
         _map_tensors(path, model)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from bnfuse.lifting.nodes import linear_of
 from bnfuse.lifting.rewire import output_like
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ def lower_affine(node: ir.Node, lifted: LiftedAffine, initializers: Initializers
     assert x is not None
     form = _product_and_sum(lifted) or _cheapest(lifted.affine, x, node.outputs[0])
     keeps = bool(lifted.anchor) or _computes_wider(lifted)
-    if lifted.origins and (keeps or len(lifted.origins) <= len(form)):
+    misread = _is_misread(x)
+    if misread and form == ("BatchNormalization",):
+        form = ("Mul", "Add")
+    if lifted.origins and (keeps or len(lifted.origins) <= len(form)) and not misread:
         return _as_it_was(lifted, x, node.outputs[0])
     stored = _Constants(lifted, x, node.outputs[0], initializers)
     if form == ("BatchNormalization",):
@@ -63,6 +67,9 @@ def _cheapest(affine: ChannelAffine, x: ir.Value, y: ir.Value) -> tuple[str, ...
     """
     if affine.is_identity:
         return ("Identity",)
+    if x.shape is None and affine.axis == 1:
+        # Of all forms it alone does not ask for the rank.
+        return ("BatchNormalization",)
     if not affine.has_shift:
         return ("Mul",)
     dtype, rank = y.dtype or x.dtype, len(x.shape) if x.shape is not None else 0
@@ -70,6 +77,24 @@ def _cheapest(affine: ChannelAffine, x: ir.Value, y: ir.Value) -> tuple[str, ...
     if takes_batch_norm and rank in (_RANKS if affine.has_scale else _POSITIONS):
         return ("BatchNormalization",)
     return ("Mul", "Add") if affine.has_scale else ("Add",)
+
+
+def _is_misread(x: ir.Value) -> bool:
+    """Whether ONNX Runtime would fold a BatchNormalization of ``x`` into a matrix product.
+
+    Up to 1.31 its optimiser does so through a Reshape, without a look at where the Reshape puts
+    the channels. It leaves a Mul and an Add alone.
+    """
+    reshape = x.producer()
+    if reshape is None or reshape.op_type != "Reshape" or reshape.inputs[0] is None:
+        return False
+    product = reshape.inputs[0].producer()
+    linear = linear_of(product)
+    return (
+        linear.op_type == "MatMul"
+        if linear
+        else product is not None and product.op_type == "MatMul"
+    )
 
 
 def _computes_wider(lifted: LiftedAffine) -> bool:
@@ -103,9 +128,10 @@ class _Constants:
     def of(self, op_type: str) -> ir.Value:
         """The operand of a Mul or an Add, shaped to broadcast."""
         affine = self.lifted.affine
-        assert self.x.shape is not None
+        assert self.x.shape is not None or affine.axis is None
+        rank = 0 if self.x.shape is None else len(self.x.shape)
         what, vector = ("scale", affine.scale) if op_type == "Mul" else ("shift", affine.shift)
-        return self.vector(what, affine.shaped(vector, len(self.x.shape)))
+        return self.vector(what, affine.shaped(vector, rank))
 
     def vector(self, what: str, vector: NDArray[np.float64]) -> ir.Value:
         """A constant under a name that shows whose it is."""

@@ -15,10 +15,11 @@ from bnfuse.lifting.rewire import output_like
 from bnfuse.lowering.weight import FoldedWeight
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from bnfuse.folding.initializers import Initializers
     from bnfuse.lifting.linear import LinearMap
+
+_BIAS_IS_OPTIONAL = 11
+"""From this opset on a Gemm may have no third input."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,11 +48,16 @@ def lower_linear(
     else:
         weight = linear.weight.constant.value
     bias = None
-    if linear.bias is not None or np.any(linear.offset != 0.0):
+    if linear.bias is not None or np.any(linear.offset != 0.0) or _needs_bias(node, linear):
         stem = _bias_stem(linear)
-        bias = initializers.add(_bias_array(linear), dtype, after=stem)
+        bias = initializers.add(linear.stored_bias(linear.offset), dtype, after=stem)
     new = _nodes(linear, x, y, weight, bias, initializers)
     return new, StoredConstants(weight, bias)
+
+
+def _needs_bias(node: ir.Node, linear: LinearMap) -> bool:
+    opset = _BIAS_IS_OPTIONAL if node.graph is None else node.graph.opset_imports.get("", 0)
+    return linear.op_type == "Gemm" and opset < _BIAS_IS_OPTIONAL
 
 
 def _unchanged(
@@ -136,10 +142,3 @@ def _bias_stem(linear: LinearMap) -> str:
     if linear.bias is not None:
         return linear.bias.name
     return f"{linear.weight.constant.name.removesuffix('.weight')}.bias"
-
-
-def _bias_array(linear: LinearMap) -> NDArray[np.float64]:
-    """The bias shaped as the op wants it: along the rows where the constant stands on the left."""
-    if linear.op_type in ("Gemm", "MatMul") and linear.constant_on_left:
-        return linear.offset.reshape(-1, 1)
-    return linear.offset

@@ -80,7 +80,9 @@ def _stems(node: ir.Node) -> tuple[str, str]:
 def _stored(normalizer: Normalizer, vector: Array) -> Array:
     if vector.ndim == 0:
         return np.full(normalizer.shape, vector)
-    return vector[:: normalizer.repeats].reshape(normalizer.shape)
+    numbers = vector[:: normalizer.repeats]
+    # One stored number served a width that was not known; what was taken has as many as there are.
+    return numbers.reshape(normalizer.shape if numbers.size == np.prod(normalizer.shape) else -1)
 
 
 def _derive(normalizer: Normalizer, constants: list[ir.Value]) -> Iterator[DerivedConstant]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Counts", "Report", "SiteReport", "site_reports"]
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bnfuse import __version__
@@ -14,6 +14,7 @@ from bnfuse.lifting.sites import Kind, Site
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bnfuse.fingerprint import Fingerprint
     from bnfuse.folding import FoldLog, Merge, MergeRefusal
     from bnfuse.lifting import Lifted
     from bnfuse.reporting.blame import Blame
@@ -91,6 +92,9 @@ class Report:
         unmerged: Those that could have become one, and why they stay.
         verification: The proof, or ``None`` when it was not asked for.
         blame: If the fold is wrong and it was asked for: its first bad rule application.
+        source_files: What was read, by its SHA-256; the model first, then its external data.
+        output_files: What was written, likewise.
+        replaced: Whether another file was at ``output`` before.
         undone: The rule applications that were taken back because the fold failed its
             verification with them.
     """
@@ -108,6 +112,9 @@ class Report:
     unmerged: tuple[MergeRefusal, ...] = ()
     verification: Verification | None = None
     blame: Blame | None = None
+    source_files: tuple[Fingerprint, ...] = ()
+    output_files: tuple[Fingerprint, ...] = ()
+    replaced: bool = False
     undone: tuple[Blame, ...] = ()
 
     @property
@@ -125,16 +132,32 @@ class Report:
         """PASS, FAIL, INCONCLUSIVE, or NOT VERIFIED."""
         return "NOT VERIFIED" if self.verification is None else self.verification.verdict.name
 
+    @property
+    def folded(self) -> str:
+        """What was folded, in a few words."""
+        kinds = (("norms", self.norms), ("normalisers' scales and shifts", self.affines))
+        told = [
+            f"{sum(site.folded for site in sites)} of {len(sites)} {name}"
+            for name, sites in kinds
+            if sites or name == "norms"
+        ]
+        return ", ".join(told + ([f"{len(self.merges)} merges"] if self.merges else []))
+
     def of_size(self, size: int) -> Report:
         """The same report, with the size that the folded model has on disk."""
         return replace(self, bytes=replace(self.bytes, after=size))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as documented in the README."""
+        """Plain data, as docs/json.md has it; the command line adds how it ended."""
         return {
             "bnfuse": __version__,
             "source": self.source,
             "output": self.output,
+            "files": {
+                "source": [asdict(item) for item in self.source_files],
+                "output": [asdict(item) for item in self.output_files],
+            },
+            "replaced": self.replaced,
             "kind": self.kind,
             "exporter": self.exporter,
             "opset": self.opset,

@@ -16,6 +16,7 @@ from rich.text import Text
 from bnfuse.lifting.sites import Kind
 from bnfuse.reporting.data import Report, SiteReport
 from bnfuse.reporting.merges import merge_lines
+from bnfuse.target import STDOUT
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -122,8 +123,10 @@ def _result(report: Report) -> Iterator[RenderableType]:
         yield Text.assemble(("blame  ", "bold red"), str(report.blame))
     before, after = report.bytes.before, report.bytes.after
     size = f"{after / 1e6:.2f} MB ({after - before:+,} bytes)"
-    yield Text.assemble(("model  ", "bold"), (report.output or "not written", "bold"), f"  {size}")
-    if report.output is not None and report.verdict == "PASS":
+    size += ", in the place of an earlier file" if report.replaced else ""
+    where = "stdout" if report.output == STDOUT else report.output or "not written"
+    yield Text.assemble(("model  ", "bold"), (where, "bold"), f"  {size}")
+    if report.output not in (None, STDOUT) and report.verdict == "PASS":
         yield Text.assemble(("next   ", "bold"), f"bnfuse verify {report.source} {report.output}")
     if report.verdict == "FAIL" and report.blame is None and report.output is not None:
         what = "the same command with --localize says which rule is to blame"

@@ -13,8 +13,9 @@ from bnfuse.verifying.metrics import OutputMeter
 from bnfuse.verifying.result import Flip, OutputParity, Parity, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from bnfuse.verifying.follow import Followed
     from bnfuse.verifying.providers import Row
     from bnfuse.verifying.samples import Sample
     from bnfuse.verifying.thresholds import Thresholds
@@ -55,6 +56,14 @@ class RowComparison:
     doubt: str = ""
     placement: str = ""
     _outputs: dict[str, _Output] = field(default_factory=dict)
+    _again: bool = False
+
+    def forget(self, regimes: Collection[str]) -> None:
+        """Forget what was measured on some regimes' samples: they are about to come once more."""
+        self._again = True
+        for state in self._outputs.values():
+            if state.meter is not None:
+                state.meter.forget(regimes)
 
     def add(
         self,
@@ -63,6 +72,7 @@ class RowComparison:
         originals: Sequence[Sequence[Any]],
         truth: Sequence[Array],
         simulated: Sequence[Sequence[Array]] = (),
+        followed: Sequence[Followed | None] = (),
     ) -> None:
         """Pass one sample through the gates.
 
@@ -72,6 +82,8 @@ class RowComparison:
             originals: Honest runs of the original; the first is of this very row.
             truth: In float64, in the same order.
             simulated: Runs with simulated rounding.
+            followed: What the candidate and the originals are measured against in place of
+                ``truth``, where they decided otherwise at a near tie.
         """
         counts = {len(candidate), len(originals[0])}
         if len(counts) > 1:
@@ -84,11 +96,18 @@ class RowComparison:
             name = self.names[position] if position < len(self.names) else str(position)
             state = self._outputs.setdefault(name, _Output())
             if not state.failure:
-                runs = [run[position] for run in originals]
+                known = [n for n, run in enumerate(originals) if position < len(run)]
+                runs = [originals[n][position] for n in known]
                 drawn = [run[position] for run in simulated]
+                paths = [followed[n] for n in (0, *(n + 1 for n in known))] if followed else []
+                truths = [truth[position] if f is None else f.truth[position] for f in paths]
+                truths = truths or [truth[position]] * (1 + len(runs))
                 state.failure = self._gates(
-                    name, state, sample, value, runs, truth[position], drawn
+                    name, state, sample, value, runs, truth[position], drawn, truths
                 )
+                flipped = followed[0] if followed and not self._again else None
+                if flipped is not None and truths[0] is not truth[position]:
+                    state.flips = _joined(state.flips, flipped.flips)
 
     def result(self, exact: bool) -> Parity:
         """Return the row, judged."""
@@ -115,13 +134,19 @@ class RowComparison:
         runs: Sequence[Any],
         truth: Array,
         simulated: Sequence[Array],
+        truths: Sequence[Array],
     ) -> str:
+        """Return what is wrong with one output of one sample, or the empty string.
+
+        ``truths`` are those of the candidate and of each run: of the rows that they took.
+        """
         first = runs[0]
+        own = truths[0]
         if value.dtype != first.dtype and not (
             value.dtype.kind in "OUS" and first.dtype.kind in "OUS"
         ):
             return f"output {name!r} is {value.dtype} where the original's is {first.dtype}"
-        if value.shape != first.shape:
+        if value.shape != first.shape and (own is truth or value.shape != own.shape):
             return (
                 f"output {name!r} has shape {list(value.shape)} where the original's is "
                 f"{list(first.shape)}, on {sample.label}"
@@ -129,24 +154,31 @@ class RowComparison:
         state.dtype = value.dtype.name if value.dtype.kind not in "OUS" else "string"
         state.elements += value.size
         if not is_float(value.dtype):
+            if own is not truth and np.array_equal(value, own):
+                return ""
             return self._exact(name, state, sample, value, runs)
-        if truth.shape != value.shape:
+        if value.shape != first.shape:
+            # Other rows in number: there is no rounding of the original's to compare with.
+            return ""
+        if own.shape != value.shape or truth.shape != value.shape:
             state.unmeasured = (
                 f"output {name!r} has shape {list(value.shape)} and truth {list(truth.shape)}, on "
                 f"{sample.label}"
             )
             return ""
-        strange = _strange(value, first, truth)
+        strange = _strange(value, first, own)
         if strange:
             return f"output {name!r}: {strange}, on {sample.label}"
         if state.meter is None:
             unit = max(unit_roundoff(value.dtype), self.units.get(name, 0.0))
             unit = unit if self.row.mode == "strict" else max(unit, TF32_UNIT)
             state.meter = OutputMeter(unit, self.thresholds.factor)
-        wide = [np.asarray(run, np.float64) for run in runs if run.shape == value.shape]
-        state.meter.update(
-            sample.regime, sample.label, truth, np.asarray(value, np.float64), wide, simulated
-        )
+        wide = [
+            _moved(run, taken, truth)
+            for run, taken in zip((value, *runs), truths, strict=True)
+            if run.shape == value.shape
+        ]
+        state.meter.update(sample.regime, sample.label, truth, wide[0], wide[1:], simulated)
         return ""
 
     def _exact(
@@ -159,13 +191,7 @@ class RowComparison:
         flip = self.judge_flip(name, sample, runs[0], value)
         few = max(1, int(self.thresholds.flips * value.size))
         if flip is not None and flip.margin <= flip.allowed and count <= few:
-            known = state.flips or Flip(0, 0, 0.0, 0.0)
-            state.flips = Flip(
-                known.count + flip.count,
-                known.total + flip.total,
-                max(known.margin, flip.margin),
-                max(known.allowed, flip.allowed),
-            )
+            state.flips = state.flips if self._again else _joined(state.flips, flip)
             return ""
         index = tuple(int(i) for i in np.argwhere(differ)[0])
         why = ""
@@ -203,10 +229,31 @@ class RowComparison:
             )
         measures = tuple(state.meter.measures())
         parity = judge_floats(name, state.dtype, measures, self.thresholds, exact)
-        return replace(parity, worst=self._worst(state, parity.where.split(" ")[0]))
+        worst = self._worst(state, parity.where.split(" ")[0])
+        return replace(parity, worst=worst, flips=state.flips)
 
     def _worst(self, state: _Output, regime: str) -> Any:
         return state.meter.worst(regime) if state.meter is not None else None
+
+
+def _joined(known: Flip | None, flip: Flip) -> Flip:
+    if known is None:
+        return flip
+    return Flip(
+        known.count + flip.count,
+        known.total + flip.total,
+        max(known.margin, flip.margin),
+        max(known.allowed, flip.allowed),
+    )
+
+
+def _moved(run: Array, own: Array, truth: Array) -> Array:
+    """Return a run with its errors from its own rows' truth, around ``truth``."""
+    wide = np.asarray(run, np.float64)
+    if own is truth or own.shape != truth.shape:
+        return wide
+    with np.errstate(invalid="ignore"):
+        return np.where(own == truth, wide, wide - (own - truth))
 
 
 def _strange(value: Array, original: Array, truth: Array) -> str:

@@ -14,13 +14,28 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from bnfuse.verifying.calibration import SINGLE, lanes_of
 from bnfuse.verifying.double_ops import DOUBLE_OPS, NARROW, RANDOM, promoted
-from bnfuse.verifying.jitter import CONSTANT_OPS, EXACT_OPS, Jitter, reach, sequential_sum
+from bnfuse.verifying.jitter import (
+    CONSTANT_OPS,
+    EXACT_OPS,
+    Jitter,
+    lane_norm,
+    reach,
+    sequential_sum,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-__all__ = ["BudgetSpentError", "DoubleEvaluator", "narrow_ops", "node_uses", "random_ops"]
+__all__ = [
+    "BudgetSpentError",
+    "DoubleEvaluator",
+    "narrow_ops",
+    "node_uses",
+    "op_types",
+    "random_ops",
+]
 
 
 class BudgetSpentError(Exception):
@@ -83,15 +98,22 @@ class DoubleEvaluator(ReferenceEvaluator):
             if self.visitor is not None:
                 self.visitor(node.onnx_node, inputs, outputs)
             if self.substitutes:
-                results.update(
-                    (n, self.substitutes[n]) for n in node.output if n in self.substitutes
-                )
+                self._substitute(node.onnx_node, inputs, results)
             del inputs, outputs
             if not intermediate:
                 for name in self._last_use.get(position, ()):
                     if name not in kept and name not in self.rt_inits_:
                         results.pop(name, None)
         return results if intermediate else [results[name] for name in wanted]
+
+    def _substitute(
+        self, node: onnx.NodeProto, inputs: Sequence[Any], results: dict[str, Any]
+    ) -> None:
+        results.update((n, self.substitutes[n]) for n in node.output if n in self.substitutes)
+        if node.op_type == "TopK" and node.output[1] in self.substitutes:
+            axis = next((item.i for item in node.attribute if item.name == "axis"), -1)
+            taken = np.take_along_axis(inputs[0], self.substitutes[node.output[1]], axis)
+            results[node.output[0]] = taken
 
     def _roughen(self, node: onnx.NodeProto, inputs: list[Any]) -> None:
         """Replace the float constants among a node's inputs by rounded ones.
@@ -108,7 +130,7 @@ class DoubleEvaluator(ReferenceEvaluator):
         if node.op_type in EXACT_OPS:
             return outputs
         assert self.jitter is not None
-        summed = _summed(node, inputs)
+        summed = _summed(node, inputs) if self.jitter.unit >= SINGLE else None
         if summed is not None:
             return [self.jitter.rounded(summed)]
         terms = reach(node.op_type, inputs)
@@ -117,14 +139,23 @@ class DoubleEvaluator(ReferenceEvaluator):
             if not isinstance(value, np.ndarray) or value.dtype != np.float64
             else self.jitter.accumulated(value, terms)
             if terms
-            else self.jitter.rounded(value)
+            else self.jitter.rounded(value, node.op_type, inputs[0] if inputs else None)
             for value in outputs
         ]
 
 
 def _summed(node: onnx.NodeProto, inputs: Sequence[Any]) -> Any:
-    """Return a sum or mean added up in float32; None for any other node."""
+    """Return a sum, a mean, or a norm by it, added up in float32; None for any other node."""
     op = node.op_type
+    lanes = lanes_of(op)
+    if lanes and inputs[0].size:
+        x, scale, bias = inputs[:3]
+        attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
+        groups = attributes.get("num_groups", x.shape[1])
+        normed = lane_norm(x, groups, attributes.get("epsilon", 1e-5), lanes)
+        shape = (-1,) + (1,) * (x.ndim - 2)
+        factor, offset = (np.repeat(v, x.shape[1] // v.size).reshape(shape) for v in (scale, bias))
+        return normed * factor + offset
     if op not in {"GlobalAveragePool", "ReduceMean", "ReduceSum"}:
         return None
     x = inputs[0]
@@ -191,6 +222,11 @@ def narrow_ops(proto: onnx.ModelProto) -> tuple[str, ...]:
         if any(attribute.name == "softmax_precision" for attribute in node.attribute):
             found.add(node.op_type)
     return tuple(sorted(found))
+
+
+def op_types(proto: onnx.ModelProto) -> frozenset[str]:
+    """Return the kinds of ops in a model, subgraphs included."""
+    return frozenset(node.op_type for node in _all_nodes(proto))
 
 
 def _all_nodes(proto: onnx.ModelProto) -> Iterable[onnx.NodeProto]:

@@ -7,7 +7,6 @@ inside and has no replacement here is listed in :data:`NARROW`.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,8 @@ from onnx.reference.ops.op_conv_transpose import ConvTranspose as _ConvTranspose
 from onnx.reference.ops.op_max_pool import MaxPool as _MaxPool
 
 from bnfuse.verifying import spatial
+from bnfuse.verifying.boxes import selected
+from bnfuse.verifying.erf import erf
 from bnfuse.verifying.floats import is_float
 
 __all__ = ["DOUBLE_OPS", "NARROW", "RANDOM", "promoted"]
@@ -87,10 +88,10 @@ class CastLike(OpRun):
 
 
 class Erf(OpRun):
-    """The error function, in the precision of C's ``erf``."""
+    """See :func:`bnfuse.verifying.erf.erf`; the reference rounds it to float32."""
 
     def _run(self, x: Array) -> tuple[Array]:
-        return (_ERF(x) if x.size else x,)
+        return (erf(x),)
 
 
 class Conv(OpRun):
@@ -139,6 +140,43 @@ class AveragePool(OpRun):
 
     def _run(self, x: Array, **attributes: Any) -> tuple[Array]:
         return (spatial.average_pool(x, **attributes),)
+
+
+class GatherElements(OpRun):
+    """Of arrays of any size: the reference takes no more than 64 along the axis."""
+
+    def _run(self, data: Array, indices: Array, axis: int | None = None) -> tuple[Array]:
+        axis = (axis or 0) % data.ndim
+        # The indices may be fewer than the data along the other axes, too.
+        part = tuple(
+            slice(None) if position == axis else slice(size)
+            for position, size in enumerate(indices.shape)
+        )
+        return (np.take_along_axis(data[part], indices.astype(np.int64), axis),)
+
+
+class NonMaxSuppression(OpRun):
+    """See :func:`bnfuse.verifying.boxes.selected`; the reference compares boxes one by one."""
+
+    def _run(
+        self,
+        boxes: Array,
+        scores: Array,
+        most: Array | None = None,
+        overlap: Array | None = None,
+        least: Array | None = None,
+        center_point_box: int | None = None,
+    ) -> tuple[Array]:
+        return (
+            selected(
+                boxes,
+                scores,
+                int(_number(most, 0)),
+                _number(overlap, 0.0),
+                None if least is None or not least.size else _number(least, 0.0),
+                bool(center_point_box),
+            ),
+        )
 
 
 class GlobalMaxPool(OpRun):
@@ -201,13 +239,15 @@ class GroupNormalization(OpRun):
         return ((normalised.reshape(x.shape) * factor + offset).astype(x.dtype),)
 
 
+def _number(value: Array | None, default: float) -> float:
+    return default if value is None or not value.size else float(value.reshape(-1)[0])
+
+
 def _as_number(x: Array) -> Array:
     # Booleans, integers, strings and narrow floats all become float64 exactly (64-bit
     # integers to 53 bits).
     return x.astype(np.float64)
 
-
-_ERF = np.vectorize(math.erf, otypes=[np.float64])
 
 DOUBLE_OPS: tuple[type[OpRun], ...] = (
     AveragePool,
@@ -217,7 +257,9 @@ DOUBLE_OPS: tuple[type[OpRun], ...] = (
     Conv,
     ConvTranspose,
     Erf,
+    GatherElements,
     GlobalMaxPool,
     GroupNormalization,
     MaxPool,
+    NonMaxSuppression,
 )

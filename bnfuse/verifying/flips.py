@@ -16,11 +16,11 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Decision", "decision_behind", "margins"]
+__all__ = ["COMPARISONS", "Decision", "decision_behind", "margins"]
 
 Array = np.ndarray[Any, Any]
 
-_COMPARISONS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
+COMPARISONS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
 _TRANSPARENT = frozenset(
     {"Cast", "Clip", "Flatten", "Identity", "Not", "Reshape", "Squeeze", "Unsqueeze"}
 )
@@ -36,12 +36,14 @@ class Decision:
         inputs: The float values it read.
         axis: Along which it chose.
         keepdims: Whether the axis stays.
+        centred: Whether the boxes of ``NonMaxSuppression`` are centres and sizes.
     """
 
     op: str
     inputs: tuple[str, ...]
     axis: int = 0
     keepdims: bool = True
+    centred: bool = False
 
 
 def decision_behind(graph: onnx.GraphProto, output: str) -> Decision | None:
@@ -66,7 +68,7 @@ def decision_behind(graph: onnx.GraphProto, output: str) -> Decision | None:
         )
     if node.op_type == "TopK" and len(node.output) > 1 and name == node.output[1]:
         return Decision("TopK", (node.input[0],), attributes.get("axis", -1))
-    if node.op_type in _COMPARISONS:
+    if node.op_type in COMPARISONS:
         return Decision(node.op_type, tuple(node.input))
     if node.op_type in _ROUNDINGS:
         return Decision(node.op_type, tuple(node.input), attributes.get("axis", 1))
@@ -86,7 +88,7 @@ def margins(decision: Decision, values: list[Array], first: Array, second: Array
         One gap per differing element; None where the shapes do not fit the decision or an index
         lies outside.
     """
-    if decision.op in _COMPARISONS:
+    if decision.op in COMPARISONS:
         gap = np.abs(values[0] - values[1])
         if gap.size != first.size:
             return None

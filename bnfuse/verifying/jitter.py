@@ -13,10 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bnfuse.verifying.calibration import SINGLE, error_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["CONSTANT_OPS", "EXACT_OPS", "Jitter", "reach", "sequential_sum"]
+__all__ = [
+    "CONSTANT_OPS",
+    "EXACT_OPS",
+    "Jitter",
+    "lane_norm",
+    "lane_sum",
+    "reach",
+    "sequential_sum",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -56,19 +66,37 @@ class Jitter:
 
     Attributes:
         rng: Where they come from.
-        unit: The relative error of one rounding.
+        unit: The relative error of one rounding of a stored value.
     """
 
     rng: np.random.Generator
     unit: float
 
-    def weight(self, value: Array) -> Array:
-        """Return a constant as if it had been derived and stored in the narrow type."""
-        return value * (1.0 + _DERIVED * self.unit * self.rng.uniform(-1.0, 1.0, value.shape))
+    @property
+    def inner(self) -> float:
+        """The rounding unit of what kernels compute in: they sum half precision in float32."""
+        return min(self.unit, SINGLE)
 
-    def rounded(self, value: Array) -> Array:
-        """Return the result of an op that rounds once or twice."""
-        return value * (1.0 + self.unit * self.rng.uniform(-1.0, 1.0, value.shape))
+    def weight(self, value: Array) -> Array:
+        """Return a constant as if it had been derived in float32 and stored."""
+        size = self.unit + (_DERIVED - 1.0) * self.inner
+        return value * (1.0 + size * self.rng.uniform(-1.0, 1.0, value.shape))
+
+    def rounded(self, value: Array, op: str = "", argument: Array | None = None) -> Array:
+        """Return the result of an op: one that rounds once, or errs as its calibration says.
+
+        Args:
+            value: The exact result.
+            op: The op in ONNX's or torch's name.
+            argument: What it was computed of, in the result's shape.
+        """
+        known = error_of(op)
+        size = max(self.unit, known.relative * self.inner) * np.abs(value)
+        if known.argument and argument is not None and argument.shape == value.shape:
+            size = size + known.argument * self.inner * np.abs(argument)
+        size = size + known.absolute * self.inner
+        size = np.where(np.isfinite(size), size, 0.0)
+        return np.asarray(value + size * self.rng.uniform(-1.0, 1.0, value.shape))
 
     def accumulated(self, value: Array, terms: int) -> Array:
         """Return the result of dot products of ``terms`` terms: the error is of their scale."""
@@ -76,23 +104,53 @@ class Jitter:
         if not finite.size:
             return value
         scale = float(np.sqrt(np.mean(np.square(finite))))
-        spread = self.unit * max(1.0, _WALK * math.sqrt(terms)) * scale
+        spread = self.inner * max(1.0, _WALK * math.sqrt(terms)) * scale
         return self.rounded(value) + spread * self.rng.standard_normal(value.shape)
 
 
 def sequential_sum(value: Array, axes: Sequence[int], keepdims: bool) -> Array:
-    """Return the sum over ``axes`` added one by one in float32, as a plain loop does.
+    """Return the sum over ``axes`` added one by one in float32, as a plain loop does."""
+    return lane_sum(value, axes, keepdims, 1)
+
+
+def lane_sum(value: Array, axes: Sequence[int], keepdims: bool, lanes: int) -> Array:
+    """Return the sum over ``axes`` in float32, in ``lanes`` partial sums as a vector unit does.
 
     Equal numbers (a constant image, a zero one) do not err at random: the error grows in
     proportion to how many there are, and only a real summation shows it.
     """
     kept = [axis for axis in range(value.ndim) if axis not in axes]
     moved = value.transpose(*kept, *axes).reshape(*(value.shape[axis] for axis in kept), -1)
+    length = moved.shape[-1]
+    if length % lanes:
+        moved = np.concatenate([moved, np.zeros((*moved.shape[:-1], -length % lanes))], axis=-1)
+    parts = moved.reshape(*moved.shape[:-1], -1, lanes)
     with np.errstate(over="ignore", invalid="ignore"):
-        total = np.cumsum(moved, axis=-1, dtype=np.float32)[..., -1].astype(np.float64)
+        each = np.cumsum(parts, axis=-2, dtype=np.float32)[..., -1, :]
+        total = np.cumsum(each, axis=-1, dtype=np.float32)[..., -1].astype(np.float64)
     if keepdims:
         total = total.reshape([1 if i in axes else n for i, n in enumerate(value.shape)])
     return np.asarray(total)
+
+
+def lane_norm(value: Array, groups: int, epsilon: float, lanes: int) -> Array:
+    """Return ``value`` (N, C, ...) normalised in ``groups`` of channels, its sums in float32.
+
+    The mean of a constant signal errs in proportion to its length, and what is left of such a
+    signal without its mean is that error alone, divided by the root of ``epsilon``.
+    """
+    grouped = value.reshape(len(value), groups, -1)
+    length = max(grouped.shape[2], 1)
+    mean = grouped.mean(axis=2, keepdims=True)
+    variance = np.square(grouped - mean).mean(axis=2, keepdims=True)
+    # What differs by less than the last digit of the sum is the same number again and again.
+    constant = np.sqrt(variance) <= length / lanes * SINGLE * np.abs(mean)
+    level = mean.astype(np.float32)
+    summed = np.where(constant, level, grouped)
+    off = lane_sum(summed, [2], True, lanes) / length - np.where(constant, level, mean)
+    centred = grouped - mean - off
+    variance = lane_sum(np.square(centred), [2], True, lanes) / length
+    return np.asarray((centred / np.sqrt(variance + epsilon)).reshape(value.shape))
 
 
 def reach(op: str, inputs: Sequence[Any]) -> int:

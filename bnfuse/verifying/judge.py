@@ -12,7 +12,7 @@ from bnfuse.verifying.thresholds import Measure, Thresholds, strain, usage
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["PRINCIPAL", "judge_floats", "judge_row", "unjudgeable"]
+__all__ = ["PRINCIPAL", "broken_runtime", "judge_floats", "judge_row", "unjudgeable"]
 
 # Without these nothing is proven; constants and zeros alone would prove too little.
 PRINCIPAL = frozenset({"given", "signed"})
@@ -20,6 +20,9 @@ PRINCIPAL = frozenset({"given", "signed"})
 
 # An estimate of truth errs by as much as the original: so far beyond the bound it still fails.
 _SURELY = 16.0
+
+# Two models that the runtime breaks in the same way are off by about as much.
+_SAME = 2.0
 
 
 def unjudgeable(measures: Iterable[Measure], thresholds: Thresholds) -> frozenset[str]:
@@ -76,6 +79,13 @@ def judge_floats(
         )
         if not sure:
             reason += ", but truth is only an estimate"
+        if whole.broken and whole.broken / _SAME < whole.candidate_rms < whole.broken * _SAME:
+            # The original is off by as much there: whose fault it is, the other rows say.
+            verdict = Verdict.INCONCLUSIVE
+            reason = (
+                f"output {name!r}: {broken_runtime(whole)}, and the candidate too, by "
+                f"{whole.candidate_rms:.3g}"
+            )
     return OutputParity(
         name,
         dtype,
@@ -91,9 +101,20 @@ def judge_floats(
     )
 
 
+def broken_runtime(whole: Measure) -> str:
+    """Return what the runtime does to the original, in words."""
+    return (
+        "ONNX Runtime computes the original itself wrongly at this optimisation level, by "
+        f"{whole.broken:.3g} on {whole.regime} inputs where rounding is {whole.original_rms:.3g}"
+    )
+
+
 def _why_lost(measures: Iterable[Measure], lost: frozenset[str], thresholds: Thresholds) -> str:
     if not lost:
-        return "no finite value was compared: all are NaN or infinite"
+        return (
+            "no finite value was compared: all are NaN or infinite; if an input is a mask or has "
+            "bounds, say so with --range NAME=0,1"
+        )
     if all(math.isfinite(item.truth_rms) for item in measures):
         return f"the original itself is more than {thresholds.limit:.0%} from truth"
     return "its values are too large for their squares to be summed in float64"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bnfuse.verifying.models import Port
     from bnfuse.verifying.sizes import Sizes
 
-__all__ = ["Draft", "Draw", "Sample", "plan"]
+__all__ = ["Draft", "Draw", "Sample", "plan", "probe"]
 
 Array = np.ndarray[Any, Any]
 
@@ -76,6 +76,7 @@ class Draft:
         ranges: Value ranges by input name.
         limits: Exclusive upper bounds of integer inputs, from the tables they index.
         free: Integer inputs that may be any number.
+        masks: Inputs that are 0 or 1, whatever their type.
         example: Known good inputs, for their sizes and the range of their integers.
         seed: Of the random numbers.
         order: The rows of an index input's table in the order in which to read them.
@@ -90,6 +91,7 @@ class Draft:
     seed: int = 0
     order: Mapping[str, Array] = field(default_factory=dict)
     weights: int | None = None
+    masks: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         unknown = set(self.ranges) - {port.name for port in self.ports}
@@ -157,8 +159,9 @@ class Draft:
                 f"Input {port.name!r} is not a tensor, so no values can be made up for it.",
                 "Give real data with --inputs.",
             )
-        if dtype == np.bool_:
-            return _booleans(regime, shape, rng)
+        mask = port.name in self.masks and port.name not in self.ranges
+        if dtype == np.bool_ or mask:
+            return _booleans(regime, shape, rng).astype(carried(dtype))
         if dtype.kind in "iu":
             low, high = self._integer_range(port, regime)
             return _integers(regime, shape, rng, low, high, dtype)
@@ -191,7 +194,16 @@ class Draft:
         return 0, _UNKNOWN_INTEGERS - 1
 
 
-def plan(draft: Draft, first: Sizes, second: Sizes, single: Sizes) -> list[Draw]:
+def probe(sizes: Sizes, first: bool = False) -> Draw:
+    """Return the planned sample that shows whether the original accepts these sizes."""
+    if not sizes.by_symbol:
+        return Draw("signed", sizes, "0", 0)
+    return Draw("signed", sizes, block=0 if first else None)
+
+
+def plan(
+    draft: Draft, first: Sizes, second: Sizes, single: Sizes, large: Sizes | None = None
+) -> list[Draw]:
     """Return what to draw, in order.
 
     A model without dynamic dimensions is drawn from more often, since each draw tells less. Rows
@@ -199,12 +211,13 @@ def plan(draft: Draft, first: Sizes, second: Sizes, single: Sizes) -> list[Draw]
     """
     if first.by_symbol:
         order = [
-            Draw("signed", first, block=0),
-            Draw("signed", second),
-            Draw("signed", single),
+            probe(first, first=True),
+            probe(second),
+            probe(single),
             Draw("wide", first),
             Draw("edge", first),
             Draw("zero", single),
+            *([probe(large)] if large is not None else []),
         ]
     else:
         order = [

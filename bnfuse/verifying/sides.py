@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.loading import ExampleInputs, signature_of
+from bnfuse.verifying.choices import choices
 from bnfuse.verifying.edges import widened
 from bnfuse.verifying.given import Given, given_inputs
+from bnfuse.verifying.masks import mask_inputs
 from bnfuse.verifying.models import OnnxSource, Port, onnx_source
-from bnfuse.verifying.originals import ModuleOriginal, OnnxOriginal, Original
+from bnfuse.verifying.originals import Exposure, ModuleOriginal, OnnxOriginal, Original
 from bnfuse.verifying.tables import free_integers, index_limits
 from bnfuse.verifying.truth import ModuleTruth, OnnxTruth, TruthSource
 
@@ -31,6 +33,9 @@ class Side:
 
     Attributes:
         graph: The original's own graph, or a module's unfolded export where one was given.
+        tables: For each integer input that indexes tables, the rows of the smallest.
+        free: Integer inputs that may be any number.
+        masks: Inputs that are masks of 0 and 1.
         model: The module, where the original is one.
     """
 
@@ -41,28 +46,36 @@ class Side:
     ports: tuple[Port, ...]
     tables: dict[str, int]
     free: frozenset[str]
+    masks: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     model: TorchModel | None = None
 
 
 def onnx_side(
     source: OnnxSource,
+    new: OnnxSource,
     inputs: Any,
     rows: Sequence[Row],
     budget: float | None,
     branches: BranchCounter,
 ) -> Side:
-    """Return an ONNX model as the original; see :func:`bnfuse.verifying.verify`."""
+    """Return an ONNX model as the original of ``new``; see :func:`bnfuse.verifying.verify`."""
     ports = source.signature.inputs
     wide = widened(source)
+    paired = choices(wide.graph, widened(new).graph)
+    exposure = Exposure(
+        tuple(choice.name for choice in paired),
+        tuple(choice.scores for choice in paired if choice.scores),
+    )
     return Side(
-        OnnxOriginal(wide, rows),
+        OnnxOriginal(wide, rows, exposure),
         OnnxTruth(wide, budget, branches),
         wide,
         given_inputs(inputs, ports),
         ports,
         index_limits(source.graph),
         free_integers(source.graph),
+        mask_inputs(source.graph),
     )
 
 
@@ -76,9 +89,9 @@ def module_side(
     options: Mapping[str, Any] | None,
 ) -> Side:
     """Return a module, or the file of one, as the original of ``new``."""
+    module, found, notes = _module(original, options)
     from bnfuse.verifying.torch_model import TorchModel
 
-    module, found, notes = _module(original, options)
     if isinstance(inputs, (list, tuple)) and len(inputs) > len(new.signature.inputs):
         # An argument that the module does not read may be missing from its export.
         inputs = ExampleInputs(tuple(inputs), signature_of(module).leading(len(inputs)), (), "")
@@ -86,6 +99,10 @@ def module_side(
     if inputs is None and not _fits(given, new.signature.inputs):
         # A guess at what the module takes; the candidate says what was exported.
         given = Given()
+    if inputs is None and not (options or {}).get("input_shapes"):
+        # Nobody asked for other sizes: it is a fair copy that takes only those it says.
+        given, fixed = given.limited_to(new.signature.inputs)
+        notes += fixed
     ports = given.symbolic(new.signature.inputs)
     model = TorchModel(module, list(given.extra) or [port.name for port in ports], given.extra)
     tables = index_limits(new.graph)
@@ -99,6 +116,7 @@ def module_side(
         ports,
         tables,
         free_integers(new.graph),
+        mask_inputs(new.graph),
         (*notes, *model.notes),
         model,
     )

@@ -13,11 +13,21 @@ from bnfuse.verifying.double import node_uses
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Lookup", "free_integers", "index_limits", "lookups", "same_rows", "suspects"]
+__all__ = [
+    "SAME_VALUES",
+    "Lookup",
+    "constant_tensors",
+    "free_integers",
+    "index_limits",
+    "lookups",
+    "same_rows",
+    "suspects",
+]
 
-_SAME_VALUES = frozenset(
+SAME_VALUES = frozenset(
     {"Cast", "Expand", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
 )
+"""Ops whose result holds the numbers of their first input."""
 # Ops that keep the rows of a constant table where they are.
 _SAME_ROWS = frozenset({"Cast", "DequantizeLinear", "Identity"})
 
@@ -55,7 +65,7 @@ def lookups(proto: onnx.ModelProto) -> dict[str, list[Lookup]]:
     Follows the input through ops that keep its values, and constants added to them, to
     ``Gather``, and to ``GatherND`` along its first axis.
     """
-    constants = _constants(proto)
+    constants = constant_tensors(proto)
     sizes = {name: tuple(item.dims) for name, item in constants.items()}
     names = dict(zip(sizes, sizes, strict=True))
     inputs = [item.name for item in proto.graph.input if item.name not in constants]
@@ -65,7 +75,7 @@ def lookups(proto: onnx.ModelProto) -> dict[str, list[Lookup]]:
         if not node.input:
             continue
         first, output = node.input[0], node.output[0]
-        if node.op_type in _SAME_VALUES and first in source:
+        if node.op_type in SAME_VALUES and first in source:
             source[output] = source[first]
         if node.op_type in _SAME_ROWS and first in sizes:
             sizes[output], names[output] = sizes[first], names[first]
@@ -166,10 +176,11 @@ def _is_end(node: onnx.NodeProto, name: str) -> bool:
 
 def _keeps(node: onnx.NodeProto, name: str) -> bool:
     # As data, not as the shape or the axes.
-    return node.op_type in _SAME_VALUES and node.input[0] == name and name not in node.input[1:]
+    return node.op_type in SAME_VALUES and node.input[0] == name and name not in node.input[1:]
 
 
-def _constants(proto: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
+def constant_tensors(proto: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
+    """Return the initialisers and the tensors of ``Constant`` nodes by name."""
     found = {item.name: item for item in proto.graph.initializer}
     for node in proto.graph.node:
         if node.op_type == "Constant":
@@ -184,7 +195,7 @@ def _scalar(tensor: onnx.TensorProto | None) -> int | None:
 
 
 def _looked_up(model: onnx.ModelProto, name: str) -> list[Any]:
-    constants = _constants(model)
+    constants = constant_tensors(model)
     return [
         onnx.numpy_helper.to_array(constants[item.table]) for item in lookups(model).get(name, ())
     ]

@@ -65,6 +65,8 @@ class Measure:
         drawn_rms: Mean of the rms errors of runs with simulated rounding; 0.0 if there are none.
             Likewise the next three, its standard deviation and both of the largest error, and
             the last two, the most that either was.
+        broken: The rms error of the original's own run on this row, where the runtime computes it
+            wrongly there and rightly elsewhere; it is no noise. 0.0 where the runtime is sound.
     """
 
     regime: str
@@ -85,6 +87,7 @@ class Measure:
     drawn_max_sd: float = 0.0
     drawn_rms_most: float = 0.0
     drawn_max_most: float = 0.0
+    broken: float = 0.0
 
     @property
     def scope(self) -> str:

@@ -12,8 +12,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
+from bnfuse.verifying.calibration import SINGLE, lanes_of
 from bnfuse.verifying.double import BudgetSpentError
-from bnfuse.verifying.jitter import sequential_sum
+from bnfuse.verifying.jitter import lane_norm, sequential_sum
 
 if TYPE_CHECKING:
     from bnfuse.verifying.branches import BranchCounter
@@ -74,6 +75,7 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     Attributes:
         pinned: Names of the ops whose dtype had to be replaced.
+        ops: Names of all ops.
         deadline: ``time.monotonic()`` after which an op raises ``BudgetSpentError``.
         branches: Counts the sides of piecewise ops, if given.
         jitter: Makes each op err as a narrower float would, if given.
@@ -87,6 +89,7 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.pinned: set[str] = set()
+        self.ops: set[str] = set()
         self.deadline = deadline
         self.branches = branches
         self.jitter = jitter
@@ -109,6 +112,7 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self.deadline is not None and time.monotonic() > self.deadline:
             raise BudgetSpentError
         mutable = func._schema.is_mutable
+        self.ops.add(func.overloadpacket.__name__)
 
         def widen(value: Any) -> Any:
             if isinstance(value, torch.Tensor) and value.dtype in _NARROW and not mutable:
@@ -146,6 +150,9 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         assert self.jitter is not None
         op = func.overloadpacket.__name__
         if isinstance(result, tuple) and op not in _EXACT:
+            normed = _normed(op, args)
+            if normed is not None and self.jitter.unit >= SINGLE:
+                return torch.from_numpy(self.jitter.rounded(normed)), *result[1:]
             return tuple(self._rough(func, args, item) for item in result)
         if not isinstance(result, torch.Tensor) or result.dtype != torch.float64:
             return result
@@ -159,7 +166,12 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             axes = [int(axis) % args[0].dim() for axis in dims]
             value = sequential_sum(args[0].numpy(), axes, result.dim() == args[0].dim())
             value = value * (result.numel() / args[0].numel() if op == "mean" else 1.0)
-        rough = self.jitter.accumulated(value, terms) if terms else self.jitter.rounded(value)
+        first = args[0] if args and isinstance(args[0], torch.Tensor) else result
+        rough = (
+            self.jitter.accumulated(value, terms)
+            if terms
+            else self.jitter.rounded(value, op, first.numpy())
+        )
         return torch.from_numpy(np.asarray(rough)).reshape(result.shape)
 
     def _count(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
@@ -209,6 +221,28 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             high = rest[1] if len(rest) > 1 else bounds["max"]
         if not any(isinstance(bound, torch.Tensor) for bound in (low, high)):
             self.branches.clipped(name, op, x, low, high)
+
+
+def _normed(op: str, args: Any) -> Any:
+    """Return a norm by its input's own statistics, their mean summed in float32, or None."""
+    lanes = lanes_of(op)
+    if not lanes or not args[0].numel() or args[0].dtype != torch.float64:
+        return None
+    x, weight, bias = args[:3]
+    batch = op != "native_group_norm"
+    if batch and not args[5]:
+        return None
+    values = x.numpy()
+    if batch:
+        # The statistics are those of the batch and all positions.
+        moved = values.swapaxes(0, 1)
+        normed = lane_norm(moved[None], len(moved), args[7], lanes)[0].swapaxes(0, 1)
+    else:
+        normed = lane_norm(values, args[6], args[7], lanes)
+    shape = (-1,) + (1,) * (x.dim() - 2)
+    factor = 1.0 if weight is None else weight.numpy().reshape(shape)
+    offset = 0.0 if bias is None else bias.numpy().reshape(shape)
+    return normed * factor + offset
 
 
 def _reach(op: str, args: Any) -> int:

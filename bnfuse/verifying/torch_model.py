@@ -34,6 +34,7 @@ class TorchModel:
     Attributes:
         module: An eval-mode copy where the module can be copied, else the module itself.
         notes: What a reader should know of it.
+        ops: The names of the ops that its float64 runs met.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class TorchModel:
         self._names = list(names)
         self._extra = dict(extra or {})
         self._doubled: torch.nn.Module | None = None
+        self.ops: set[str] = set()
 
     def run(self, feeds: Mapping[str, Array], onednn: bool = True) -> list[Array]:
         """Return the module's own outputs.
@@ -89,6 +91,7 @@ class TorchModel:
             if self._doubled is None:
                 self._doubled = copy.deepcopy(self.module).double()
             mode = DoubleMode(deadline, branches, jitter)
+            mode.ops = self.ops
             with torch.no_grad(), mode:
                 output = self._call(self._doubled, feeds)
             outputs = flatten(output)

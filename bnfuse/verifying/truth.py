@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
-from bnfuse.verifying.double import BudgetSpentError, DoubleEvaluator, narrow_ops
+from bnfuse.verifying.calibration import has_absolute
+from bnfuse.verifying.double import BudgetSpentError, DoubleEvaluator, narrow_ops, op_types
 from bnfuse.verifying.runtime import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import onnx
 
     from bnfuse.verifying.branches import BranchCounter
     from bnfuse.verifying.jitter import Jitter
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["ModuleTruth", "NoTruthError", "OnnxTruth", "TruthSource"]
 
 Array = np.ndarray[Any, Any]
+Visitor: TypeAlias = "Callable[[onnx.NodeProto, Sequence[Any], Sequence[Any]], None]"
 
 
 class NoTruthError(Exception):
@@ -34,11 +38,18 @@ class TruthSource(Protocol):
         kind: What to call it in results.
         seconds: Spent so far.
         detail: What had to be lifted or replaced.
+        approximates: Whether it has an op that errs by more than a part of its result, in so far
+            as it has run.
     """
 
     kind: str
     seconds: float
     detail: str
+
+    @property
+    def approximates(self) -> bool:
+        """See above."""
+        ...
 
     def outputs(self, feeds: Mapping[str, Array]) -> list[Array]:
         """Return the outputs in order.
@@ -48,8 +59,18 @@ class TruthSource(Protocol):
         """
         ...
 
-    def simulated(self, feeds: Mapping[str, Array], jitter: Jitter) -> list[Array]:
+    def simulated(
+        self,
+        feeds: Mapping[str, Array],
+        jitter: Jitter,
+        substitutes: Mapping[str, Array] | None = None,
+    ) -> list[Array]:
         """Return the outputs of one run with simulated rounding.
+
+        Args:
+            feeds: The inputs.
+            jitter: What errs.
+            substitutes: Values of a graph to go on with in place of what its nodes give.
 
         Raises:
             NoTruthError: They cannot be had.
@@ -58,7 +79,12 @@ class TruthSource(Protocol):
 
 
 class OnnxTruth:
-    """``onnx.reference`` in float64."""
+    """``onnx.reference`` in float64.
+
+    Attributes:
+        source: The model.
+        extra: Values that are told after the outputs.
+    """
 
     kind = "onnx.reference in float64"
 
@@ -68,9 +94,15 @@ class OnnxTruth:
         self.seconds = 0.0
         self.detail = ""
         self.source = source
+        self.extra: tuple[str, ...] = ()
         self._budget = budget
         self._branches = branches
         self._evaluator: DoubleEvaluator | None = None
+
+    @property
+    def approximates(self) -> bool:
+        """Whether an op of the graph errs by more than a part of its result."""
+        return any(has_absolute(op) for op in op_types(self.source.graph))
 
     def outputs(self, feeds: Mapping[str, Array]) -> list[Array]:
         """Return the graph's outputs in order.
@@ -79,18 +111,53 @@ class OnnxTruth:
             NoTruthError: An op is not known to the reference or not in double, or the budget is
                 spent.
         """
-        return self.values(None, feeds, visit=True)
+        return self.values(None, feeds, self._branches.visit if self._branches else None)
 
-    def simulated(self, feeds: Mapping[str, Array], jitter: Jitter) -> list[Array]:
+    def simulated(
+        self,
+        feeds: Mapping[str, Array],
+        jitter: Jitter,
+        substitutes: Mapping[str, Array] | None = None,
+    ) -> list[Array]:
         """Return the outputs of one run with simulated rounding."""
-        return self.values(None, feeds, jitter=jitter)
+        return self.values(None, feeds, jitter=jitter, substitutes=substitutes)
+
+    def watched(
+        self,
+        feeds: Mapping[str, Array],
+        names: Iterable[str],
+        substitutes: Mapping[str, Array],
+        count: bool,
+    ) -> tuple[list[Array], dict[str, list[Array]], dict[str, Array]]:
+        """Return the outputs, and what the nodes that make ``names`` read and made themselves.
+
+        Args:
+            feeds: The inputs.
+            names: Values of the main graph.
+            substitutes: What to go on with in place of some of them.
+            count: Whether the sides of branches are counted.
+        """
+        wanted = set(names)
+        read: dict[str, list[Array]] = {}
+        made: dict[str, Array] = {}
+
+        def note(node: onnx.NodeProto, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+            if count and self._branches is not None:
+                self._branches.visit(node, inputs, outputs)
+            for name, value in zip(node.output, outputs, strict=False):
+                if name in wanted:
+                    read[name] = [item for item in inputs if item is not None]
+                    made[name] = value
+
+        return self.values(None, feeds, visitor=note, substitutes=substitutes), read, made
 
     def values(
         self,
         names: Sequence[str] | None,
         feeds: Mapping[str, Array],
-        visit: bool = False,
+        visitor: Visitor | None = None,
         jitter: Jitter | None = None,
+        substitutes: Mapping[str, Array] | None = None,
     ) -> list[Array]:
         """Return named values, intermediate ones too, or the outputs."""
         start = time.monotonic()
@@ -100,9 +167,10 @@ class OnnxTruth:
                 None if self._budget is None else (start + self._budget - self.seconds)
             )
             evaluator.jitter = jitter
-            evaluator.visitor = self._branches.visit if visit and self._branches else None
+            evaluator.visitor = visitor
+            evaluator.substitutes = dict(substitutes or {})
             with np.errstate(all="ignore"):
-                return list(evaluator.run(names, feeds))
+                return list(evaluator.run(names or self._names(), feeds))
         except BudgetSpentError:
             raise NoTruthError(f"the budget of {self._budget:g} s for truth is spent") from None
         except NoTruthError:
@@ -111,6 +179,9 @@ class OnnxTruth:
             raise NoTruthError(f"onnx.reference cannot run it: {_short(error)}") from error
         finally:
             self.seconds += time.monotonic() - start
+
+    def _names(self) -> list[str]:
+        return [*(port.name for port in self.source.signature.outputs), *self.extra]
 
     def _open(self) -> DoubleEvaluator:
         if self._evaluator is None:
@@ -133,6 +204,7 @@ class ModuleTruth:
         self._model = model
         self._budget = budget
         self._branches = branches
+        self.approximates = False
 
     def outputs(self, feeds: Mapping[str, Array]) -> list[Array]:
         """Return the module's outputs in order.
@@ -142,12 +214,19 @@ class ModuleTruth:
                 is spent.
         """
         outputs, pinned = self._run(feeds, self._branches, None)
+        self.approximates = any(has_absolute(op) for op in self._model.ops)
         if pinned:
             self.detail = f"its code pins a narrower float, which was lifted: {_some(pinned)}"
         return outputs
 
-    def simulated(self, feeds: Mapping[str, Array], jitter: Jitter) -> list[Array]:
+    def simulated(
+        self,
+        feeds: Mapping[str, Array],
+        jitter: Jitter,
+        substitutes: Mapping[str, Array] | None = None,
+    ) -> list[Array]:
         """Return the outputs of one run with simulated rounding."""
+        del substitutes
         return self._run(feeds, None, jitter)[0]
 
     def _run(

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["Writing", "file_bytes", "files_of", "model_bytes", "node_count", "targets"]
+__all__ = [
+    "Writing",
+    "describe",
+    "file_bytes",
+    "files_of",
+    "is_made_from",
+    "model_bytes",
+    "node_count",
+    "targets",
+    "unverified",
+]
 
-from bnfuse.writing.place import Writing, targets
+from bnfuse.writing.place import Writing, targets, unverified
+from bnfuse.writing.provenance import describe, is_made_from
 from bnfuse.writing.size import file_bytes, files_of, model_bytes, node_count

@@ -20,6 +20,7 @@ import onnx_ir as ir
 
 from bnfuse.errors import OutputError
 from bnfuse.loading.headers import headers_only
+from bnfuse.loading.protos import TRAINING_INFO
 from bnfuse.loading.varint import varint
 
 Heard = Callable[[int, int], None]
@@ -86,6 +87,8 @@ class ModelMessage:
         """The message of ``model``, which is left as it is; no large tensor is read."""
         with headers_only(model.graph, _comes_later) as large:
             proto = ir.serde.serialize_model(model)
+        for info in model.meta.get(TRAINING_INFO, ()):
+            proto.training_info.add().ParseFromString(info)
         constants = tuple(
             _Constant(tensor.SerializeToString(), large.get(tensor.name))
             for tensor in proto.graph.initializer

@@ -250,7 +250,7 @@ def test_a_search_that_grows_too_large_says_so(monkeypatch):
     net = Net()
     y = net.conv(net.input([2, 4, 3, 3]), 4, 4, (1, 1))
     for _ in range(8):
-        y = net.op("Identity", y)
+        y = net.op("Dropout", y)
     result = fold_model(net.model(net.norm(y, 4, 2)))
     assert_left(result, "the search for a place to put it grew too large")
 

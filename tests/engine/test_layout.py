@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 from graphs import Net, assert_folded, assert_left, assert_same_function, fold_model
+from onnx import TensorProto, helper
 
 
 def _batch(net: Net, x: str) -> str:
@@ -41,7 +43,7 @@ def test_linear_over_a_sequence_normed_along_its_features():
     product = net.op("MatMul", net.input(["N", 6, 5]), net.param(5, 6))
     turned = net.op("Transpose", net.op("Add", product, net.param(6)), perm=[0, 2, 1])
     back = net.op("Transpose", net.batch_norm(turned, 6), perm=[0, 2, 1])
-    assert_folded(fold_model(net.model(back)), ["MatMul", "Add", "Transpose", "Transpose"])
+    assert_folded(fold_model(net.model(back)), ["MatMul", "Add"])
 
 
 def test_linear_over_a_sequence_normed_along_its_positions_is_left_when_square():
@@ -72,7 +74,7 @@ def test_linear_with_a_bias_flattened_and_normed_by_hand():
     product = net.op("Add", net.op("MatMul", net.input(["N", 6, 6]), net.param(6, 6)), net.param(6))
     flat = net.op("Reshape", product, net.ints(-1, 6))
     y = net.op("Reshape", net.norm(flat, 6, 0), net.ints(-1, 6, 6))
-    assert_folded(fold_model(net.model(y)), ["MatMul", "Add", "Reshape", "Reshape"])
+    assert_folded(fold_model(net.model(y)), ["MatMul", "Add"])
 
 
 @pytest.mark.parametrize("perm", [[0, 2, 3, 1], [1, 0, 2, 3]])
@@ -286,3 +288,37 @@ def test_constants_of_one_batch_entry_follow_the_batch(batch):
     conv = net.conv(net.input([batch, 3, 4, 4]), 3, 4, (1, 1))
     flat = net.op("Reshape", conv, net.ints(-1, 4, 16))
     assert_folded(fold_model(net.model(net.norm(flat, 4, 1))), ["Conv", "Reshape"])
+
+
+def test_a_reshape_of_nothing_is_left_alone():
+    net = Net()
+    scaled = net.op("Mul", net.op("Sigmoid", net.input([0, 3, 4])), net.param(3, 1))
+    result = fold_model(net.model(net.op("Reshape", scaled, net.ints(3, 4, 0), allowzero=1)))
+    assert result.ops[-1] == "Reshape"
+
+
+@pytest.mark.parametrize("forward", [False, True])
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_an_op_of_another_domain_with_a_standard_name_moves_nothing(forward, which):
+    net = Net()
+    x = net.input([2, 4, 3, 3])
+    x = net.norm(net.op("Tanh", x), 4, 2) if forward else net.conv(x, 4, 4, (1, 1))
+    split = net.op("Reshape", x, net.ints(2, 2, 2, 3, 3))
+    joined = net.op(
+        "Reshape", net.op("Transpose", split, perm=[0, 2, 1, 3, 4]), net.ints(2, 4, 3, 3)
+    )
+    y = net.conv(joined, 4, 4, (1, 1)) if forward else net.norm(joined, 4, 2)
+    model = net.model(y)
+    stranger = [n for n in model.graph.node if n.op_type in ("Reshape", "Transpose")][which]
+    stranger.domain = "elsewhere"
+    model.opset_import.add(domain="elsewhere", version=1)
+    model = onnx.shape_inference.infer_shapes(model)
+    del model.graph.value_info[:]
+    for name, shape in ((split, [2, 2, 2, 3, 3]), (joined, [2, 4, 3, 3])):
+        model.graph.value_info.append(
+            helper.make_tensor_value_info(name, TensorProto.DOUBLE, shape)
+        )
+    result = fold_model(model)
+    assert not result.norms[0].folded
+    kept = [n for n in result.after.graph.node if n.domain == "elsewhere"]
+    assert len(kept) == 1

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
+import onnx_ir as ir
 import pytest
 from graphs import Net, assert_left, assert_same_function, fold_model
 from onnx import helper
 from spellings import Spelling, add, mul
+
+from bnfuse.lifting import lift
+from bnfuse.lifting.prepare import prepare
 
 REFUSED = [
     ((1, 1, 4, 1, 1), "a constant of rank 5 raises its input's rank 4"),
@@ -91,6 +94,29 @@ def test_a_hand_written_norm_with_a_run_time_parameter_stays_right(which):
     assert_same_function(fold_model(net.model(y)))
 
 
+@pytest.mark.parametrize("used", [1, 2, 5])
+@pytest.mark.parametrize("opset", [7, 8, 9, 13])
+def test_five_outputs_before_opset_14_are_training_whether_they_are_used_or_not(opset, used):
+    net = Spelling(opset=opset)
+    parameters = [net.param(4), net.param(4), net.param(4), net.param(4, low=0.3)]
+    outputs = net.ops("BatchNormalization", net.x, *parameters, count=5)
+    result = fold_model(net.model(*outputs[:used]))
+    assert "more than one output means training" in result.reason()
+    assert [len(n.output) for n in result.after.graph.node if n.op_type != "Conv"] == [5]
+
+
+def test_before_opset_7_a_batch_norm_trains_unless_it_says_that_it_is_tested():
+    for is_test, folded in ((0, False), (1, True)):
+        model = fold_model(_batch_norm_of_opset_6(is_test))
+        assert model.all_folded == folded
+
+
+def _batch_norm_of_opset_6(is_test):
+    net = Spelling(opset=6)
+    parameters = [net.param(4), net.param(4), net.param(4), net.param(4, low=0.3)]
+    return net.model(net.op("BatchNormalization", net.x, *parameters, is_test=is_test))
+
+
 def test_training_mode_is_left_and_said():
     net = Spelling()
     parameters = [net.param(4, low=0.3) for _ in range(4)]
@@ -112,23 +138,19 @@ def test_statistics_over_positions_are_left_and_said():
 
 
 def test_a_batch_norm_whose_statistics_are_used_is_left():
-    net = Net(opset=13)
+    net = Net()
     x = net.input([2, 4, 3, 3])
     parameters = [net.param(4, low=0.3) for _ in range(4)]
-    y, mean, *_ = net.ops("BatchNormalization", net.op("Sigmoid", x), *parameters, count=5)
-    model = net.model(y)
-    mean_info = helper.make_tensor_value_info(mean, onnx.TensorProto.DOUBLE, [4])
-    model.graph.output.append(mean_info)
-    result = fold_model(model)
-    assert "its statistics are outputs that something uses" in result.reason()
-
-
-def test_statistics_that_nobody_uses_are_no_reason_to_stay():
-    net = Net(opset=13)
-    conv = net.conv(net.input([2, 4, 3, 3]), 4, 4)
-    parameters = [net.param(4, low=0.3) for _ in range(4)]
-    y, *_ = net.ops("BatchNormalization", conv, *parameters, count=5)
-    assert fold_model(net.model(y)).ops == ["Conv"]
+    outputs = net.ops(
+        "BatchNormalization", net.op("Sigmoid", x), *parameters, count=3, training_mode=1
+    )
+    # No standard has running statistics as outputs without training, but files do.
+    model = net.model(*outputs[:2])
+    model.graph.node[-1].attribute[0].i = 0
+    graph = ir.serde.deserialize_model(model)
+    prepare(graph)
+    (left,) = lift(graph).unlifted
+    assert left.reason == "its statistics are outputs that something uses"
 
 
 def test_statistics_taken_from_the_input_are_left():

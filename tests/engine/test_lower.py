@@ -84,6 +84,16 @@ def test_a_batch_norm_that_is_left_stays_as_it_was():
     assert _core(fold_model(model).after) == _core(model)
 
 
+def test_a_batch_norm_that_the_runtime_would_misread_becomes_a_product_and_a_sum():
+    # ONNX Runtime folds it into the MatMul, whose columns are not the norm's channels.
+    net = Net()
+    h = net.op("MatMul", net.input([8, 4]), net.param(4, 4))
+    h = net.op("Reshape", h, net.const(np.array([-1, 4, 4])))
+    result = fold_model(net.model(net.batch_norm(h, 4)))
+    assert result.ops == ["MatMul", "Reshape", "Mul", "Add"]
+    assert_same_function(result)
+
+
 def test_four_ops_that_change_nothing_are_gone():
     net = Net()
     y = net.op("Sigmoid", net.input([2, 4, 3, 3]))

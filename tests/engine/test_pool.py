@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from graphs import Net, assert_folded, assert_left, assert_same_function, fold_model
+from onnx import TensorProto, helper
 
 AVERAGES = [
     {"kernel_shape": [2, 2]},
@@ -153,3 +154,60 @@ def test_constants_along_the_batch_pass():
     pooled = net.op("AveragePool", normed, kernel_shape=[2, 2])
     result = fold_model(net.model(net.op("Sigmoid", net.op("Add", pooled, net.param(4, 1, 1, 1)))))
     assert result.ops.count("Add") == 1
+
+
+EMPTY = [
+    {"kernel_shape": [2, 2], "pads": [1, 1, 1, 1], "dilations": [6, 6]},
+    {"kernel_shape": [1, 1], "strides": [3, 3], "ceil_mode": 1},
+    {"kernel_shape": [2, 2], "strides": [3, 3], "pads": [0, 0, 1, 1], "ceil_mode": 1},
+    {"kernel_shape": [2, 2], "pads": [2, 2, 0, 0]},
+]
+
+
+@pytest.mark.parametrize("forward", [False, True])
+@pytest.mark.parametrize("op", ["AveragePool", "MaxPool"])
+@pytest.mark.parametrize("attributes", EMPTY)
+def test_a_window_that_may_hold_only_padding_takes_no_shift(op, attributes, forward):
+    net = Net()
+    x = (
+        net.op("Tanh", net.input([2, 4, 5, 5]))
+        if forward
+        else net.conv(net.input([2, 4, 5, 5]), 4, 4, (1, 1))
+    )
+    if forward:
+        y = net.conv(net.op(op, net.norm(x, 4, 2, positive=True), **attributes), 4, 4, (1, 1))
+    else:
+        y = net.norm(net.op(op, x, **attributes), 4, 2, positive=True)
+    result = fold_model(net.model(y))
+    assert f"{op}" in result.reason()
+    assert "nothing but padding" in result.reason()
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1},
+        {"kernel_shape": [3, 3], "pads": [1] * 4, "strides": [2, 2], "ceil_mode": 1},
+        {"kernel_shape": [2, 2], "pads": [1] * 4, "dilations": [3, 3]},
+        {"kernel_shape": [3, 3], "auto_pad": "SAME_UPPER", "strides": [2, 2]},
+        {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1},
+        {"kernel_shape": [1, 1], "strides": [3, 3]},
+    ],
+)
+def test_a_window_that_always_holds_something_takes_both(attributes):
+    net = Net(opset=22)
+    conv = net.conv(net.input([2, 4, 5, 5]), 4, 4, (1, 1))
+    y = net.norm(net.op("MaxPool", conv, **attributes), 4, 2, positive=True)
+    assert fold_model(net.model(y)).ops == ["Conv", "MaxPool"]
+
+
+def test_indices_that_the_graph_gives_keep_their_maximum():
+    net = Net()
+    conv = net.conv(net.input([2, 4, 5, 5]), 4, 4, (1, 1))
+    pooled, indices = net.ops("MaxPool", conv, count=2, kernel_shape=[2, 2])
+    model = net.model(net.norm(pooled, 4, 2, positive=True))
+    model.graph.output.append(
+        helper.make_tensor_value_info(indices, TensorProto.INT64, [2, 4, 4, 4])
+    )
+    result = fold_model(model)
+    assert "gives indices too" in result.reason()

@@ -107,3 +107,28 @@ def test_a_region_that_is_scaled_is_left():
         name="crop",
     )
     assert "it steers Resize 'crop'" in fold_model(net.model(net.conv(grown, 4, 3))).reason()
+
+
+@pytest.mark.parametrize("forward", [False, True])
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+@pytest.mark.parametrize("op_type", ["Resize", "Upsample"])
+def test_a_scale_along_the_channels_that_rounds_to_as_many_mixes_them(op_type, mode, forward):
+    net = Net(opset=18 if op_type == "Resize" else 9)
+    scales = _scales(net, 1, 1.2, 1, 1)
+    x = net.input([2, 4, 5, 5])
+    x = net.norm(net.op("Tanh", x), 4, 2) if forward else net.conv(x, 4, 4, (1, 1))
+    inputs = (x, "", scales) if op_type == "Resize" else (x, scales)
+    y = net.op(op_type, *inputs, mode=mode)
+    y = net.conv(y, 4, 4, (1, 1)) if forward else net.norm(y, 4, 2)
+    result = fold_model(net.model(y))
+    assert "may resize the axis" in result.reason()
+
+
+def test_a_resize_that_keeps_the_ratio_of_channels_and_positions_is_left():
+    net = Net()
+    conv = net.conv(net.input([2, 3, 4, 4]), 3, 4, (1, 1))
+    sizes = net.ints(4, 7, 7)
+    grown = net.op(
+        "Resize", conv, "", "", sizes, axes=[1, 2, 3], keep_aspect_ratio_policy="not_larger"
+    )
+    assert "may resize the axis" in fold_model(net.model(net.batch_norm(grown, 4))).reason()

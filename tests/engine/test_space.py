@@ -43,10 +43,11 @@ def test_depth_to_space_after_a_norm_that_differs_within_an_output_channel_is_le
     assert_left(result, "DepthToSpace 'up' joins channels with different constants")
 
 
-def test_space_to_depth_after_the_norm():
-    net = Net()
+@pytest.mark.parametrize("attributes", MODES)
+def test_space_to_depth_after_the_norm(attributes):
+    net = Net(opset=28 if attributes else 20)
     normed = net.norm(net.op("Sigmoid", net.input(["N", 4, 4, 4])), 4, 2)
-    y = net.conv(net.op("SpaceToDepth", normed, blocksize=2), 16, 3)
+    y = net.conv(net.op("SpaceToDepth", normed, blocksize=2, **attributes), 16, 3)
     assert_folded(fold_model(net.model(y)), ["Sigmoid", "SpaceToDepth", "Conv"])
 
 

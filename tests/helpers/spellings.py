@@ -9,8 +9,8 @@ from graphs import Net
 class Spelling(Net):
     """A convolution's output with C = 4 = H = W, and the ways to spell a norm of it."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, opset: int = 20) -> None:
+        super().__init__(opset=opset)
         self.shape: tuple[int, ...] = (4, 1, 1)
         self.x = self.conv(self.input(["N", 3, 6, 6]), 3, 4)
 

@@ -50,4 +50,4 @@ def test_missing_scikit_learn_is_told_with_its_remedy(monkeypatch):
     load_digits.cache_clear()
     with pytest.raises(UsageError, match="sklearn, which is not installed") as caught:
         load_digits()
-    assert caught.value.remedy == "Install it with: pip install 'bnfuse[train]'."
+    assert caught.value.remedy == "Install it with: pip install scikit-learn"

@@ -6,9 +6,7 @@ import os
 import pytest
 import torch
 
-from bnfuse.errors import OutputError
 from bnfuse.models import MODULE_CLASSES, build, names, save_module
-from bnfuse.models.files import check_writable, write_whole
 
 
 def after_a_step(name: str, norm: str | None = None) -> torch.nn.Module:
@@ -44,46 +42,6 @@ def test_what_was_there_is_replaced_and_nothing_else_is_left(tmp_path):
     save_module(build("conv-pool-bn"), path)
     assert path.read_bytes() != b"before"
     assert os.listdir(tmp_path) == ["model.pt"]
-
-
-@pytest.mark.parametrize("error", [RuntimeError("half way"), KeyboardInterrupt()])
-def test_failure_half_way_leaves_the_old_file(tmp_path, error):
-    path = tmp_path / "model.pt"
-    path.write_bytes(b"before")
-
-    def write(file):
-        file.write(b"half")
-        raise error
-
-    with pytest.raises(type(error)):
-        write_whole(path, write)
-    assert path.read_bytes() == b"before"
-    assert os.listdir(tmp_path) == ["model.pt"]
-
-
-def test_full_disk_is_one_sentence_with_a_remedy(tmp_path):
-    def write(_file):
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(OutputError, match="No space left on device") as caught:
-        write_whole(tmp_path / "model.pt", write)
-    assert caught.value.remedy
-    assert os.listdir(tmp_path) == []
-
-
-def test_unwritable_places_are_told_before_the_work(tmp_path):
-    with pytest.raises(OutputError, match="is a folder"):
-        check_writable(tmp_path)
-    with pytest.raises(OutputError, match="does not exist"):
-        check_writable(tmp_path / "nowhere" / "model.pt")
-    check_writable(tmp_path / "model.pt")
-    assert os.listdir(tmp_path) == []
-
-
-def test_folder_without_permission_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(os, "access", lambda *_: False)
-    with pytest.raises(OutputError, match="cannot be written to"):
-        check_writable(tmp_path / "model.pt")
 
 
 def test_file_has_the_usual_permissions(tmp_path):

@@ -287,3 +287,13 @@ def sizes(net: Net, x: str) -> str:
     made = shift(net, summed, 4, 1, 1)
     y = net.op("ReduceL1", net.norm(net.op("Tanh", x), 4, 2, positive=True), net.ints(2, 3))
     return net.op("Concat", quiet(net, made), net.conv(y, 4, 4, (1, 1)), axis=1)
+
+
+@graph(2, 4, 4, 4)
+def there_and_back(net: Net, x: str) -> tuple[str, ...]:
+    last = net.op("Transpose", net.op("Tanh", x), perm=[0, 2, 3, 1])
+    kept = net.op("Transpose", net.norm(last, 4, 0), perm=[0, 3, 1, 2])
+    elsewhere = net.op("Transpose", net.op("Transpose", x, perm=[1, 2, 3, 0]), perm=[1, 2, 3, 0])
+    reshaped = net.op("Reshape", net.op("Flatten", x), net.ints(4, 2, 4, 4))
+    inner = net.op("Abs", x)
+    return net.op("Sin", kept), elsewhere, reshaped, inner, net.op("Identity", inner)

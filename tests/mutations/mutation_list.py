@@ -60,7 +60,7 @@ LIFT = (
     Mutation("c / x is read as x / c", "lifting.elementwise", "read_elementwise", 'if node.op_type == "Div" and constant_first:', "if False:"),
     Mutation("a division is read as a product", "lifting.elementwise", "_affine", "return ChannelAffine.of(axis, scale=1.0 / c)", "return ChannelAffine.of(axis, scale=c)"),
     Mutation("a subtraction is read as an addition", "lifting.elementwise", "_affine", '-c if op_type == "Sub" else c', "c"),
-    Mutation("a batch norm in training mode is folded", "lifting.batchnorm", "read_batch_norm", 'if node.attributes.get_int("training_mode", 0):', "if False:"),
+    Mutation("a batch norm in training mode is folded", "lifting.batchnorm", "read_batch_norm", "if training:", "if False:"),
     Mutation("eps is dropped", "lifting.batchnorm", "read_batch_norm", "variance + epsilon", "variance"),
     Mutation("the mean is dropped", "lifting.batchnorm", "read_batch_norm", "beta - centred", "beta"),
     Mutation("a bias along another axis is the product's", "lifting.runs", "_join_bias", "if lifted.affine.axis not in (None, linear.output_axis):", "if False:"),
@@ -112,7 +112,11 @@ PASSES = (
     Mutation("a padding value stays", "folding.rules.pad", "_answer", "if np.all(padding == value):", "if True:"),
     Mutation("padded channels take the constants", "folding.rules.pad", "_refuse_axis", "if affine.axis in padded:", "if False:"),
     Mutation("a crop and resize is taken for a resize", "folding.rules.resize", "_refuse", 'if coordinates == "tf_crop_and_resize":', "if False:"),
-    Mutation("a transpose is undone by itself", "folding.rules.layout", "_undo", "[perm.index(i) for i in range(len(perm))]", "perm"),
+    Mutation("a transpose is undone by itself", "folding.rules.layout", "undo", "[perm.index(i) for i in range(len(perm))]", "perm"),
+    Mutation("a way that leads elsewhere leads nowhere", "folding.tidy", "_is_undone", "return perm == sorted(perm or ())", "return True"),
+    Mutation("any shape is the one before", "folding.tidy", "_is_same_size", "return not open_", "return True"),
+    Mutation("an affine keeps its axis on a detour", "folding.tidy", "_moved", "spread = undone", "pass"),
+    Mutation("an output takes another's name", "lifting.rewire", "rename_to", "value.is_graph_output()", "False"),
     Mutation("dynamic dimensions match by their number", "folding.axes", "_match", "while size_i != size_j:", "while size_i.number != size_j.number:"),
     Mutation("a value is rearranged although something else reads it", "folding.rules.layout", "_is_inner", "return len(readers(value)) == 1 and not value.is_graph_output()", "return True"),
 )
@@ -130,13 +134,13 @@ LOWER = (
     Mutation("constants are rounded in single precision", "folding.initializers", "Initializers.add", "array.astype(dtype.numpy())", "array.astype(np.float32).astype(dtype.numpy())"),
     Mutation("two constants that follow one tensor are one", "folding.initializers", "Initializers.add", "digest = hashlib.sha256(rounded.tobytes()).digest()", 'digest = b""'),
     Mutation("Gemm's factors are applied twice", "lowering.linear", "_nodes", 'linear.op_type == "Gemm" and', "False and"),
-    Mutation("a left product's bias runs along its columns", "lowering.linear", "_bias_array", "linear.offset.reshape(-1, 1)", "linear.offset"),
+    Mutation("a left product's bias runs along its columns", "lifting.linear", "LinearMap.stored_bias", "return vector.reshape(-1, 1)", "return vector"),
     Mutation("weights are rounded twice", "lowering.weight", "FoldedWeight._fold", "exact.astype(self.dtype.numpy())", "exact.astype(np.float16).astype(self.dtype.numpy())"),
     Mutation("one weight that takes two scales is stored once", "lowering.weight", "FoldedWeight.key", "linear.rows.tobytes(), ", ""),
     Mutation("the derivation is not compared", "lowering.derive", "_Allowed.holds", "np.all(error <= allowed)", "True"),
     Mutation("the derivation counts a group's channels from 0", "lowering.derive", "_channels", "index + _along(group * length, divided, rank)", "index + 0 * _along(group, divided, rank)"),
     Mutation("the derivation leaves a slab's place out", "lowering.derive", "_cut", "else index[where]", "else index[where][::-1]"),
-    Mutation("an interface name is changed", "lifting.rewire", "bypass", "x.name = y.name", "pass"),
+    Mutation("an interface name is changed", "lifting.rewire", "_stand_in", "x.name = y.name", "pass"),
 )
 
 MERGES = (

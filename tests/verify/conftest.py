@@ -5,3 +5,5 @@ from pathlib import Path
 
 # The nets, mutations and candidates are shared with benchmarks/verification.py.
 sys.path.insert(0, str(Path(__file__).parent))
+# So is the table of the runtime's errors with benchmarks/runtime_errors.py.
+sys.path.insert(0, str(Path(__file__).parents[2]))

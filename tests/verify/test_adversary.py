@@ -81,6 +81,52 @@ class TestSizes:
         assert {label.split(":")[0] for label in result.samples} >= {"signed", "wide", "edge"}
 
 
+class TestStillOutputs:
+    """An output that is the same on all inputs proves nothing."""
+
+    HEAD = "g (float[N, 4] x) => (float[N, 4] y)"
+
+    def shut(self, low: float, scale: float = 1.0) -> str:
+        return (
+            f"{self.HEAD} <float low = {{{low}}}, float k = {{{scale}}}> "
+            "{ a = Mul(x, k) b = Add(a, low) y = Relu(b) }"
+        )
+
+    def test_inputs_that_change_it_are_sought(self) -> None:
+        one = self.shut(-500.0)
+        result = judge(one, one)
+        assert result.verdict is Verdict.PASS, result.reason
+        assert any(label.startswith("found") for label in result.samples)
+        assert caught(judge(one, self.shut(-500.0, 1.001)))
+
+    def test_one_that_nothing_changes_is_inconclusive(self) -> None:
+        one = self.shut(-1e30)
+        result = judge(one, self.shut(-1e30, 2.0))
+        assert result.verdict is Verdict.INCONCLUSIVE
+        assert "output 'y' is the same on all inputs" in result.reason
+
+    def test_so_is_one_that_given_data_do_not_change(self) -> None:
+        data = {"x": np.random.default_rng(0).standard_normal((70, 4)).astype(np.float32)}
+        assert judge(self.shut(-50.0), self.shut(-50.0, 2.0), data).verdict is Verdict.INCONCLUSIVE
+
+    def test_one_that_no_input_reaches_is_right_as_it_is(self) -> None:
+        anchors = (
+            "g (float[N, 4] x) => (float[N, 4] y, float[M, 2] a) "
+            "<float[3, 2] t = {1, 2, 3, 4, 5, 6}> { y = Neg(x) n = Shape<start=0, end=1>(x) "
+            "o = Div(n, n) q = Constant<value_ints=[1]>() r = Concat<axis=0>(o, q) a = Tile(t, r) }"
+        )
+        assert judge(anchors, anchors).verdict is Verdict.PASS
+
+    def test_an_integer_beside_floats_that_change_is_told(self) -> None:
+        both = (
+            "g (float[N, 4] x) => (float[N, 4] y, int64[N] i) <float[4] b = {0, 0, 0, 1e9}> "
+            "{ y = Neg(x) s = Add(x, b) i = ArgMax<axis=1, keepdims=0>(s) }"
+        )
+        result = judge(both, both)
+        assert result.verdict is Verdict.PASS
+        assert any("'i' is the same on all inputs" in note for note in result.warnings)
+
+
 class TestIntegers:
     @pytest.mark.parametrize("kind", [2, 3, 4, 5, 6])
     def test_integers_that_are_numbers_are_not_small_only(self, kind: int) -> None:
@@ -98,6 +144,48 @@ class TestIntegers:
         sized = "g (int64[1] n, float[1] x) => (float[M] y) { y = Expand(x, n) }"
         result = judge(sized, sized)
         assert result.verdict is Verdict.PASS, result.reason
+
+
+class TestMasks:
+    """Masks that are no booleans: anything but 0 and 1 in them drowns what they hide."""
+
+    MASKED = (
+        "g (float[N, L, 4] x, {kind}[N, L] mask) => (float[N, L, 4] y) "
+        "<float one = {{1}}, float low = {{{low}}}, int64[1] a = {{1}}> "
+        "{{ m = Cast<to=1>(mask) u = Unsqueeze(m, a) i = Sub(one, u) b = {hide} "
+        "t = Transpose<perm=[0, 2, 1]>(x) s = MatMul(x, t) c = Add(s, b) "
+        "p = Softmax<axis=-1>(c) z = {tail} y = MatMul(z, x) }}"
+    )
+
+    def masked(self, kind: str, low: str = "-3.4028234e38", tail: str = "Neg(p)") -> str:
+        return self.MASKED.format(kind=kind, low=low, hide="Mul(i, low)", tail=tail)
+
+    @pytest.mark.parametrize("kind", ["int64", "int32", "float"])
+    @pytest.mark.parametrize("low", ["-3.4028234e38", "-1e4"])
+    def test_a_mask_is_drawn_as_one(self, kind: str, low: str) -> None:
+        text = self.masked(kind, low)
+        result = judge(text, text)
+        assert result.verdict is Verdict.PASS, result.reason
+        assert caught(judge(text, self.masked(kind, low, tail="Identity(p)")))
+
+    def test_a_mask_that_is_ignored_is_caught(self) -> None:
+        ignored = self.MASKED.format(kind="int64", low="-1e4", hide="Sub(i, i)", tail="Neg(p)")
+        assert caught(judge(self.masked("int64", "-1e4"), ignored))
+
+    def test_where_the_original_overflows_zeros_and_ones_are_tried(self) -> None:
+        text = (
+            "g (float[N, 4] x, int64[N, 4] k) => (float[N, 4] y) <float b = {1.5e38}> "
+            "{ f = Cast<to=1>(k) c = Mul(f, b) d = Add(c, c) e = Mul(x, d) y = Div(e, b) }"
+        )
+        result = judge(text, text, ranges={"x": (-0.5, 0.5)})
+        assert result.verdict is Verdict.PASS, result.reason
+        assert any("--range k=LO,HI" in note for note in result.warnings)
+
+    def test_what_stays_without_a_finite_value_says_how_to_bound_an_input(self) -> None:
+        text = "g (float[N, 4] x) => (float[N, 4] y) { z = Sub(x, x) y = Div(z, z) }"
+        result = judge(text, text)
+        assert result.verdict is Verdict.INCONCLUSIVE
+        assert "--range" in result.reason
 
 
 def table(rows: int, wrong: int | None = None, body: str = "y = Gather(t, ids)") -> onnx.ModelProto:
@@ -254,13 +342,18 @@ class TestAddedBends:
         result = judge(self.ORIGINAL, bound)
         assert any("more Clip than the original" in text for text in result.warnings)
 
-    def test_so_is_a_branch_for_large_batches(self) -> None:
-        large = (
-            "g (float[N, 4] x) => (float[N, 4] y) <int64 k = {1000}, float z = {0}> "
-            "{ n = Shape<start=0, end=1>(x) b = Greater(n, k) a = Add(x, x) y = Where(b, z, a) }"
-        )
-        result = judge(self.ORIGINAL, large)
+    LARGE = (
+        "g (float[N, 4] x) => (float[N, 4] y) <int64 k = {%d}, float z = {0}> "
+        "{ n = Shape<start=0, end=1>(x) b = Greater(n, k) a = Add(x, x) y = Where(b, z, a) }"
+    )
+
+    def test_so_is_a_branch_for_huge_batches(self) -> None:
+        result = judge(self.ORIGINAL, self.LARGE % 100_000)
         assert any("'y' is never true" in text for text in result.warnings)
+
+    @pytest.mark.parametrize("rows", [40, 256, 1000, 1024])
+    def test_one_for_large_batches_is_taken(self, rows: int) -> None:
+        assert caught(judge(self.ORIGINAL, self.LARGE % rows))
 
     def test_a_bound_that_the_original_has_is_its_own(self) -> None:
         bent = "g (float[N, 4] x) => (float[N, 4] y) { y = Relu(x) }"

@@ -21,7 +21,10 @@ from onnx.reference import ReferenceEvaluator
 from bnfuse.verifying import spatial
 from bnfuse.verifying.branches import BranchCounter
 from bnfuse.verifying.double import BudgetSpentError, DoubleEvaluator, random_ops
+from bnfuse.verifying.erf import erf
 from bnfuse.verifying.models import OnnxSource
+from bnfuse.verifying.originals import CPU_ROWS
+from bnfuse.verifying.runtime import Session
 from bnfuse.verifying.truth import OnnxTruth
 
 
@@ -58,6 +61,66 @@ def test_an_op_is_computed_in_float64(body: str, expected: Any) -> None:
     found = run(f"g (float[N, 5] x) => (float[N, 5] y) {{ {body} }}", opset, x=X)
     assert found.dtype == np.float64
     np.testing.assert_allclose(found, expected, rtol=1e-14, atol=1e-15)
+
+
+def test_the_error_function_is_that_of_c() -> None:
+    ends = [0.0, -0.0, np.inf, -np.inf, np.nan, 1e-300, 0.84375, -1.25, 1 / 0.35, 6.0, 30.0]
+    x = np.concatenate([np.linspace(-7, 7, 20_001), ends])
+    np.testing.assert_allclose(erf(x), [math.erf(value) for value in x], rtol=4e-16, atol=0)
+    assert erf(np.zeros((2, 0, 3))).shape == (2, 0, 3)
+
+
+@pytest.mark.parametrize(("rows", "columns", "axis"), [(300, 4, 0), (3, 200, 1), (2, 70, -1)])
+def test_elements_are_gathered_from_large_arrays(rows: int, columns: int, axis: int) -> None:
+    rng = np.random.default_rng(0)
+    data = rng.standard_normal((rows + 1, columns + 1)).astype(np.float32)
+    limit = data.shape[axis]
+    indices = rng.integers(-limit, limit, (rows, columns))
+    found = run(
+        "g (float[A, B] x, int64[C, D] i) => (float[C, D] y) "
+        f"{{ y = GatherElements<axis={axis}>(x, i) }}",
+        x=data,
+        i=indices,
+    )
+    node = helper.make_node("GatherElements", ["x", "i"], ["y"], axis=axis)
+    np.testing.assert_array_equal(found, runtime(node, x=data, i=indices))
+
+
+@pytest.mark.parametrize("centred", [0, 1])
+@pytest.mark.parametrize("seed", range(4))
+def test_boxes_are_suppressed_as_the_runtime_does(centred: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    feeds: dict[str, Any] = {
+        "b": rng.uniform(0, 4, (2, 150, 4)).astype(np.float32),
+        "s": rng.random((2, 3, 150)).round(2).astype(np.float32),
+        "m": np.array([20]),
+        "o": np.array([0.3], np.float32),
+        "l": np.array([0.25], np.float32),
+    }
+    found = run(
+        "g (float[N, K, 4] b, float[N, C, K] s, int64[1] m, float[1] o, float[1] l) => "
+        f"(int64[R, 3] y) {{ y = NonMaxSuppression<center_point_box={centred}>(b, s, m, o, l) }}",
+        **feeds,
+    )
+    node = helper.make_node("NonMaxSuppression", list(feeds), ["y"], center_point_box=centred)
+    assert len(found) > 20
+    np.testing.assert_array_equal(found, runtime(node, **feeds))
+
+
+def runtime(node: onnx.NodeProto, **feeds: Any) -> Any:
+    graph = helper.make_graph(
+        [node],
+        "one",
+        [
+            helper.make_tensor_value_info(
+                name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape
+            )
+            for name, value in feeds.items()
+        ],
+        [onnx.ValueInfoProto(name="y")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return Session(OnnxSource("one", given=model).session_input(), CPU_ROWS[0]).run(feeds)[0]
 
 
 def test_layer_norm_and_functions_are_promoted_inside() -> None:

@@ -8,7 +8,7 @@ taken in one go, and the constants need to be per-channel only at the far end.
 
 from __future__ import annotations
 
-__all__ = ["MoveThroughLayout"]
+__all__ = ["MoveThroughLayout", "perm_of", "undo"]
 
 
 from typing import TYPE_CHECKING
@@ -43,14 +43,14 @@ class MoveThroughLayout:
             x = node.inputs[0]
             assert x is not None
             assert spread is not None
-            spread = _undo(node, spread)
+            spread = undo(node, spread)
             if spread is None:
                 return _unknown(node)
             found = spread.affine()
             if found is not None:
                 return Answer(pull=((x, found),), passed=tuple(passed))
             producer = x.producer()
-            if producer is None or producer.op_type not in self.op_types or not _is_inner(x):
+            if producer is None or not self._moves(producer) or not _is_inner(x):
                 return _several_axes(node)
             node = producer
             passed.append(node)
@@ -75,22 +75,27 @@ class MoveThroughLayout:
             if found is not None:
                 return Answer(push=((y, found),), passed=tuple(passed))
             uses = readers(y)
-            if len(uses) != 1 or not _is_inner(y) or uses[0].node.op_type not in self.op_types:
+            if len(uses) != 1 or not _is_inner(y) or not self._moves(uses[0].node):
                 return _several_axes(node)
             if uses[0].idx != 0:
                 return _several_axes(node)
             passed.append(node)
             node = uses[0].node
 
+    def _moves(self, node: ir.Node) -> bool:
+        return node.op_type in (*self.op_types, "Identity") and node.domain in ("", "ai.onnx")
 
-def _undo(node: ir.Node, spread: Spread) -> Spread | None:
+
+def undo(node: ir.Node, spread: Spread) -> Spread | None:
     """The constants of ``node``'s input from those of its output."""
     x, y = node.inputs[0], node.outputs[0]
     if x is None or x.shape is None or y.shape is None:
         return None
     if node.op_type == "Transpose":
-        perm = _perm(node, len(x.shape))
+        perm = perm_of(node) or []
         return spread.transposed([perm.index(i) for i in range(len(perm))])
+    if node.op_type == "Identity":
+        return spread
     return spread.reshaped(y.shape, x.shape)
 
 
@@ -100,12 +105,18 @@ def _do(node: ir.Node, spread: Spread) -> Spread | None:
     if x is None or x.shape is None or y.shape is None:
         return None
     if node.op_type == "Transpose":
-        return spread.transposed(_perm(node, len(x.shape)))
+        return spread.transposed(perm_of(node) or [])
+    if node.op_type == "Identity":
+        return spread
     return spread.reshaped(x.shape, y.shape)
 
 
-def _perm(node: ir.Node, rank: int) -> list[int]:
-    return list(node.attributes.get_ints("perm", list(reversed(range(rank)))))
+def perm_of(node: ir.Node) -> list[int] | None:
+    """The permutation of a Transpose; ``None`` if it is none and the rank is not known."""
+    x = node.inputs[0]
+    if "perm" in node.attributes:
+        return list(node.attributes.get_ints("perm", []))
+    return None if x is None or x.shape is None else list(reversed(range(len(x.shape))))
 
 
 def _is_inner(value: ir.Value) -> bool:

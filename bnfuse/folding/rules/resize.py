@@ -16,6 +16,7 @@ from bnfuse.folding.plan import Refusal
 from bnfuse.folding.rules.commuting import CommutingRule
 from bnfuse.lifting.channel import static_dim
 from bnfuse.lifting.constants import ConstantEvaluator
+from bnfuse.lifting.doubt import resize_scales
 
 
 class MoveThroughResize(CommutingRule):
@@ -27,11 +28,10 @@ class MoveThroughResize(CommutingRule):
         self, node: ir.Node, affine: ChannelAffine, constants: ConstantEvaluator
     ) -> Refusal | None:
         """The channels must stay as they are, and nothing be extrapolated."""
-        del constants
-        return _refuse(node, affine)
+        return _refuse(node, affine, constants)
 
 
-def _refuse(node: ir.Node, affine: ChannelAffine) -> Refusal | None:
+def _refuse(node: ir.Node, affine: ChannelAffine, constants: ConstantEvaluator) -> Refusal | None:
     x, y = node.inputs[0], node.outputs[0]
     assert x is not None
     coordinates = node.attributes.get_string("coordinate_transformation_mode", "half_pixel")
@@ -40,7 +40,12 @@ def _refuse(node: ir.Node, affine: ChannelAffine) -> Refusal | None:
     if affine.axis is None:
         return None
     before, after = static_dim(x.shape, affine.axis), static_dim(y.shape, affine.axis)
-    if before is None or before != after:
+    # A scale beside 1 may round to the same length, and still mixes the channels.
+    by_sizes = len(node.inputs) > 3 and node.inputs[3] is not None
+    scales = {} if by_sizes else resize_scales(node, constants)
+    scale = None if scales is None else scales.get(affine.axis, 1.0)
+    keeps_ratio = node.attributes.get_string("keep_aspect_ratio_policy", "stretch") != "stretch"
+    if before is None or before != after or scale != 1.0 or keeps_ratio:
         return Refusal(
             f"{node.op_type} {node.name!r} may resize the axis that its constants run along",
             node.name or "",

@@ -1,8 +1,8 @@
 """Through DepthToSpace and SpaceToDepth, which trade channels for positions.
 
 DepthToSpace with block size b makes output channel c of the input channels ``(i·b + j)·C' + c``
-(DCR) or ``c·b² + i·b + j`` (CRD); SpaceToDepth makes input channel c into the output channels
-``(i·b + j)·C + c`` (ONNX operator specifications, DepthToSpace-13 and SpaceToDepth-13).
+(DCR) or ``c·b² + i·b + j`` (CRD); SpaceToDepth makes input channel c into the output channels of
+these numbers (ONNX operator specifications, DepthToSpace-13 and SpaceToDepth-28).
 """
 
 from __future__ import annotations
@@ -84,6 +84,6 @@ def _moved(
 def _groups(node: ir.Node, channels: int, block: int) -> NDArray[np.intp]:
     """For each narrow channel the wide channels that hold it, shape (channels, block)."""
     wide = np.arange(channels * block)
-    if node.op_type == "DepthToSpace" and node.attributes.get_string("mode", "DCR") == "CRD":
+    if node.attributes.get_string("mode", "DCR") == "CRD":
         return wide.reshape(channels, block)
     return wide.reshape(block, channels).T

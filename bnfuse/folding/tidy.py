@@ -1,0 +1,192 @@
+"""Take out rearrangements that undo each other: what a norm in the middle leaves behind.
+
+A norm along another axis is written as a Transpose or a Reshape, the norm, and the way back. With
+the norm gone the two compute nothing, and keep linear maps apart that could become one. A run of
+Transposes is the identity if its permutations cancel; a run of ops that keep the order of the
+elements is, if it ends with the shape that it began with. An affine that stands inside such a run
+and can go nowhere else stands before it as well, along the axis that is its own there.
+"""
+
+from __future__ import annotations
+
+__all__ = ["tidy"]
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bnfuse.folding.axes import spread_of
+from bnfuse.folding.rules.layout import perm_of, undo
+from bnfuse.lifting.dead import drop_dead
+from bnfuse.lifting.nodes import LiftedAffine, affine_of, new_affine
+from bnfuse.lifting.readers import readers
+from bnfuse.lifting.rewire import output_like, rename_to, substitute
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from bnfuse.affine import ChannelAffine
+    from bnfuse.lifting.constants import ConstantEvaluator
+
+_LAYOUT = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
+_FARTHEST = 8
+"""Nodes that are looked at above one: no detour is longer, and the whole is linear."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Detour:
+    """Nodes that lead from a value to the same value, but for one affine.
+
+    Attributes:
+        start: The value.
+        moved: The affine of ``start`` that the detour computes; ``None`` for nothing.
+        affine: The node that computes it on the way.
+    """
+
+    start: ir.Value
+    moved: ChannelAffine | None = None
+    affine: ir.Node | None = None
+
+
+def tidy(graph: ir.Graph, constants: ConstantEvaluator) -> tuple[str, ...]:
+    """Take all detours out of a lifted graph; the names of the values that they led to."""
+    reached = []
+    for node in tuple(graph):
+        if node.graph is None or not _is_layout(node):
+            continue
+        y = node.outputs[0]
+        if constants.pattern(y) is not None:
+            continue
+        detour = _detour(node)
+        if detour is not None and _take_out(node, detour):
+            reached.append(y.name or "")
+    if reached:
+        drop_dead(graph)
+    return tuple(reached)
+
+
+def _take_out(node: ir.Node, detour: _Detour) -> bool:
+    y, graph = node.outputs[0], node.graph
+    assert graph is not None
+    if detour.affine is not None and detour.moved is not None:
+        lifted = affine_of(detour.affine)
+        assert lifted is not None
+        moved = LiftedAffine(detour.moved, lifted.sites, taken=lifted.taken)
+        substitute(node, new_affine(detour.start, output_like(y), moved, detour.affine.name or ""))
+        return True
+    if y.is_graph_output():
+        return rename_to(detour.start, node)
+    y.replace_all_uses_with(detour.start)
+    graph.remove(node, safe=True)
+    return True
+
+
+def _detour(end: ir.Node) -> _Detour | None:
+    """The shortest detour that ends with this node."""
+    passed: list[ir.Node] = []
+    stuck: ir.Node | None = None
+    above = 0
+    node: ir.Node | None = end
+    while node is not None and len(passed) < _FARTHEST:
+        x = node.inputs[0]
+        if x is None:
+            return None
+        if affine_of(node) is not None:
+            # What else reads it would have it computed twice.
+            if stuck is not None or not _may_move(node):
+                return None
+            stuck, above = node, len(passed)
+        elif _is_layout(node) and _goes_on(passed, node):
+            passed.append(node)
+            if _is_undone(passed):
+                moved = None if stuck is None else _moved(stuck, passed[above:])
+                if stuck is None or moved is not None:
+                    return _Detour(x, moved, stuck)
+        else:
+            return None
+        node = x.producer()
+    return None
+
+
+def _is_layout(node: ir.Node) -> bool:
+    return node.domain == "" and node.op_type in _LAYOUT
+
+
+def _goes_on(passed: list[ir.Node], node: ir.Node) -> bool:
+    """Whether a run stays one of Transposes or one of ops that keep the order."""
+    return len({n.op_type == "Transpose" for n in (*passed, node) if _moves(n)}) <= 1
+
+
+def _moves(node: ir.Node) -> bool:
+    return node.op_type != "Identity"
+
+
+def _is_undone(passed: list[ir.Node]) -> bool:
+    """Whether the nodes, from the last to the first, lead back to where they began."""
+    moving = [node for node in passed if _moves(node)]
+    if not moving:
+        return True
+    start, end = passed[-1].inputs[0], passed[0].outputs[0]
+    if moving[0].op_type != "Transpose":
+        return _is_shaped_like(moving[0], start) or _is_same_size(
+            None if start is None else start.shape, end.shape
+        )
+    perm: list[int] | None = None
+    for node in moving:
+        own = perm_of(node)
+        if own is None:
+            return False
+        perm = own if perm is None else [own[i] for i in perm]
+    return perm == sorted(perm or ())
+
+
+def _is_shaped_like(node: ir.Node, value: ir.Value | None) -> bool:
+    """Whether a Reshape asks for the very shape of ``value``."""
+    target = node.inputs[1] if node.op_type == "Reshape" and len(node.inputs) > 1 else None
+    shape = None if target is None else target.producer()
+    if shape is None or shape.op_type != "Shape" or shape.domain or shape.attributes:
+        return False
+    asked = shape.inputs[0]
+    return asked is value or (
+        asked is not None and value is not None and _is_same_size(asked.shape, value.shape)
+    )
+
+
+def _is_same_size(one: ir.Shape | None, other: ir.Shape | None) -> bool:
+    """Whether two shapes of the same number of elements are known to be the same.
+
+    One dimension need not be known: it is what the others leave of the elements.
+    """
+    if one is None or other is None or len(one) != len(other):
+        return False
+    pairs = [(_size(a), _size(b)) for a, b in zip(one, other, strict=True)]
+    open_ = [pair for pair in pairs if pair[0] is None or pair[0] != pair[1]]
+    if len(open_) != 1:
+        return not open_
+    # Numbers that differ are a contradiction, and beside a 0 nothing follows.
+    return not all(isinstance(size, int) for size in open_[0]) and (0, 0) not in pairs
+
+
+def _size(dim: int | ir.SymbolicDim) -> int | str | None:
+    return dim if isinstance(dim, int) else dim.value
+
+
+def _may_move(node: ir.Node) -> bool:
+    lifted, y = affine_of(node), node.outputs[0]
+    assert lifted is not None
+    return not lifted.anchor and len(readers(y)) == 1 and not y.is_graph_output()
+
+
+def _moved(affine: ir.Node, nodes: list[ir.Node]) -> ChannelAffine | None:
+    """What ``affine`` is before these nodes, the nearest first; ``None`` if not per channel."""
+    lifted, x = affine_of(affine), affine.inputs[0]
+    assert lifted is not None
+    if x is None or x.shape is None or not lifted.affine.is_finite:
+        return None
+    spread = spread_of(lifted.affine, len(x.shape))
+    for node in nodes:
+        if _moves(node):
+            undone = undo(node, spread)
+            if undone is None:
+                return None
+            spread = undone
+    return spread.affine()

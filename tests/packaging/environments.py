@@ -1,0 +1,100 @@
+"""Bare virtual environments in which exactly what is named is installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import venv
+from dataclasses import dataclass
+from importlib.metadata import Distribution, distribution, distributions
+from pathlib import Path
+
+from builds import ROOT
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment and a shell in which it is active."""
+
+    folder: Path
+
+    @property
+    def site(self) -> Path:
+        (site,) = self.folder.glob("lib/python*/site-packages")
+        return site
+
+    def distributions(self) -> set[str]:
+        """The names of what is installed."""
+        found = distributions(path=[str(self.site)])
+        return {canonicalize_name(one.name) for one in found}
+
+    def shell(self, command: str, where: Path) -> subprocess.CompletedProcess[str]:
+        """Run a line as a person types it, in the folder ``where``."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+        return subprocess.run(
+            ["bash", "-e", "-c", command],
+            cwd=where,
+            env={
+                **kept,
+                "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+                "PIP_CONSTRAINT": str(ROOT / "constraints.txt"),
+                "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+                "OMP_NUM_THREADS": "1",
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+
+    def run(self, command: str, where: Path) -> str:
+        """Run a line that has to succeed, and return its stdout."""
+        ran = self.shell(command, where)
+        assert ran.returncode == 0, f"{command}\n{ran.stdout}\n{ran.stderr}"
+        return ran.stdout
+
+    def python(self, code: str, where: Path) -> str:
+        return self.run(f"python -c '{code}'", where)
+
+
+def bare(folder: Path, requirements: list[str]) -> Environment:
+    """Make an environment that holds pip and what satisfies ``requirements``, by links.
+
+    Args:
+        folder: Where; its parents exist.
+        requirements: Of distributions that are installed where this runs. What they require in
+            turn is linked as well; any other distribution is absent.
+    """
+    venv.create(folder, with_pip=False)
+    made = Environment(folder)
+    for found in closure([*requirements, "pip"]):
+        for top in {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}:
+            link = made.site / top
+            if not link.exists():
+                link.symlink_to(Path(str(found.locate_file(top))).resolve())
+    pip = folder / "bin" / "pip"
+    pip.write_text(f'#!/bin/sh\nexec "{folder}/bin/python" -m pip "$@"\n')
+    pip.chmod(0o755)
+    return made
+
+
+def closure(requirements: list[str]) -> list[Distribution]:
+    """The installed distributions that satisfy ``requirements``, theirs included."""
+    waiting = [Requirement(text) for text in requirements]
+    seen: dict[tuple[str, str], Distribution] = {}
+    while waiting:
+        requirement = waiting.pop()
+        for extra in ("", *requirement.extras):
+            key = canonicalize_name(requirement.name), extra
+            if key in seen:
+                continue
+            seen[key] = distribution(requirement.name)
+            waiting += wanted(seen[key].requires or [], extra)
+    return list({id(found): found for found in seen.values()}.values())
+
+
+def wanted(requires: list[str], extra: str = "") -> list[Requirement]:
+    """Those of a distribution's requirements that hold here and with ``extra``."""
+    parsed = map(Requirement, requires)
+    return [one for one in parsed if one.marker is None or one.marker.evaluate({"extra": extra})]

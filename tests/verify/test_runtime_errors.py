@@ -1,0 +1,157 @@
+"""What the runtime's own ops err by is no fault of a model, and excuses no other."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from torch import nn
+from verification_mutations import one_off
+from verification_nets import NETS
+
+from benchmarks.runtime_errors import UNARY, holds
+from bnfuse.verifying import Verdict, verify
+from bnfuse.verifying.calibration import TABLE, error_of
+from bnfuse.verifying.double import DoubleEvaluator
+from bnfuse.verifying.floats import unit_roundoff
+from bnfuse.verifying.jitter import Jitter
+from bnfuse.verifying.models import OnnxSource
+from bnfuse.verifying.originals import CPU_ROWS
+from bnfuse.verifying.runtime import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.mark.parametrize("op", UNARY)
+def test_the_table_holds_on_this_runtime(op: str) -> None:
+    assert holds(op, error_of(op)), "measure it anew: python -m benchmarks.runtime_errors"
+
+
+def test_the_table_has_every_measured_op_and_no_other() -> None:
+    assert set(json.loads(TABLE.read_text())["errors"]) == set(UNARY)
+
+
+def conv(before: int, after: int, stride: int = 1) -> nn.Sequential:
+    layer = nn.Conv2d(before, after, 3, stride, 1, bias=False)
+    return nn.Sequential(layer, nn.BatchNorm2d(after), nn.SiLU())
+
+
+def detector_scores() -> tuple[nn.Module, tuple[int, ...]]:
+    """Scores that are nearly all zero: the bias of a class that is hardly ever there."""
+    last = nn.Conv2d(16, 8, 1)
+    with torch.no_grad():
+        last.weight.mul_(8)
+        assert last.bias is not None
+        last.bias.fill_(-12.0)
+    return nn.Sequential(conv(3, 16), conv(16, 16, 2), last, nn.Sigmoid()), (3, 24, 24)
+
+
+class Waves(nn.Module):
+    """A norm over time, which has a constant signal for what is left of its own rounding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm = nn.Conv1d(1, 16, 10, 5, bias=False), nn.GroupNorm(16, 16)
+        self.second = nn.Conv1d(16, 16, 3, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        normed = nn.functional.gelu(self.norm(self.first(x)))
+        return nn.functional.gelu(self.second(normed))
+
+
+def waves() -> tuple[nn.Module, tuple[int, ...]]:
+    return Waves(), (1, 8000)
+
+
+def built(
+    build: Callable[[], tuple[nn.Module, tuple[int, ...]]], seed: int
+) -> tuple[nn.Module, onnx.ModelProto]:
+    """Return a module whose norms have seen data, and its unfolded export."""
+    torch.manual_seed(seed)
+    module, shape = build()
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.momentum = None
+    with torch.no_grad():
+        module(torch.randn(8, *shape))
+    module.eval()
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            module, (torch.randn(2, *shape),), buffer, input_names=["x"], output_names=["y"],
+            dynamic_axes={"x": {0: "N"}}, dynamo=False, opset_version=17,
+        )  # fmt: skip
+    return module, onnx.load_from_string(buffer.getvalue())
+
+
+BUILDS = [detector_scores, waves]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("build", BUILDS)
+def test_an_export_passes_where_the_runtime_errs(build: Any, seed: int) -> None:
+    result = verify(*built(build, seed), providers=["cpu"], seed=seed)
+    assert result.verdict is Verdict.PASS, result.reason
+
+
+def shifted(model: onnx.ModelProto, by: float) -> None:
+    final = next(node for node in model.graph.node if node.output[0] == "y")
+    final.output[0] = "inner"
+    model.graph.initializer.append(numpy_helper.from_array(np.array(by, np.float32), "by"))
+    model.graph.node.append(onnx.helper.make_node("Add", ["inner", "by"], ["y"]))
+
+
+def weight_off(model: onnx.ModelProto, by: float) -> None:
+    name = next(n.input[1] for n in reversed(model.graph.node) if n.op_type == "Conv")
+    tensor = next(item for item in model.graph.initializer if item.name == name)
+    changed = one_off(by)(numpy_helper.to_array(tensor).copy(), np.random.default_rng(0))
+    tensor.CopyFrom(numpy_helper.from_array(changed, name))
+
+
+def bypassed(model: onnx.ModelProto, by: float) -> None:
+    del by
+    node = next(n for n in model.graph.node if n.op_type in {"Sigmoid", "Erf"})
+    node.op_type = "Tanh"
+
+
+@pytest.mark.parametrize("wrong", [(shifted, 2e-6), (weight_off, 1e-3), (bypassed, 0.0)])
+@pytest.mark.parametrize("build", BUILDS)
+def test_and_hides_no_mistake_there(build: Any, wrong: tuple[Any, float]) -> None:
+    module, model = built(build, 0)
+    wrong[0](model, wrong[1])
+    assert verify(module, model, providers=["cpu"]).verdict is Verdict.FAIL
+
+
+def rms(value: Any) -> float:
+    return float(np.sqrt(np.mean(np.asarray(value, np.float64) ** 2)))
+
+
+@pytest.mark.parametrize(("net", "dtype"), [("half", np.float16), ("cnn", np.float32)])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_simulated_rounding_is_of_the_size_of_the_real_one(net: str, dtype: Any, seed: int) -> None:
+    original = NETS[net](seed)
+    x = np.random.default_rng(seed).standard_normal((8, 3, 16, 16)).astype(dtype)
+    feeds = {"image": x}
+    evaluator = DoubleEvaluator(original)
+    (truth,) = evaluator.run(None, feeds)
+    honest = [original, NETS[net](seed, "float64"), NETS[net](seed, "float32")]
+    real = max(
+        rms(Session(OnnxSource("m", given=m).session_input(), row).run(feeds)[0] - truth)
+        for m in honest
+        for row in CPU_ROWS
+    )
+    drawn = []
+    for draw in range(8):
+        evaluator.jitter = Jitter(np.random.default_rng(draw), unit_roundoff(np.dtype(dtype)))
+        drawn.append(rms(evaluator.run(None, feeds)[0] - truth))
+    assert 0.5 * real <= float(np.mean(drawn)) <= 2.0 * real
