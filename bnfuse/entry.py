@@ -2,32 +2,53 @@
 
 from __future__ import annotations
 
-__all__ = ["Entry", "Inputs", "Request", "enter", "export_source"]
+__all__ = ["Entry", "Inputs", "Request", "Source", "enter", "export_source"]
 
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import onnx_ir as ir
 
 from bnfuse.errors import UsageError
-from bnfuse.loading import ExampleInputs, LoadedModel, example_inputs, given_inputs, load
+from bnfuse.loading import (
+    ExampleInputs,
+    LoadedModel,
+    as_source,
+    as_tensors,
+    example_inputs,
+    given_inputs,
+    load,
+    load_weights,
+    on_cpu,
+)
 from bnfuse.loading.protos import model_of, modernized
 from bnfuse.packages import require
 from bnfuse.writing import file_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    import numpy as np
     import onnx
     from torch import Tensor, nn
+    from torch.export import ExportedProgram
+    from torch.onnx import ONNXProgram
 
     from bnfuse.exporting import Exported
+    from bnfuse.pipeline import Folded
     from bnfuse.progress import Progress
 
-    Inputs = Tensor | Sequence[Tensor] | Mapping[str, Tensor] | ExampleInputs
+    Array: TypeAlias = Tensor | np.ndarray[Any, Any]
+    Inputs: TypeAlias = Array | Sequence[Array] | Mapping[str, Array] | ExampleInputs
+    Program: TypeAlias = ExportedProgram | ONNXProgram
+    InMemory: TypeAlias = nn.Module | onnx.ModelProto | ir.Model | bytes | Mapping[str, Tensor]
+    Returned: TypeAlias = LoadedModel | Exported | Folded
+    Source: TypeAlias = str | os.PathLike[str] | InMemory | Program | Returned
 else:
-    Inputs = Any
+    Inputs = Source = Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,100 +91,114 @@ class Entry:
     path: Path | None = None
 
 
-def enter(
-    source: nn.Module | str | Path | onnx.ModelProto | ir.Model,
-    request: Request,
-    progress: Progress,
-) -> Entry:
+def enter(source: Source, request: Request, progress: Progress) -> Entry:
     """Load and export as far as the source needs it."""
-    if isinstance(source, str | Path):
-        loaded = _load(source, request, progress)
-        if loaded.model is not None:
-            name, kind = str(loaded.path), loaded.kind.description
-            _refuse_options(request, name)
-            size = file_bytes(loaded.path, loaded.model)
-            model, notes = modernized(loaded.model)
-            notes = (*loaded.notes, *notes)
-            return Entry(model, name, kind, loaded.path, notes=notes, bytes=size, path=loaded.path)
-        assert loaded.module is not None
-        return _export_entry(loaded.module, loaded, request, progress)
-    if isinstance(source, ir.Model):
-        return _graph_entry(source.clone(), "an onnx_ir model", source)
-    if _is_proto(source):
-        proto = cast("onnx.ModelProto", source)
-        return _graph_entry(model_of(proto), "an ONNX model", proto)
-    return _export_entry(source, None, request, progress)
+    taken = _take(source, request, progress)
+    if taken.model is None:
+        return _export_entry(taken, progress)
+    size = None
+    if taken.path is not None:
+        _refuse_options(request, taken.name)
+        size = file_bytes(taken.path, taken.model)
+    model, notes = modernized(taken.model)
+    notes = (*taken.notes, *notes)
+    name = taken.name or model.graph.name or "model"
+    return Entry(model, name, taken.kind, taken.source, notes=notes, bytes=size, path=taken.path)
 
 
-def _graph_entry(model: ir.Model, kind: str, source: onnx.ModelProto | ir.Model) -> Entry:
-    model, notes = modernized(model)
-    return Entry(model, model.graph.name or "model", kind, source, notes=notes)
-
-
-def export_source(source: nn.Module | str | Path, request: Request, progress: Progress) -> Exported:
+def export_source(source: Source, request: Request, progress: Progress) -> Exported:
     """Export a module or a file that holds one."""
-    loaded = None
-    if isinstance(source, str | Path):
-        loaded = _load(source, request, progress)
-        if loaded.module is None:
-            raise UsageError(
-                f"{str(source)!r} is an ONNX model already.", "Give it to `bnfuse fold` as it is."
-            )
-        source = loaded.module
-    exported, _ = _export(source, loaded, request, progress)
+    taken = _take(source, request, progress)
+    if taken.model is not None:
+        what = repr(taken.name) if taken.path is not None else "What was given"
+        raise UsageError(f"{what} is an ONNX model already.", "Give it to `bnfuse fold` as it is.")
+    exported, _ = _export(taken, progress)
     return exported
 
 
-def _load(source: str | Path, request: Request, progress: Progress) -> LoadedModel:
+@dataclass(frozen=True, eq=False)
+class _Taken:
+    """A source, loaded: a module in ``source``, or the ONNX model of it in ``model``."""
+
+    source: Any
+    name: str
+    kind: str
+    request: Request
+    model: ir.Model | None = None
+    notes: tuple[str, ...] = ()
+    path: Path | None = None
+
+
+def _take(source: Source, request: Request, progress: Progress) -> _Taken:
+    found, inputs = as_source(source)
+    if isinstance(found, Path | Mapping):
+        loaded = _load(found, request, progress)
+        name, kind = str(loaded.path), loaded.kind.description
+        path = found if isinstance(found, Path) else None
+        if loaded.model is not None:
+            return _Taken(loaded.path, name, kind, request, loaded.model, loaded.notes, path)
+        if request.inputs is None:
+            request = replace(request, inputs=loaded.inputs)
+        return _Taken(loaded.module, name, kind, request, notes=loaded.notes, path=path)
+    if isinstance(found, ir.Model):
+        return _Taken(found, "", "an onnx_ir model", request, found.clone())
+    if _is_proto(found):
+        return _Taken(found, "", "an ONNX model", request, model_of(found))
+    module, notes = on_cpu(found)
+    if request.inputs is None and not request.input_shapes and not request.dtype:
+        request = replace(request, inputs=inputs)
+    return _Taken(module, type(module).__name__, "a module in memory", request, notes=notes)
+
+
+def _load(source: Path | Mapping[str, Any], request: Request, progress: Progress) -> LoadedModel:
     with progress.stage("load") as line:
-        loaded = load(
-            source,
-            model=request.model,
-            allow=request.allow,
-            trust=request.trust,
-            input_shapes=request.input_shapes,
-            dtype=request.dtype,
-        )
+        if isinstance(source, Mapping):
+            loaded = load_weights(
+                source, request.model, request.trust, request.input_shapes, request.dtype
+            )
+        else:
+            loaded = load(
+                source,
+                model=request.model,
+                allow=request.allow,
+                trust=request.trust,
+                input_shapes=request.input_shapes,
+                dtype=request.dtype,
+            )
         line.detail = f"{loaded.path}: {loaded.kind.description}"
     return loaded
 
 
-def _export_entry(
-    module: nn.Module, loaded: LoadedModel | None, request: Request, progress: Progress
-) -> Entry:
-    exported, examples = _export(module, loaded, request, progress)
+def _export_entry(taken: _Taken, progress: Progress) -> Entry:
+    exported, examples = _export(taken, progress)
     return Entry(
         exported.model,
-        type(module).__name__ if loaded is None else str(loaded.path),
-        "a module in memory" if loaded is None else loaded.kind.description,
-        module,
+        taken.name,
+        taken.kind,
+        taken.source,
         examples,
         exported.exporter,
-        (*(loaded.notes if loaded else ()), *exported.notes),
-        path=None if loaded is None else loaded.path,
+        (*taken.notes, *exported.notes),
+        path=taken.path,
     )
 
 
-def _export(
-    module: nn.Module, loaded: LoadedModel | None, request: Request, progress: Progress
-) -> tuple[Exported, ExampleInputs]:
+def _export(taken: _Taken, progress: Progress) -> tuple[Exported, ExampleInputs]:
     require("Exporting to ONNX", "torch", "onnxscript")
     from bnfuse.exporting import export_module
 
     with progress.stage("export") as line:
-        examples = _examples(module, loaded, request)
-        exported = export_module(module, examples, opset=request.opset)
+        examples = _examples(taken.source, taken.request)
+        exported = export_module(taken.source, examples, opset=taken.request.opset)
         line.detail = f"{exported.exporter}, opset {exported.opset}; input {examples.found}"
     return exported, examples
 
 
-def _examples(module: nn.Module, loaded: LoadedModel | None, request: Request) -> ExampleInputs:
+def _examples(module: nn.Module, request: Request) -> ExampleInputs:
     if isinstance(request.inputs, ExampleInputs):
         return request.inputs
     if request.inputs is not None:
-        return given_inputs(module, request.inputs)
-    if loaded is not None and loaded.inputs is not None:
-        return loaded.inputs
+        return given_inputs(module, as_tensors(request.inputs))
     return example_inputs(module, request.input_shapes, request.dtype)
 
 

@@ -8,22 +8,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bnfuse.errors import FoldError
-from bnfuse.folding import fold
-from bnfuse.lifting import lift
-from bnfuse.lifting.prepare import prepare
-from bnfuse.lowering import lower
-from bnfuse.nested import fold_bodies
+from bnfuse.inner import Inner
 from bnfuse.reporting.blame import Blame
 from bnfuse.verifying import Derived, Verdict, first_bad_step, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import onnx_ir as ir
 
     from bnfuse.entry import Entry
-    from bnfuse.folding import Application
     from bnfuse.lowering import Lowered
     from bnfuse.progress import Progress
     from bnfuse.reporting import Report
@@ -36,35 +31,40 @@ class Judge:
 
     Attributes:
         entry: What was given.
-        lowered: The folded model.
-        applications: The rule applications that made it, in order.
-        unfolded: The model before the fold, if a failure is to be localized.
+        unfolded: The model before the fold.
+        localize: Whether a failure is to be explained, by its values and by its rules.
     """
 
     entry: Entry
-    lowered: Lowered
-    applications: tuple[Application, ...]
     providers: tuple[str, ...]
     seed: int
     progress: Progress
-    unfolded: ir.Model | None = None
+    unfolded: ir.Model
+    localize: bool = False
 
-    def __call__(self, candidate: Path | ir.Model, report: Report) -> Report:
+    def __call__(self, candidate: Path | ir.Model, inner: Inner, report: Report) -> Report:
         """Return ``report`` with the verification of ``candidate``, explained if it fails."""
         with self.progress.stage("verify") as line:
-            verification = self._verify(candidate, self.lowered, self.unfolded)
+            verification = self.verify(candidate, inner.lowered, localize=self.localize)
             line.detail = verification.verdict.name
         report = replace(report, verification=verification)
-        if self.unfolded is None or verification.verdict is not Verdict.FAIL:
+        if not self.localize or verification.verdict is not Verdict.FAIL:
             return report
         with self.progress.stage("localize") as line:
-            blame = self._blame(verification.reason)
+            blame = self._blame(inner, verification.reason)
             line.detail = f"application {blame.number} of {blame.of}"
         return replace(report, blame=blame)
 
-    def _verify(
-        self, candidate: Path | ir.Model, lowered: Lowered, unfolded: ir.Model | None
+    def verify(
+        self, candidate: Path | ir.Model, lowered: Lowered, *, localize: bool = False
     ) -> Verification:
+        """Verify one candidate.
+
+        Args:
+            candidate: The model, or the file of it.
+            lowered: How its constants follow from those given.
+            localize: Whether to say where a failing one departs from what was given.
+        """
         return verify(
             self.entry.original,
             candidate,
@@ -73,28 +73,37 @@ class Judge:
             seed=self.seed,
             derived=_derived(lowered),
             # An ONNX source is compared with value by value itself.
-            baseline=unfolded if self.entry.exporter is not None else None,
-            localize=unfolded is not None,
+            baseline=self.unfolded if localize and self.entry.exporter is not None else None,
+            localize=localize,
         )
 
-    def _blame(self, reason: str) -> Blame:
+    def refold(self, limit: int | None, barred: Mapping[str, str] | None = None) -> Inner:
+        """Fold anew, ``limit`` applications of it and without what is ``barred``.
+
+        Raises:
+            FoldError: A folded constant differs from its independent derivation.
+        """
+        return Inner.run(self.entry, self.unfolded.clone(), limit=limit, barred=barred)
+
+    def _blame(self, inner: Inner, reason: str) -> Blame:
         """Return the first bad application of a fold that failed for ``reason``.
 
         By bisection: one fold and one verification for each doubling of their number, and one of
         the model before any.
         """
-        count = len(self.applications)
+        count = len(inner.applications)
         reasons = {count: reason}
 
         def verdict_of(number: int) -> Verdict:
             if number in reasons:
                 return Verdict.FAIL
             try:
-                found = self._refold(number)
+                made = self.refold(number)
             except FoldError as error:
                 # A constant that differs from its second derivation.
                 reasons[number] = str(error)
                 return Verdict.FAIL
+            found = self.verify(made.lowered.model, made.lowered)
             if found.verdict is Verdict.FAIL:
                 reasons[number] = found.reason
             return found.verdict
@@ -103,18 +112,7 @@ class Judge:
             return Blame(0, count, reason=reasons[0])
         first = first_bad_step(verdict_of, [(n, _constantly(n)) for n in range(1, count + 1)])
         assert first is not None
-        return Blame.on(self.applications[first - 1], first, count, reasons[first])
-
-    def _refold(self, limit: int) -> Verification:
-        """Fold anew, ``limit`` applications of it, and verify that."""
-        assert self.unfolded is not None
-        model = self.unfolded.clone()
-        interface, _ = prepare(model)
-        fold_bodies(model)
-        fold(lift(model), limit=limit)
-        lowered = lower(model)
-        interface.restore(model)
-        return self._verify(model, lowered, None)
+        return Blame.on(inner.applications[first - 1], first, count, reasons[first])
 
 
 def _constantly(number: int) -> Callable[[], int]:

@@ -4,45 +4,28 @@ from __future__ import annotations
 
 __all__ = ["Folded", "convert", "export", "fold", "load"]
 
-import gc
-from contextlib import contextmanager
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnfuse.entry import Entry, Request, enter, export_source
+from bnfuse.entry import Request, enter, export_source
 from bnfuse.errors import UsageError
 from bnfuse.fingerprint import fingerprints
-from bnfuse.folding import fold as fold_lifted
-from bnfuse.judging import Judge
-from bnfuse.lifting import lift
-from bnfuse.lifting.prepare import prepare
-from bnfuse.loading import load
-from bnfuse.lowering import Lowered, lower
-from bnfuse.nested import fold_bodies
+from bnfuse.inner import Inner
+from bnfuse.loading import load, several
 from bnfuse.progress import Progress, Silent
-from bnfuse.reporting import Counts, Report, site_reports
+from bnfuse.reporting import Report
 from bnfuse.target import target_of
-from bnfuse.writing import (
-    Writing,
-    describe,
-    files_of,
-    model_bytes,
-    node_count,
-    targets,
-    unverified,
-)
+from bnfuse.writing import Writing, describe, files_of, model_bytes, targets, unverified
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    import onnx
     import onnx_ir as ir
-    from torch import nn
 
-    from bnfuse.entry import Inputs
+    from bnfuse.entry import Inputs, Source
     from bnfuse.exporting import Exported
-    from bnfuse.folding import Application
     from bnfuse.judging import Judge
 
 
@@ -63,7 +46,7 @@ class Folded:
 
 
 def export(
-    source: nn.Module | str | Path,
+    source: Source,
     inputs: Inputs | None = None,
     *,
     opset: int | None = None,
@@ -77,7 +60,7 @@ def export(
     """Export a module, or a file that holds one, to ONNX with every norm still in it.
 
     Args:
-        source: An ``nn.Module``, or a path that :func:`load` understands.
+        source: A module, or what one can be made of, in the forms that :func:`fold` takes.
         inputs: Example tensors for ``forward``; found from the first layers when not given.
         opset: The ONNX operator set to write.
         model: What builds the architecture of a file that only holds weights; see :func:`load`.
@@ -90,12 +73,12 @@ def export(
     Raises:
         BnfuseError: The source cannot be loaded, run or exported; see ``bnfuse.errors``.
     """
-    request = Request(inputs, opset, model, tuple(allow), trust, tuple(input_shapes), dtype)
+    request = Request(inputs, opset, model, several(allow), trust, several(input_shapes), dtype)
     return export_source(source, request, progress or Silent())
 
 
 def fold(
-    source: nn.Module | str | Path | onnx.ModelProto | ir.Model,
+    source: Source,
     inputs: Inputs | None = None,
     *,
     output: str | Path | None = None,
@@ -114,9 +97,11 @@ def fold(
     """Fold every norm that can be folded exactly, and prove that the function is the same.
 
     Args:
-        source: An ``nn.Module``, a path that :func:`load` understands, or an ONNX model as a
-            ``ModelProto`` or an ``onnx_ir.Model``. Nothing given in memory is changed.
-        inputs: Example tensors for the module's ``forward``; found when not given.
+        source: A path that :func:`load` understands; an ``nn.Module``, an ``ExportedProgram`` or,
+            with ``model``, a state_dict; an ONNX model as a ``ModelProto``, an ``onnx_ir.Model``,
+            torch's ``ONNXProgram`` or the bytes of a file; or what :func:`load`, :func:`export`
+            or :func:`fold` returned. Nothing given in memory is changed.
+        inputs: Example tensors or arrays for the module's ``forward``; found when not given.
         output: Where to write the folded model. It is written only if the verification passed;
             else the candidate is left beside it as ``*.unverified.onnx``.
         opset: The ONNX operator set to export to.
@@ -129,13 +114,14 @@ def fold(
         dtype: The example input's dtype.
         seed: Seed of the verification's inputs.
         localize: If the verification fails, say at which value the models part and which rule
-            application is the first bad one. It costs one more verification for each doubling of
-            their number.
+            application is the first bad one, and take nothing back. It costs one more
+            verification for each doubling of their number.
         progress: Hears of each stage.
 
     Returns:
-        The folded model and its report. A verification that did not pass is in the report and
-        raises nothing.
+        The folded model and its report. Where the whole fold fails its verification, the rule
+        applications to blame are taken back (``report.undone``) and the rest is verified and
+        returned. A verification that did not pass is in the report and raises nothing.
 
     Raises:
         BnfuseError: The source cannot be loaded, exported, folded or written.
@@ -149,9 +135,9 @@ def fold(
         providers=providers,
         verified=verified,
         model=model,
-        allow=allow,
+        allow=several(allow),
         trust=trust,
-        input_shapes=input_shapes,
+        input_shapes=several(input_shapes),
         dtype=dtype,
         seed=seed,
         localize=localize,
@@ -160,7 +146,7 @@ def fold(
 
 
 def convert(
-    source: nn.Module | str | Path | onnx.ModelProto | ir.Model,
+    source: Source,
     *,
     folding: bool,
     output: str | Path | None = None,
@@ -176,7 +162,7 @@ def convert(
     if output is not None:
         target_of(output)
         target_of(unverified(Path(output)))
-        if isinstance(source, str | Path):
+        if isinstance(source, str | os.PathLike):
             _refuse_overwriting(Path(source), Path(output))
     entry = enter(source, Request(**request), progress)
     if output is not None:
@@ -184,66 +170,42 @@ def convert(
             _refuse_overwriting(file, Path(output))
     if not folding and entry.exporter is None:
         raise UsageError(f"{entry.name!r} is an ONNX model already.", "Give it to `bnfuse fold`.")
-    unfolded = entry.model.clone() if localize and verified else None
-    inner = _Inner.run(entry, folding, progress, lazily=output is not None)
     judge = None
     if verified:
         # What only folds does not wait for the verifier to load.
         from bnfuse.judging import Judge
 
-        judge = Judge(
-            entry, inner.lowered, inner.applications, tuple(providers), seed, progress, unfolded
-        )
-    if output is None:
-        report = inner.report.of_size(model_bytes(inner.lowered.model))
-        report = report if judge is None else judge(inner.lowered.model, report)
-        return Folded(inner.lowered.model, report)
-    return _write(inner, Path(output), judge, progress)
+        judge = Judge(entry, several(providers), seed, progress, entry.model.clone(), localize)
+    with progress.stage("fold" if folding else "find") as line:
+        inner = Inner.run(entry, entry.model, folding=folding, lazily=output is not None)
+        norms = inner.report.norms
+        line.detail = f"{sum(n.folded for n in norms)} of {len(norms)} norms folded"
+    mends = folding and not localize
+    if output is not None:
+        return _write(inner, Path(output), judge, progress, mends)
+    report = inner.report.of_size(model_bytes(inner.lowered.model))
+    if judge is not None:
+        report = judge(inner.lowered.model, inner, report)
+        mended = _mended(judge, inner, report) if mends else None
+        if mended is not None:
+            inner = mended
+            report = inner.report.of_size(model_bytes(inner.lowered.model))
+            report = judge(inner.lowered.model, inner, report)
+    return Folded(inner.lowered.model, report)
 
 
-@dataclass(frozen=True, eq=False)
-class _Inner:
-    """The results of the stages between export and verification."""
+def _mended(judge: Judge, inner: Inner, report: Report) -> Inner | None:
+    """The fold without what made it fail, if it failed and there is such a fold."""
+    if report.verification is None or report.verdict != "FAIL":
+        return None
+    from bnfuse.undoing import undone
 
-    lowered: Lowered
-    report: Report
-    applications: tuple[Application, ...]
-
-    @classmethod
-    def run(cls, entry: Entry, folding: bool, progress: Progress, *, lazily: bool) -> _Inner:
-        nodes, size = node_count(entry.model), entry.bytes or model_bytes(entry.model)
-        with progress.stage("fold" if folding else "find") as line, _uncollected():
-            # Without folding the graph stays as it is, node by node: a copy tells of its norms.
-            model = entry.model if folding else entry.model.clone()
-            interface, notes = prepare(model)
-            nested = fold_bodies(model, folding=folding)
-            lifted = lift(model)
-            log = fold_lifted(lifted, limit=None if folding else 0)
-            lowered = lower(model, lazily=lazily) if folding else Lowered(entry.model, ())
-            if folding:
-                notes += interface.restore(model)
-                lowered = lowered.plus(nested.derivations, nested.rescaled)
-            report = Report(
-                source=entry.name,
-                output=None,
-                source_files=() if entry.path is None else fingerprints(entry.path),
-                kind=entry.kind,
-                exporter=entry.exporter,
-                opset=entry.model.opset_imports.get("", 0),
-                sites=(*site_reports(lifted, log), *nested.sites),
-                ops=Counts(nodes, node_count(lowered.model)),
-                # What it comes to is known when it is written.
-                bytes=Counts(size, size),
-                notes=(*entry.notes, *notes),
-                merges=(*log.merges, *nested.merges),
-                unmerged=(*log.unmerged, *nested.unmerged),
-            )
-            norms = report.norms
-            line.detail = f"{sum(n.folded for n in norms)} of {len(norms)} norms folded"
-        return cls(lowered, report, log.applications)
+    return undone(judge, inner, report.verification)
 
 
-def _write(inner: _Inner, output: Path, judge: Judge | None, progress: Progress) -> Folded:
+def _write(
+    inner: Inner, output: Path, judge: Judge | None, progress: Progress, mends: bool
+) -> Folded:
     model, report = inner.lowered.model, inner.report
     replaced = output.exists()
     with Writing(output) as writing:
@@ -252,29 +214,21 @@ def _write(inner: _Inner, output: Path, judge: Judge | None, progress: Progress)
             size = writing.save(model, line.reached)
             line.detail = f"{size / 1e6:,.1f} MB"
         report = report.of_size(size)
+        mended = None
         if judge is not None:
-            report = judge(writing.candidate, report)
-        files = writing.seal(report.verdict)
-        if report.verification is None or report.verdict == "PASS":
-            path = writing.accept()
-        else:
-            path, replaced = writing.keep_unverified(model, report.verdict), False
-            files = fingerprints(path)
-    report = report.of_size(sum(file.bytes for file in files))
-    report = replace(report, output=str(path), output_files=files, replaced=replaced)
-    return Folded(model, report, path)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the garbage collector from going over a graph that only grows: a fifth of the time."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
+            report = judge(writing.candidate, inner, report)
+            mended = _mended(judge, inner, report) if mends else None
+        if mended is None:
+            files = writing.seal(report.verdict)
+            if report.verification is None or report.verdict == "PASS":
+                path = writing.accept()
+            else:
+                path, replaced = writing.keep_unverified(model, report.verdict), False
+                files = fingerprints(path)
+            report = report.of_size(sum(file.bytes for file in files))
+            report = replace(report, output=str(path), output_files=files, replaced=replaced)
+            return Folded(model, report, path)
+    return _write(mended, output, judge, progress, mends=False)
 
 
 def _refuse_overwriting(source: Path, output: Path) -> None:

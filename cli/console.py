@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from contextlib import contextmanager, redirect_stdout
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-__all__ = ["Terminal", "results_only"]
+__all__ = ["Terminal", "imports_announced", "results_only"]
 
 
 @contextmanager
@@ -21,6 +22,28 @@ def results_only() -> Iterator[None]:
     """Keep stdout for results: what a model prints while it runs goes to stderr."""
     with redirect_stdout(sys.stderr):
         yield
+
+
+class _Echo(logging.Handler):
+    """Prints on stderr as it is at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one line."""
+        sys.stderr.write(f"{record.getMessage()}\n")
+
+
+@contextmanager
+def imports_announced(quiet: bool) -> Iterator[None]:
+    """Print on stderr which of the user's own files are about to be imported."""
+    logger, echo = logging.getLogger("bnfuse"), _Echo()
+    before = logger.level
+    logger.addHandler(echo)
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(echo)
+        logger.setLevel(before)
 
 
 @dataclass

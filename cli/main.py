@@ -11,6 +11,7 @@ import click
 
 from bnfuse import __version__
 from bnfuse.cli.bench import bench
+from bnfuse.cli.console import imports_announced
 from bnfuse.cli.export import export
 from bnfuse.cli.fold import fold
 from bnfuse.cli.train import train
@@ -46,7 +47,8 @@ def main(args: list[str] | None = None) -> None:
         # What libraries warn of is for their developers; bnfuse says what a user should know.
         warnings.simplefilter("ignore")
     try:
-        code: Any = bnfuse.main(argv, standalone_mode=False)
+        with imports_announced(quiet=not {"-q", "--quiet"}.isdisjoint(argv)):
+            code: Any = bnfuse.main(argv, standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = 2

@@ -16,6 +16,7 @@ import torch
 
 from bnfuse.errors import ExportError
 from bnfuse.exporting.outputs import flatten, output_names
+from bnfuse.loading import set_eval
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -95,7 +96,7 @@ def request(module: nn.Module, inputs: ExampleInputs, opset: int) -> Iterator[Re
     args, kwargs = _binding(module, inputs)
     training = [(part, part.training) for part in module.modules()]
     try:
-        module.eval()
+        set_eval(module)
         try:
             with torch.no_grad():
                 flat = flatten(module(*args, **kwargs))

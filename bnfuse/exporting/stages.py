@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = ["export"]
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -39,6 +40,10 @@ def export(
     module: nn.Module, inputs: ExampleInputs, *, opset: int | None, simplified: bool
 ) -> Exported:
     """Export a module; see :func:`bnfuse.exporting.export_module`."""
+    # Exporters tell values by their memory: a tensor given twice, a view of another or a weight
+    # given as an input would be one value of the graph.
+    apart = tuple(tensor.detach().clone() for tensor in inputs.args)
+    inputs = replace(inputs, args=apart)
     target = checked_opset(opset, module, inputs)
     with quiet(), untouched(module), request(module, inputs, target) as job:
         model, exporter, notes = _exported(job, simplified)

@@ -26,7 +26,7 @@ from bnfuse.lifting.normalizer import normalizer_of, set_normalizer
 from bnfuse.lifting.rewire import bypass, rename_to
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import onnx_ir as ir
 
@@ -34,20 +34,25 @@ if TYPE_CHECKING:
     from bnfuse.lifting.sites import Site
 
 
-def fold(lifted: Lifted, limit: int | None = None) -> FoldLog:
+def fold(
+    lifted: Lifted, limit: int | None = None, barred: Mapping[str, str] | None = None
+) -> FoldLog:
     """Fold a lifted model in place, to a fixpoint.
 
     Args:
         lifted: The model.
         limit: Stop after this many plans, to find the first bad one of a wrong fold.
+        barred: What to leave alone, with the reason to give: the :attr:`Application.names` of
+            plans that a fold is to do without.
     """
-    return _Folding(lifted, limit).run()
+    return _Folding(lifted, limit, barred or {}).run()
 
 
 class _Folding:
-    def __init__(self, lifted: Lifted, limit: int | None) -> None:
+    def __init__(self, lifted: Lifted, limit: int | None, barred: Mapping[str, str]) -> None:
         self._graph = lifted.model.graph
         self._limit = limit
+        self._barred = barred
         self._search = Search(RULES, lifted.constants, len(lifted.model.graph))
         self._constants = lifted.constants
         self._names = FreshNames(lifted.model.graph)
@@ -97,7 +102,7 @@ class _Folding:
             return
         drop_dead(self._graph)
         self._unmerged.clear()
-        for found in find_merges(self._graph, self._constants):
+        for found in find_merges(self._graph, self._constants, self._barred):
             if isinstance(found, MergeRefusal):
                 self._unmerged.append(found)
                 continue
@@ -114,7 +119,8 @@ class _Folding:
         sites = tuple(site for merge in rewrite.merges for site in merge.sites)
         into = tuple(merge.into for merge in rewrite.merges)
         rules = tuple(dict.fromkeys(f"merge {merge.kind}" for merge in rewrite.merges))
-        self._applications.append(Application(sites, into, rules=rules))
+        merged = tuple(merge.name for merge in rewrite.merges)
+        self._applications.append(Application(sites, into, rules=rules, merged=merged))
 
     def _give_away(self) -> None:
         """Let each normaliser's scale and shift go where they cost nothing."""
@@ -122,7 +128,7 @@ class _Folding:
             normalizer, y = normalizer_of(node), node.outputs[0]
             if normalizer is None or normalizer.affine.is_identity:
                 continue
-            if self._limit == len(self._applications):
+            if self._limit == len(self._applications) or self._bars(node, normalizer.sites):
                 continue
             plan = plan_to_give(y, normalizer.affine, self._search)
             if isinstance(plan, Refusal):
@@ -137,7 +143,16 @@ class _Folding:
                 Application(normalizer.sites, plan.targets, plan.through, plan.rules)
             )
 
+    def _bars(self, node: ir.Node, sites: tuple[Site, ...]) -> bool:
+        """Whether one of a node's sites is to be left alone; then so is the node."""
+        reason = next((self._barred[s.name] for s in sites if s.name in self._barred), None)
+        if reason is not None:
+            self._reasons[node] = reason
+        return reason is not None
+
     def _try(self, node: ir.Node) -> None:
+        if self._bars(node, _lifted(node).all_sites):
+            return
         if _lifted(node).anchor:
             self._reasons[node] = _lifted(node).anchor
             return

@@ -43,12 +43,19 @@ class Application:
         into: The nodes that took it.
         through: The op types it passed through, in order.
         rules: What was done to those nodes.
+        merged: For linear maps that became one, the names of their merges.
     """
 
     sites: tuple[Site, ...]
     into: tuple[str, ...]
     through: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
+    merged: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What to bar for a fold to do without this plan and all others of its sites."""
+        return frozenset(self.merged or (site.name for site in self.sites))
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bnfuse.errors import UnsafeFileError, UsageError
-from bnfuse.loading.denied import Verdict, judge
+from bnfuse.loading.denied import Verdict, judge, makes_data
 from bnfuse.loading.known import CALLABLE, TENSOR_MAKERS
 from bnfuse.loading.pickled import Global
-from bnfuse.loading.wording import command, listed
+from bnfuse.loading.wording import command, few, listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,6 +25,7 @@ __all__ = [
     "refuse_forbidden",
     "refuse_to_allow",
     "trust_needed",
+    "unfamiliar_calls",
 ]
 
 _OPCODES_OF_PROTOCOL_2 = """
@@ -35,6 +36,9 @@ _OPCODES_OF_PROTOCOL_2 = """
 _READABLE_OPCODES = frozenset(_OPCODES_OF_PROTOCOL_2.split())
 """What torch's restricted unpickler reads: pickle protocol 2, as ``torch.save`` writes."""
 
+
+_LONGEST = 60
+"""Characters shown of a call's arguments."""
 
 _TENSOR_TYPES = frozenset({"torch.Tensor", "torch.nn.parameter.Parameter"})
 _TENSORS = _TENSOR_TYPES | TENSOR_MAKERS
@@ -66,10 +70,12 @@ def parse_allow(allow: Sequence[str]) -> dict[str, str]:
     for option in allow:
         saved, _, real = option.partition("=")
         saved, real = saved.strip(), (real or saved).strip()
-        if not (_is_dotted(saved) and _is_dotted(real)):
+        if not (_is_dotted(saved) and _is_dotted(real)) or ".py." in real:
+            form = "package.module.Class, or --allow saved.Name=package.module.Class"
+            meant = option.replace(".py:", ".").replace(".py.", ".").replace(":", ".")
             raise UsageError(
                 f"--allow {option!r} is not the dotted name of a class.",
-                "Write --allow package.module.Class, or --allow saved.Name=package.module.Class.",
+                f"Write --allow {meant if meant != option else form}.",
             )
         for name in (saved, real):
             refuse_to_allow(name)
@@ -88,19 +94,43 @@ def refuse_to_allow(name: str) -> None:
         raise UnsafeFileError(f"--allow does not take {name}: it can run or import other code.")
 
 
-def refuse_forbidden(path: Path, names: Iterable[str]) -> None:
+def refuse_forbidden(path: Path, names: Iterable[str], calls: Iterable[Call] = ()) -> None:
     """Refuse a file that wants something that no model needs, whatever flags are given.
+
+    Args:
+        path: The file.
+        names: What it wants to import.
+        calls: What it would call when it is read without restriction.
 
     Raises:
         UnsafeFileError: It names what it wants.
     """
     hostile = sorted({name for name in names if judge(name) is Verdict.FORBIDDEN})
     if hostile:
+        run = [call for call in calls if call.maker and call.maker.dotted in hostile]
+        wants = f"would call {few([_written(call) for call in run])} when it is unpickled"
         raise UnsafeFileError(
-            f"{path} wants to import {listed(hostile)}, which no model needs: the file is hostile "
-            "or not a model.",
-            "Do not load it; no option allows it.",
+            f"{path} {wants if run else f'wants to import {listed(hostile)}'}, which no model "
+            "needs: the file is hostile or not a model. Nothing of it was run.",
+            "Do not load it, with torch.load or pickle either; no option allows it.",
         )
+
+
+def unfamiliar_calls(calls: Iterable[Call]) -> list[str]:
+    """What a file would call that is not known to be harmless, as a person would write it."""
+    return [
+        _written(call)
+        for call in calls
+        if call.maker is None
+        or not (judge(call.maker.dotted) is Verdict.HARMLESS or makes_data(call.maker.dotted))
+    ]
+
+
+def _written(call: Call) -> str:
+    name = call.maker.dotted if call.maker else "a value that it computed"
+    args = [repr(arg) if isinstance(arg, str | bytes | int) else "…" for arg in call.args]
+    text = ", ".join(args)
+    return f"{name}({text if len(text) <= _LONGEST else text[:_LONGEST] + '…'})"
 
 
 def trust_needed(inspection: Inspection) -> str | None:

@@ -11,7 +11,7 @@ import sys
 
 from bnfuse.loading.known import HARMLESS, is_storage_type
 
-__all__ = ["Verdict", "judge"]
+__all__ = ["Verdict", "judge", "makes_data"]
 
 
 class Verdict(enum.Enum):
@@ -102,6 +102,11 @@ _ALLOWABLE_PREFIXES = (
     "torch.ao.nn.",
     "numpy.dtypes.",
 )
+
+
+def makes_data(dotted: str) -> bool:
+    """Whether a global is a known class of plain data, such as a date or a NumPy array."""
+    return dotted in _ALLOWABLE
 
 
 def judge(dotted: str) -> Verdict:

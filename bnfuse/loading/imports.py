@@ -10,13 +10,17 @@ import ast
 import contextlib
 import importlib
 import inspect
+import logging
 import os
+import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.errors import BnfuseError, LoadError, UnsafeFileError, UsageError
 from bnfuse.loading.consent import refuse_to_allow
-from bnfuse.loading.wording import first_line
+from bnfuse.loading.origins import origins_of
+from bnfuse.loading.wording import few, first_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["build_module", "import_allowed", "working_directory_on_path"]
+
+_LOGGER = logging.getLogger("bnfuse")
 
 
 @contextlib.contextmanager
@@ -39,16 +45,21 @@ def working_directory_on_path() -> Iterator[None]:
             sys.path.remove(here)
 
 
-def import_allowed(dotted: str) -> Any:
+def import_allowed(dotted: str, trust: bool = False) -> Any:
     """The class or function ``dotted``, importing the module that holds it and nothing else.
+
+    Args:
+        dotted: The name.
+        trust: Whether the module may run more than definitions when it is imported.
 
     Raises:
         LoadError: There is no such module or no such name in it, or importing it fails.
-        UnsafeFileError: The name leads to something that ``--allow`` does not take.
+        UnsafeFileError: The name leads to something that ``--allow`` does not take, or importing
+            its module would run more than definitions.
     """
     parts = dotted.split(".")
     for end in range(len(parts) - 1, 0, -1):
-        module = _import(".".join(parts[:end]), asked=dotted)
+        module = _import(".".join(parts[:end]), f"--allow {dotted}", trust)
         if module is None:
             continue
         found = module
@@ -68,21 +79,23 @@ def import_allowed(dotted: str) -> Any:
     )
 
 
-def build_module(spec: str) -> nn.Module:
+def build_module(spec: str, trust: bool = False) -> nn.Module:
     """Call the factory that ``--model`` names.
 
     Args:
         spec: ``package.module:factory`` or ``package.module:factory(key=value, …)`` with literals.
+        trust: Whether the module may run more than definitions when it is imported.
 
     Raises:
         UsageError: ``spec`` is not of that form.
+        UnsafeFileError: Importing the module would run more than definitions.
         LoadError: The factory cannot be imported, fails, or returns no module.
     """
     from torch import nn
 
     module_name, name, args, keywords = _parse_factory(spec)
     with working_directory_on_path():
-        module = _import(module_name, asked=spec, option="--model")
+        module = _import(module_name, f"--model {spec}", trust)
         if module is None:
             raise LoadError(
                 f"--model {spec}: there is no module {module_name} in the working directory, on "
@@ -116,6 +129,13 @@ def _parse_factory(spec: str) -> tuple[str, str, list[Any], dict[str, Any]]:
         "Write --model package.module:factory or package.module:factory(key=value), with literals."
     )
     module, colon, call = spec.partition(":")
+    if colon and (module.endswith(".py") or "/" in module):
+        parts = Path(module).with_suffix("").parts
+        named = ".".join(parts if all(part.isidentifier() for part in parts) else parts[-1:])
+        raise UsageError(
+            f"--model {spec!r} names a file, and a module is wanted.",
+            f"Write --model {shlex.quote(f'{named}:{call}')}, in the folder that holds it.",
+        )
     if not colon or not all(part.isidentifier() for part in module.split(".")):
         raise UsageError(f"--model {spec!r} does not name a module and a factory in it.", form)
     args: list[Any] = []
@@ -136,21 +156,45 @@ def _parse_factory(spec: str) -> tuple[str, str, list[Any], dict[str, Any]]:
     return module, name, args, keywords
 
 
-def _import(module: str, asked: str, option: str = "--allow") -> Any:
+def _import(module: str, asked: str, trust: bool) -> Any:
+    if module not in sys.modules:
+        _announce(module, asked, trust)
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is not None and (module == error.name or module.startswith(f"{error.name}.")):
             return None
         raise LoadError(
-            f"{option} {asked}: importing {module} fails: {error}.",
+            f"{asked}: importing {module} fails: {error}.",
             f"Install {error.name}, or put it on PYTHONPATH." if error.name else "",
         ) from error
     except Exception as error:
         raise LoadError(
-            f"{option} {asked}: importing {module} fails with {type(error).__name__}: "
-            f"{first_line(error)}."
+            f"{asked}: importing {module} fails with {type(error).__name__}: {first_line(error)}."
         ) from error
+
+
+def _announce(module: str, asked: str, trust: bool) -> None:
+    """Say what an import will run, before it does, and refuse what runs more than definitions."""
+    files = origins_of(module)
+    acting = [(file.path, effect) for file in files for effect in file.effects]
+    told = [f"{_near(path)}:{effect.line} calls {effect.call}" for path, effect in acting]
+    if acting and not trust:
+        raise UnsafeFileError(
+            f"{asked} would run more than definitions: {few(told)}.",
+            'Put that under `if __name__ == "__main__":`, or, to have it run on import all the '
+            "same, add --trust.",
+        )
+    if files:
+        runs = f", which runs it: {few(told)}" if told else ""
+        names = few([_near(file.path) for file in files])
+        _LOGGER.info("%s imports %s%s", printable(asked), printable(names), printable(runs))
+
+
+def _near(path: Path) -> str:
+    """A path as it is seen from the working directory."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _check_identity(dotted: str, found: Any) -> None:

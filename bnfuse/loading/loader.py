@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from bnfuse.errors import BnfuseError, LoadError
-from bnfuse.loading.consent import parse_allow, refuse_forbidden
+from bnfuse.loading.arguments import several
+from bnfuse.loading.consent import parse_allow, refuse_forbidden, unfamiliar_calls
 from bnfuse.loading.inspection import Inspection, inspect_file
 from bnfuse.loading.kinds import FileKind
-from bnfuse.loading.wording import first_line, printable
+from bnfuse.loading.wording import few, first_line, printable
 from bnfuse.packages import require
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     import onnx_ir as ir
     from torch import nn
 
     from bnfuse.loading.inputs import ExampleInputs
 
-__all__ = ["LoadedModel", "load"]
+__all__ = ["LoadedModel", "load", "load_weights"]
 
 _REMEDIES = {
     FileKind.TENSOR: "Give the file that holds the whole model or its state_dict.",
@@ -74,7 +75,8 @@ def load(
         path: The file.
         model: ``package.module:factory`` that builds the architecture, for weights alone.
         allow: Classes that a pickled module may import, ``mod.Class`` or ``saved.Name=mod.Class``.
-        trust: Whether code in the file may run, where it cannot be kept from running.
+        trust: Whether code may run: that in the file, where it cannot be kept from running, and
+            that of a named module which does more than define things when it is imported.
         input_shapes: Example shapes as ``--input-shape`` takes them; empty to infer them.
         dtype: Of the example inputs; None for the module's own.
 
@@ -84,7 +86,8 @@ def load(
         InputShapeError: No example input is known that the module accepts.
         UsageError: An argument is not of the form that it has.
     """
-    allowed = parse_allow(allow)
+    allowed = parse_allow(several(allow))
+    input_shapes = several(input_shapes)
     inspection = inspect_file(path)
     try:
         loaded = _load(inspection, model, allowed, trust, input_shapes, dtype)
@@ -103,6 +106,35 @@ def load(
         ) from error
 
 
+def load_weights(
+    weights: Mapping[str, Any],
+    model: str | None,
+    trust: bool | None = False,
+    input_shapes: Sequence[str] | None = (),
+    dtype: str | None = None,
+) -> LoadedModel:
+    """Load a state_dict that is in memory; the arguments are those of :func:`load`.
+
+    Raises:
+        LoadError: It does not fit ``model``, or there is none.
+        InputShapeError: No example input is known that the module accepts.
+    """
+    from bnfuse.loading.inputs import example_inputs
+    from bnfuse.loading.prepare import prepare
+    from bnfuse.loading.weights import fill_module
+
+    if model is None:
+        raise LoadError(
+            f"A state_dict holds {len(weights)} tensors and no architecture.",
+            'Give the module with these weights in it, or model="package.module:factory".',
+        )
+    named = Path("the state_dict")
+    module, notes = fill_module(named, weights, model, bool(trust))
+    module, prepared = prepare(module)
+    inputs = example_inputs(module, several(input_shapes or ()), dtype)
+    return LoadedModel(named, FileKind.STATE_DICT, module, None, inputs, (*notes, *prepared))
+
+
 def _load(
     inspection: Inspection,
     model: str | None,
@@ -112,8 +144,13 @@ def _load(
     dtype: str | None,
 ) -> LoadedModel:
     path, kind = inspection.path, inspection.kind
+    scans = inspection.scans
+    refuse_forbidden(
+        path,
+        (g.dotted for scan in scans for g in scan.globals),
+        [call for scan in scans for call in scan.calls],
+    )
     _refuse_what_is_no_model(inspection)
-    refuse_forbidden(path, (g.dotted for scan in inspection.scans for g in scan.globals))
     if kind is FileKind.ONNX:
         from bnfuse.loading.onnxfile import read_onnx
 
@@ -141,7 +178,7 @@ def _read_module(
     path, kind, archive = inspection.path, inspection.kind, inspection.archive
     unused = _unused(model, {})
     if kind is FileKind.SAFETENSORS:
-        module, notes = fill_module(path, read_safetensors(path), model)
+        module, notes = fill_module(path, read_safetensors(path), model, trust)
         return module, None, notes
     if kind in _PROGRAMS and archive is not None:
         if not trust:
@@ -165,7 +202,7 @@ def _read_module(
         return _as_module(path, saved), None, (*notes, *unused)
     if not isinstance(saved, dict):
         raise LoadError(f"{path} does not hold the weights that its pickle promised.")
-    module, fitted = fill_module(path, saved, model)
+    module, fitted = fill_module(path, saved, model, trust)
     return module, None, (*notes, *fitted)
 
 
@@ -211,4 +248,7 @@ def _refuse_what_is_no_model(inspection: Inspection) -> None:
         )
     if not kind.is_model:
         what = inspection.detail or kind.description
+        calls = unfamiliar_calls(call for scan in inspection.scans for call in scan.calls)
+        if calls:
+            what += f", and would call {few(calls)} when it is unpickled: nothing of it was run"
         raise LoadError(f"{path} is {what}.", _REMEDIES.get(kind, ""))

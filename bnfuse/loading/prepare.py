@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.errors import LoadError
 from bnfuse.loading.statistics import initial_statistics, missing_statistics
-from bnfuse.loading.wording import few
+from bnfuse.loading.wording import few, first_line, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["prepare", "unwrap"]
+__all__ = ["on_cpu", "prepare", "set_eval", "unwrap"]
 
 _MAX_WRAPPERS = 4
 
@@ -51,11 +52,7 @@ def prepare(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
 
     module, wrappers = unwrap(module)
     notes = [f"{name} taken off" for name in wrappers]
-    if any(tensor.is_meta for tensor in (*module.parameters(), *module.buffers())):
-        raise LoadError(
-            "The module's tensors are on the meta device: they have shapes and no values.",
-            "Load its weights, then save it again.",
-        )
+    _elsewhere(module)
     module = module.to("cpu")
     for part in module.modules():
         for name, value in list(vars(part).items()):
@@ -83,11 +80,54 @@ def prepare(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     return module, tuple(notes)
 
 
-def _set_eval(module: nn.Module) -> list[str]:
-    was_training = module.training
+def on_cpu(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
+    """A module as it is, or, if it is on another device, a copy of it made ready on the CPU.
+
+    Returns:
+        The module, and notes for a person.
+
+    Raises:
+        LoadError: It has no values (on ``meta``), or is elsewhere and cannot be copied.
+    """
+    devices = _elsewhere(module)
+    if not devices:
+        return module, ()
+    try:
+        copied = copy.deepcopy(module)
+    except Exception as error:
+        raise LoadError(
+            f"The module is on {listed(devices)} and cannot be copied: {first_line(error)}.",
+            "Give it on the CPU: module.cpu().",
+        ) from error
+    copied, notes = prepare(copied)
+    return copied, (f"is on {listed(devices)}: a copy on the CPU was taken", *notes)
+
+
+def _elsewhere(module: nn.Module) -> list[str]:
+    """The devices other than the CPU that a module's tensors are on."""
+    devices = {tensor.device for tensor in (*module.parameters(), *module.buffers())}
+    if any(device.type == "meta" for device in devices):
+        raise LoadError(
+            "The module's tensors are on the meta device: they have shapes and no values.",
+            "Load its weights, then save it again.",
+        )
+    return sorted(str(device) for device in devices if device.type != "cpu")
+
+
+def set_eval(module: nn.Module) -> bool:
+    """Put a module in eval mode and return whether it has modes: an exported program has none."""
     try:
         module.eval()
     except NotImplementedError:
+        for part in module.modules():
+            part.training = False
+        return False
+    return True
+
+
+def _set_eval(module: nn.Module) -> list[str]:
+    was_training = module.training
+    if not set_eval(module):
         return []
     return [
         "was in training mode: put in eval mode"

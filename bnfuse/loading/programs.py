@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from bnfuse.loading.archive import Archive
 
-__all__ = ["nested_imports", "read_exported_program", "read_torchscript"]
+__all__ = ["nested_imports", "read_exported_program", "read_torchscript", "saved_inputs"]
 
 _MAX_NESTING = 3
 _PICKLE_HEADS = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
@@ -95,12 +95,13 @@ def read_exported_program(path: Path, archive: Archive) -> tuple[nn.Module, Exam
             f"{path} holds code that AOTInductor compiled, not a graph that could be folded.",
             "Export it again with torch.export.save.",
         )
-    with _reading(path, "torch.export"):
-        program = torch.export.load(path)
-        return program.module(), _saved_inputs(program)
+    with _reading(path, "torch.export"), path.open("rb") as file:
+        program = torch.export.load(file)
+        return program.module(), saved_inputs(program)
 
 
-def _saved_inputs(program: ExportedProgram) -> ExampleInputs | None:
+def saved_inputs(program: ExportedProgram) -> ExampleInputs | None:
+    """The example inputs and dynamic dimensions that a program was exported with, or None."""
     import torch
 
     example = program.example_inputs

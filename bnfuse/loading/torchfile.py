@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import types
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from bnfuse.errors import BnfuseError, LoadError, UnsafeFileError
 from bnfuse.loading.consent import Agreed, agree, trust_needed
@@ -67,7 +67,7 @@ def read_saved(
             saved = _read_trusted(path, allowed, plain=inspection.kind is FileKind.PICKLE)
         notes: tuple[str, ...] = ("read without restriction, as --trust allows",)
     else:
-        saved = _read_restricted(path, agreed, inspection.saved)
+        saved = _read_restricted(path, agreed, inspection.saved, trust)
         notes = _notes(agreed)
     return _follow(saved, inspection), notes
 
@@ -82,12 +82,12 @@ def _notes(agreed: Agreed) -> tuple[str, ...]:
     return (f"ignored {', '.join(left[:3])}{more}: the model does not need them",)
 
 
-def _read_restricted(path: Path, agreed: Agreed, saved: PickleScan) -> Any:
+def _read_restricted(path: Path, agreed: Agreed, saved: PickleScan, trust: bool) -> Any:
     import torch
 
     with working_directory_on_path():
         pairs: list[Any] = [
-            (import_allowed(real), name)
+            (import_allowed(real, trust), name)
             for name, real in agreed.real.items()
             if not torch_allows(name)
         ]
@@ -95,7 +95,7 @@ def _read_restricted(path: Path, agreed: Agreed, saved: PickleScan) -> Any:
         made = [call for call in saved.calls if call.maker and call.maker.dotted == name]
         pairs.append((CompiledWrapper if name == COMPILED else stand_in(made), name))
     with torch.serialization.safe_globals(pairs):
-        return _quietly(lambda: torch.load(path, map_location="cpu", weights_only=True), path)
+        return _quietly(lambda file: torch.load(file, map_location="cpu", weights_only=True), path)
 
 
 def _read_trusted(path: Path, allowed: dict[str, str], plain: bool) -> Any:
@@ -109,21 +109,21 @@ def _read_trusted(path: Path, allowed: dict[str, str], plain: bool) -> Any:
             if judge(dotted) is Verdict.FORBIDDEN:
                 raise UnsafeFileError(f"{path} wants to import {dotted}, which no model needs.")
             if dotted in allowed:
-                return import_allowed(allowed[dotted])
+                return import_allowed(allowed[dotted], trust=True)
             if dotted == "torch.storage._load_from_bytes":
                 return _storage_on_cpu
             return super().find_class(module, name)
 
     if plain:
-        with path.open("rb") as file:
-            return _quietly(lambda: Unpickler(file).load(), path)
+        return _quietly(lambda file: Unpickler(file).load(), path)
     loader = types.SimpleNamespace(
         Unpickler=Unpickler,
         load=lambda file, **options: Unpickler(file, **options).load(),
         __name__="bnfuse.loading.torchfile",
     )
     return _quietly(
-        lambda: torch.load(path, map_location="cpu", weights_only=False, pickle_module=loader), path
+        lambda file: torch.load(file, map_location="cpu", weights_only=False, pickle_module=loader),
+        path,
     )
 
 
@@ -135,11 +135,12 @@ def _storage_on_cpu(data: bytes) -> Any:
     return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
-def _quietly(read: Callable[[], Any], path: Path) -> Any:
+def _quietly(read: Callable[[IO[bytes]], Any], path: Path) -> Any:
+    """Read an open file: by its path, torch.load would go by the suffix."""
     try:
-        with warnings.catch_warnings():
+        with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return read()
+            return read(file)
     except BnfuseError:
         raise
     except ModuleNotFoundError as error:

@@ -71,7 +71,7 @@ def _common_prefix(names: list[str]) -> str:
 
 
 def fill_module(
-    path: Path, weights: Mapping[str, Any], model: str | None
+    path: Path, weights: Mapping[str, Any], model: str | None, trust: bool = False
 ) -> tuple[nn.Module, tuple[str, ...]]:
     """Build the architecture and load the weights into it.
 
@@ -79,6 +79,7 @@ def fill_module(
         path: Where the weights are from, for errors.
         weights: Tensors by their names.
         model: ``package.module:factory``, as ``--model`` takes it.
+        trust: Whether that module may run more than definitions when it is imported.
 
     Returns:
         The module, in the floating dtype of the weights where they share one, and notes.
@@ -95,7 +96,7 @@ def fill_module(
             f"Name what builds it: {command(path, '--model', 'package.module:factory')} (a "
             'function or class, without arguments or as "package.module:factory(key=value)").',
         )
-    module = build_module(model).eval()
+    module = build_module(model, trust).eval()
     tensors = {name: value for name, value in weights.items() if isinstance(value, torch.Tensor)}
     expected = module.state_dict()
     named, notes = _fit_names(tensors, expected)

@@ -95,6 +95,8 @@ class Report:
         source_files: What was read, by its SHA-256; the model first, then its external data.
         output_files: What was written, likewise.
         replaced: Whether another file was at ``output`` before.
+        undone: The rule applications that were taken back because the fold failed its
+            verification with them.
     """
 
     source: str
@@ -113,6 +115,7 @@ class Report:
     source_files: tuple[Fingerprint, ...] = ()
     output_files: tuple[Fingerprint, ...] = ()
     replaced: bool = False
+    undone: tuple[Blame, ...] = ()
 
     @property
     def norms(self) -> tuple[SiteReport, ...]:
@@ -163,6 +166,7 @@ class Report:
             "notes": list(self.notes),
             **self._verification_json(),
             "blame": None if self.blame is None else self.blame.to_json(),
+            "undone": [blame.to_json() for blame in self.undone],
             "verdict": self.verdict,
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from bnfuse.loading import as_source, several
 from bnfuse.verifying.branches import BranchCounter, added_branches, untaken_warnings
 from bnfuse.verifying.constants import Derived, check_constants
 from bnfuse.verifying.contest import Contest
@@ -59,11 +60,12 @@ def verify(
     """Judge whether ``candidate`` computes the same function as ``original``.
 
     Args:
-        original: An ``nn.Module``, the path of an ONNX or module file, an ``onnx.ModelProto`` or
-            an ``onnx_ir.Model``. Two ONNX models are judged without importing torch.
-        candidate: The path of an ONNX file, an ``onnx.ModelProto`` or an ``onnx_ir.Model``.
-        inputs: None to make inputs up from the signature; example inputs to take sizes from; a
-            mapping of names to arrays or the path of an ``.npz`` file to compare on real data.
+        original: A model in any form that ``bnfuse.fold`` takes. Two ONNX models are judged
+            without importing torch.
+        candidate: An ONNX model in any of these forms.
+        inputs: None to make inputs up from the signature; an example tensor or array, or a
+            sequence of them, to take sizes from; a mapping of names to arrays or the path of an
+            ``.npz`` file to compare on real data.
         providers: ``auto``, ``cpu``, ``cuda`` or other providers' names.
         seed: Of the inputs.
         truth_budget: Seconds for the float64 runs; after that the noise of rounding is estimated
@@ -95,7 +97,10 @@ def verify(
         'PASS'
     """
     limits = thresholds or Thresholds()
-    plan = resolve(providers)
+    plan = resolve(several(providers))
+    original, found = as_source(original)
+    candidate = as_source(candidate).source
+    inputs = found if inputs is None else inputs
     new = onnx_source(candidate, "candidate")
     branches = BranchCounter()
     if is_onnx(original):

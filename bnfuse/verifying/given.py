@@ -84,8 +84,9 @@ def given_inputs(inputs: Any, ports: Sequence[Port]) -> Given:
     """Return ``inputs`` by the names of ``ports``.
 
     Args:
-        inputs: None, a mapping of names to arrays, the path of an ``.npz`` file, or an object
-            with ``args`` and ``names`` such as :class:`bnfuse.loading.ExampleInputs`.
+        inputs: None, a mapping of names to arrays, the path of an ``.npz`` file, an array or
+            several in the order of the inputs, or an object with ``args`` and ``names`` such as
+            :class:`bnfuse.loading.ExampleInputs`.
         ports: The inputs of the model.
 
     Raises:
@@ -98,6 +99,8 @@ def given_inputs(inputs: Any, ports: Sequence[Port]) -> Given:
     if isinstance(inputs, Mapping):
         arrays = {name: _array(value) for name, value in inputs.items()}
         return Given(_complete(arrays, ports), real=True)
+    if not hasattr(inputs, "args"):
+        return Given(_in_order(inputs, ports))
     args = [_array(value) for value in inputs.args]
     names = [str(name) for name in (getattr(inputs, "names", None) or ())]
     by_name = dict(zip(names, args, strict=False))
@@ -110,6 +113,19 @@ def given_inputs(inputs: Any, ports: Sequence[Port]) -> Given:
         return Given()
     dynamic = zip(names, getattr(inputs, "dynamic", None) or (), strict=False)
     return Given(example, dynamic={name: dict(axes) for name, axes in dynamic}, extra=extra)
+
+
+def _in_order(inputs: Any, ports: Sequence[Port]) -> dict[str, Array]:
+    values = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+    if len(values) != len(ports):
+        raise UsageError(
+            f"{len(values)} inputs were given, and the model takes {len(ports)} "
+            f"({', '.join(port.name for port in ports)}).",
+            "Give one for each of them, or a mapping of their names to arrays.",
+        )
+    return {
+        port.name: _typed(_array(value), port) for port, value in zip(ports, values, strict=True)
+    }
 
 
 def _read(path: Path) -> dict[str, Array]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import onnx
 
 from bnfuse.errors import LoadError
+from bnfuse.loading import FileKind, detect
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -153,18 +154,12 @@ def onnx_source(model: Any, label: str) -> OnnxSource:
 def is_onnx(model: Any) -> bool:
     """Return whether ``model`` can be judged without torch: a path to ONNX or a model in memory."""
     if isinstance(model, (str, Path)):
-        return Path(model).suffix.lower() in {".onnx", ".ort"} or _parses_as_onnx(Path(model))
+        path = Path(model)
+        kind = detect(path) if path.exists() else FileKind.UNKNOWN
+        # What is no model at all is for ONNX's own readers to judge, where it is called so.
+        named = path.suffix.lower() in {".onnx", ".ort"}
+        return kind is FileKind.ONNX or (named and not kind.is_model)
     return type(model).__module__.split(".")[0] in {"onnx", "onnx_ir"}
-
-
-def _parses_as_onnx(path: Path) -> bool:
-    # Only for files under a wrong name: zip archives and pickles start with other bytes.
-    if not path.is_file() or path.suffix.lower() in {".pt", ".pth", ".pt2", ".safetensors", ".py"}:
-        return False
-    try:
-        return bool(onnx.load(path, load_external_data=False).graph.node)
-    except Exception:
-        return False
 
 
 def signature_of(proto: onnx.ModelProto) -> Signature:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bnfuse.loading import ExampleInputs, signature_of
 from bnfuse.verifying.choices import choices
 from bnfuse.verifying.edges import widened
 from bnfuse.verifying.given import Given, given_inputs
@@ -16,7 +18,7 @@ from bnfuse.verifying.tables import free_integers, index_limits
 from bnfuse.verifying.truth import ModuleTruth, OnnxTruth, TruthSource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from bnfuse.verifying.branches import BranchCounter
     from bnfuse.verifying.providers import Row
@@ -90,7 +92,13 @@ def module_side(
     module, found, notes = _module(original, options)
     from bnfuse.verifying.torch_model import TorchModel
 
+    if isinstance(inputs, (list, tuple)) and len(inputs) > len(new.signature.inputs):
+        # An argument that the module does not read may be missing from its export.
+        inputs = ExampleInputs(tuple(inputs), signature_of(module).leading(len(inputs)), (), "")
     given = given_inputs(found if inputs is None else inputs, new.signature.inputs)
+    if inputs is None and not _fits(given, new.signature.inputs):
+        # A guess at what the module takes; the candidate says what was exported.
+        given = Given()
     ports = given.symbolic(new.signature.inputs)
     model = TorchModel(module, list(given.extra) or [port.name for port in ports], given.extra)
     tables = index_limits(new.graph)
@@ -110,11 +118,31 @@ def module_side(
     )
 
 
+def _fits(given: Given, ports: Sequence[Port]) -> bool:
+    """Whether the examples have the sizes that are fixed in the model."""
+    for port in ports:
+        shape, dims = getattr(given.example.get(port.name), "shape", None), port.dims
+        if shape is None or dims is None:
+            continue
+        if len(shape) != len(dims):
+            return False
+        pairs = zip(shape, dims, strict=True)
+        if any(isinstance(dim, int) and size != dim for size, dim in pairs):
+            return False
+    return True
+
+
 def _module(original: Any, options: Mapping[str, Any] | None) -> tuple[Any, Any, list[str]]:
     """Return the module, what inputs are known for it, and notes."""
-    if not isinstance(original, (str, Path)):
-        return original, None, []
-    from bnfuse.loading import load
+    from bnfuse.loading import load, load_weights, on_cpu
 
-    loaded = load(original, **dict(options or {}))
+    options = dict(options or {})
+    if isinstance(original, Mapping):
+        names = ("model", "trust", "input_shapes", "dtype")
+        loaded = load_weights(original, *map(options.get, names))
+    elif not isinstance(original, Path):
+        module, moved = on_cpu(original)
+        return module, None, list(moved)
+    else:
+        loaded = load(original, **options)
     return loaded.module, loaded.inputs, [str(note) for note in loaded.notes]

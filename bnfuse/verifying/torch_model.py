@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from bnfuse.loading import set_eval
 from bnfuse.verifying.double import BudgetSpentError
 from bnfuse.verifying.runtime import RunError
 from bnfuse.verifying.torch_double import DoubleMode, RandomOpError
@@ -49,7 +50,7 @@ class TorchModel:
             self.module = copy.deepcopy(module)
         except Exception:
             self.module = module
-        self.module.eval()
+        set_eval(self.module)
         self._names = list(names)
         self._extra = dict(extra or {})
         self._doubled: torch.nn.Module | None = None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import collections
+import datetime
 import io
 import pickle
 import struct
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 from load_samples import Payload, replace_entry, small_net, touch, write
@@ -248,3 +250,38 @@ def test_the_memory_of_a_tensor_is_not_replaced(tmp_path):
     module += b"X\x08\0\0\0_modules}X\x0b\0\0\0_parameters}X\x01\0\0\0a" + body + b"ub."
     with pytest.raises(UnsafeFileError, match="memory"):
         load(_raw(tmp_path / "model.pt", b"\x80\x02" + module))
+
+
+@pytest.mark.parametrize("where", ["alone", "beside the weights", "inside the module", "in data"])
+@pytest.mark.parametrize("form", ["zip", "legacy", "pickle"])
+def test_what_the_file_would_run_is_told_and_that_nothing_ran(tmp_path, canary, where, form):
+    attached = {**ATTACHED, "in data": lambda payload: {"epoch": 3, "x": [(payload,)]}}
+    path, value = tmp_path / "model.pt", attached[where](touch(canary))
+    if form == "pickle":
+        path.write_bytes(pickle.dumps(value))
+    else:
+        torch.save(value, path, _use_new_zipfile_serialization=form == "zip")
+    error = refused(path, canary)
+    assert isinstance(error, UnsafeFileError)
+    assert "would call posix.system('touch " in str(error)
+    assert "Nothing of it was run" in str(error)
+    refused(path, canary, trust=True)
+
+
+def launch(*args):
+    """Something that nobody knows."""
+
+
+def test_an_unfamiliar_call_in_data_is_told(tmp_path, canary):
+    path = tmp_path / "model.pt"
+    torch.save({"epoch": 1, "x": Payload(launch, "now", [1])}, path)
+    error = refused(path, canary)
+    assert "no model and no weights" in str(error)
+    assert "would call test_hostile_files.launch('now', …)" in str(error)
+    assert "nothing of it was run" in str(error)
+
+
+def test_dates_and_numbers_in_data_are_no_alarm(tmp_path, canary):
+    path = tmp_path / "model.pt"
+    torch.save({"day": datetime.date(2026, 1, 2), "loss": np.float64(1), "l": [1]}, path)
+    assert "would call" not in str(refused(path, canary))

@@ -17,15 +17,19 @@ from bnfuse.folding.merges.sequence import find_sequence
 from bnfuse.folding.merges.storage import Storage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import onnx_ir as ir
 
     from bnfuse.lifting.constants import ConstantEvaluator
 
 
-def find_merges(graph: ir.Graph, constants: ConstantEvaluator) -> Iterator[Rewrite | MergeRefusal]:
+def find_merges(
+    graph: ir.Graph, constants: ConstantEvaluator, barred: Mapping[str, str]
+) -> Iterator[Rewrite | MergeRefusal]:
     """Every merge of a graph, each to be carried out before the next is asked for.
+
+    Those whose name is ``barred`` are refused with the reason that it has there.
 
     A Pad comes first, for it may stand before one branch of several. Branches come before
     sequences: a chain that is cheaper as two maps may still be free as a part of a kernel that is
@@ -35,14 +39,24 @@ def find_merges(graph: ir.Graph, constants: ConstantEvaluator) -> Iterator[Rewri
     for node in _backwards(graph):
         padding = find_padding(node, constants, storage)
         if padding is not None:
-            yield padding
+            yield _permitted(padding, barred)
     for node in _backwards(graph):
-        yield from find_parallel(node, constants, storage)
+        yield from (_permitted(found, barred) for found in find_parallel(node, constants, storage))
     for node in _backwards(graph):
-        while (found := find_sequence(node, constants, storage)) is not None:
+        while (next_one := find_sequence(node, constants, storage)) is not None:
+            found = _permitted(next_one, barred)
             yield found
             if isinstance(found, MergeRefusal):
                 break
+
+
+def _permitted(found: Rewrite | MergeRefusal, barred: Mapping[str, str]) -> Rewrite | MergeRefusal:
+    if not barred or isinstance(found, MergeRefusal):
+        return found
+    for merge in found.merges:
+        if merge.name in barred:
+            return MergeRefusal(merge.parts, barred[merge.name])
+    return found
 
 
 def _backwards(graph: ir.Graph) -> Iterator[ir.Node]:

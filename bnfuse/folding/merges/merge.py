@@ -46,6 +46,11 @@ class Merge:
     after: Cost
     sites: tuple[Site, ...] = ()
 
+    @property
+    def name(self) -> str:
+        """What it is called, alike in each fold of a model."""
+        return f"{self.kind} merge of {' and '.join(self.parts)}"
+
 
 @dataclass(frozen=True)
 class MergeRefusal:
