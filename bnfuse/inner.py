@@ -69,7 +69,8 @@ class Inner:
         with _uncollected():
             changed = model if folding else model.clone()
             interface, notes = prepare(changed)
-            nested = fold_bodies(changed, folding=folding, barred=barred)
+            # Before the first rule application nothing is folded, in no body either.
+            nested = fold_bodies(changed, folding=folding and limit != 0, barred=barred)
             lifted = lift(changed)
             log = fold(lifted, limit if folding else 0, barred)
             lowered = lower(changed, lazily=lazily) if folding else Lowered(model, ())

@@ -45,7 +45,9 @@ class Judge:
     def __call__(self, candidate: Path | ir.Model, inner: Inner, report: Report) -> Report:
         """Return ``report`` with the verification of ``candidate``, explained if it fails."""
         with self.progress.stage("verify") as line:
-            verification = self.verify(candidate, inner.lowered, localize=self.localize)
+            verification = self.verify(
+                candidate, inner.lowered, localize=self.localize, reached=line.reached
+            )
             line.detail = verification.verdict.name
         report = replace(report, verification=verification)
         if not self.localize or verification.verdict is not Verdict.FAIL:
@@ -56,7 +58,12 @@ class Judge:
         return replace(report, blame=blame)
 
     def verify(
-        self, candidate: Path | ir.Model, lowered: Lowered, *, localize: bool = False
+        self,
+        candidate: Path | ir.Model,
+        lowered: Lowered,
+        *,
+        localize: bool = False,
+        reached: Callable[[int, int], None] | None = None,
     ) -> Verification:
         """Verify one candidate.
 
@@ -64,6 +71,7 @@ class Judge:
             candidate: The model, or the file of it.
             lowered: How its constants follow from those given.
             localize: Whether to say where a failing one departs from what was given.
+            reached: Hears how many samples are done, and of how many.
         """
         return verify(
             self.entry.original,
@@ -75,6 +83,7 @@ class Judge:
             # An ONNX source is compared with value by value itself.
             baseline=self.unfolded if localize and self.entry.exporter is not None else None,
             localize=localize,
+            reached=reached,
         )
 
     def refold(self, limit: int | None, barred: Mapping[str, str] | None = None) -> Inner:

@@ -50,8 +50,7 @@ def fold_bodies(
 
     Args:
         model: The model, not lifted yet.
-        folding: Whether to fold, or only to look for what could be; then the model's bodies are
-            left half-way, and it is of no further use but to be looked at.
+        folding: Whether to fold, or only to tell what could be.
         barred: See :func:`bnfuse.folding.fold`.
 
     Raises:
@@ -94,14 +93,11 @@ def _fold_body(
     lifted = lift(alone)
     log = fold(lifted, None if folding else 0, barred)
     nested.sites.extend(site_reports(lifted, log))
-    rescaled: tuple[DerivedConstant, ...] = ()
-    if folding:
-        lowered = lower(alone)
-        interface.restore(alone)
-        nested.derivations.extend(lowered.derivations)
-        rescaled = lowered.rescaled
-        nested.merges.extend(log.merges)
-        nested.unmerged.extend(log.unmerged)
+    lowered = lower(alone)
+    interface.restore(alone)
+    nested.derivations.extend(lowered.derivations)
+    nested.merges.extend(log.merges)
+    nested.unmerged.extend(log.unmerged)
     for own, outer in standing_in.items():
         own.replace_all_uses_with(outer)
         if own.is_graph_input():
@@ -110,7 +106,10 @@ def _fold_body(
             del body.initializers[own.name]
     body.opset_imports.clear()
     renamed = _rename(body, before, nested.taken)
-    nested.rescaled.extend(replace(c, tensor=renamed.get(c.tensor, c.tensor)) for c in rescaled)
+    nested.rescaled.extend(
+        replace(constant, tensor=renamed.get(constant.tensor, constant.tensor))
+        for constant in lowered.rescaled
+    )
 
 
 def _stand_ins(body: ir.Graph, constants: ConstantEvaluator) -> dict[ir.Value, ir.Value] | None:

@@ -15,6 +15,7 @@ import click
 from bnfuse.cli.console import Terminal, results_only
 from bnfuse.cli.options import load_options, provider_option, verbosity_options
 from bnfuse.cli.output import check_name, check_outputs, default_output, write_json
+from bnfuse.cli.report import document
 from bnfuse.errors import OutputError, UsageError
 from bnfuse.target import STDOUT, stdout_bytes
 
@@ -102,9 +103,14 @@ def convert(
         from bnfuse.reporting.text import render
 
         render(report, terminal.out, verbosity)
+    code = 0 if report.verification is None else report.verification.verdict.exit_code
+    if code and terminal.quiet:
+        assert report.verification is not None
+        kept = f"; the candidate is {report.output}" if report.output else ""
+        terminal.say(f"{report.verdict}: {report.verification.reason}{kept}")
     if json_file is not None:
-        write_json(report.to_json(), json_file)
-    return 0 if report.verification is None else report.verification.verdict.exit_code
+        write_json(document("fold" if folding else "export", code, report.to_json()), json_file)
+    return code
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import click
 from bnfuse.cli.console import Terminal
 from bnfuse.cli.options import load_options, provider_option, verbosity_options
 from bnfuse.cli.output import check_outputs, check_repro, write_json, write_text
+from bnfuse.cli.report import JsonCommand, document, files_json
 from bnfuse.errors import UsageError
 from bnfuse.target import STDOUT
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 
-@click.command()
+@click.command(cls=JsonCommand)
 @click.argument("original", required=False, type=click.Path(path_type=Path))
 @click.argument("candidate", required=False, type=click.Path(path_type=Path))
 @provider_option
@@ -107,15 +108,23 @@ def verify(
     from bnfuse.verifying.text import render
 
     render(result, terminal.out, verbosity)
+    code = result.verdict.exit_code
+    if code and terminal.quiet:
+        terminal.say(f"{result.verdict.value}: {result.reason}")
     if json_file is not None:
-        write_json(result.to_json(), json_file)
+        found = {
+            "original": None if original is None else str(original),
+            "candidate": None if candidate is None else str(candidate),
+            "files": {"original": files_json(original), "candidate": files_json(candidate)},
+        }
+        write_json(document("verify", code, found | result.to_json()), json_file)
     if junit is not None:
         write_text(junit_xml(result, name), junit, "--junit")
     if github:
         # Annotations are read from either stream; with a file on stdout they go to stderr.
         for line in github_lines(result, name):
             click.echo(line, err=STDOUT in (json_file, junit))
-    return result.verdict.exit_code
+    return code
 
 
 def _judged(

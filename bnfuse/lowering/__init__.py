@@ -23,6 +23,7 @@ from bnfuse.lowering.affine import lower_affine
 from bnfuse.lowering.derive import Derivation, DerivedConstant
 from bnfuse.lowering.linear import StoredConstants, lower_linear
 from bnfuse.lowering.normalizer import lower_normalizer
+from bnfuse.lowering.recurrent import lower_recurrent
 from bnfuse.lowering.weight import FoldedWeight
 
 if TYPE_CHECKING:
@@ -80,10 +81,13 @@ def lower(model: ir.Model, *, lazily: bool = False) -> Lowered:
     for node in tuple(graph):
         linear, lifted, normalizer = linear_of(node), affine_of(node), normalizer_of(node)
         if linear is not None:
-            new, stored = lower_linear(node, linear, initializers)
+            if linear.recurrent_bias is not None:
+                stored = lower_recurrent(node, linear, initializers)
+            else:
+                new, stored = lower_linear(node, linear, initializers)
+                substitute_sequence(node, new)
             if stored is not None:
                 derivations.append(_derivation(linear, stored))
-            substitute_sequence(node, new)
         elif lifted is not None:
             substitute_sequence(node, lower_affine(node, lifted, initializers))
         elif normalizer is not None:

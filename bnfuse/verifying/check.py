@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.loading import as_source, several
@@ -16,6 +17,7 @@ from bnfuse.verifying.floats import unit_roundoff
 from bnfuse.verifying.inputs import choose_samples, unsteadiness
 from bnfuse.verifying.judge import PRINCIPAL, broken_runtime, unjudgeable
 from bnfuse.verifying.models import is_onnx, onnx_source, signature_gate, weight_count
+from bnfuse.verifying.originals import Remembered
 from bnfuse.verifying.providers import resolve
 from bnfuse.verifying.reading import reading_order, unread_rows
 from bnfuse.verifying.result import ConstantParity, Parity, Truth, Verdict, Verification, overall
@@ -25,7 +27,7 @@ from bnfuse.verifying.thresholds import Thresholds
 from bnfuse.verifying.truth import NoTruthError, OnnxTruth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from bnfuse.verifying.models import OnnxSource
@@ -56,6 +58,7 @@ def verify(
     load_options: Mapping[str, Any] | None = None,
     localize: bool = False,
     repro: str | Path | None = None,
+    reached: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Judge whether ``candidate`` computes the same function as ``original``.
 
@@ -78,6 +81,7 @@ def verify(
         localize: If it fails, say at which of the values that both models name they part. A
             module without a ``baseline`` is exported for that.
         repro: If it fails, the folder to write a minimal reproduction to.
+        reached: Hears how many samples have been compared, and of how many, as they are.
         load_options: Passed to :func:`bnfuse.loading.load` if ``original`` is a module file.
 
     Returns:
@@ -140,8 +144,9 @@ def verify(
         weight_count(new.graph),
         side.masks,
     )
-    chosen = choose_samples(side.original, draft, side.given)
-    obstacle = unsteadiness(side.original, chosen.samples)
+    remembered = Remembered(side.original)
+    chosen = choose_samples(remembered, draft, side.given)
+    obstacle = unsteadiness(remembered, chosen.samples)
     if obstacle:
         detail = _why_no_truth(side.truth, chosen.samples)
         return replace(early("", obstacle), truth=Truth("estimated", side.truth.seconds, detail))
@@ -149,7 +154,17 @@ def verify(
         unread_rows(name, read, side.tables[name], side.graph, new)
         for name, read in chosen.sampled.items()
     ]
-    contest = Contest(side.original, judged, side.truth, plan.rows, limits, seed, _units(new))
+    contest = Contest(
+        remembered,
+        judged,
+        side.truth,
+        plan.rows,
+        limits,
+        seed,
+        _units(new),
+        partial(chosen.more, remembered),
+        reached,
+    )
     rows = contest.run(chosen.samples)
     rows += tuple(
         Parity(item.provider, level, Verdict.INCONCLUSIVE, item.reason)

@@ -13,7 +13,7 @@ from bnfuse.verifying.metrics import OutputMeter
 from bnfuse.verifying.result import Flip, OutputParity, Parity, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from bnfuse.verifying.follow import Followed
     from bnfuse.verifying.providers import Row
@@ -56,6 +56,14 @@ class RowComparison:
     doubt: str = ""
     placement: str = ""
     _outputs: dict[str, _Output] = field(default_factory=dict)
+    _again: bool = False
+
+    def forget(self, regimes: Collection[str]) -> None:
+        """Forget what was measured on some regimes' samples: they are about to come once more."""
+        self._again = True
+        for state in self._outputs.values():
+            if state.meter is not None:
+                state.meter.forget(regimes)
 
     def add(
         self,
@@ -97,8 +105,9 @@ class RowComparison:
                 state.failure = self._gates(
                     name, state, sample, value, runs, truth[position], drawn, truths
                 )
-                if followed and followed[0] is not None and truths[0] is not truth[position]:
-                    state.flips = _joined(state.flips, followed[0].flips)
+                flipped = followed[0] if followed and not self._again else None
+                if flipped is not None and truths[0] is not truth[position]:
+                    state.flips = _joined(state.flips, flipped.flips)
 
     def result(self, exact: bool) -> Parity:
         """Return the row, judged."""
@@ -182,7 +191,7 @@ class RowComparison:
         flip = self.judge_flip(name, sample, runs[0], value)
         few = max(1, int(self.thresholds.flips * value.size))
         if flip is not None and flip.margin <= flip.allowed and count <= few:
-            state.flips = _joined(state.flips, flip)
+            state.flips = state.flips if self._again else _joined(state.flips, flip)
             return ""
         index = tuple(int(i) for i in np.argwhere(differ)[0])
         why = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ from bnfuse.verifying.flips import decision_behind, margins
 from bnfuse.verifying.floats import is_float, unit_roundoff
 from bnfuse.verifying.follow import GAP_FACTOR, Follower
 from bnfuse.verifying.jitter import Jitter
+from bnfuse.verifying.liveness import Liveness, driven_outputs
 from bnfuse.verifying.originals import CPU_ROWS, ExposedModel, ExposedSession, Exposure, nudged
 from bnfuse.verifying.result import Flip, Verdict
 from bnfuse.verifying.runtime import RunError, Session, unproven
@@ -19,7 +21,7 @@ from bnfuse.verifying.thresholds import usage
 from bnfuse.verifying.truth import NoTruthError, OnnxTruth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from bnfuse.verifying.follow import Followed
     from bnfuse.verifying.models import OnnxSource
@@ -62,8 +64,25 @@ class Contest:
         thresholds: Thresholds,
         seed: int,
         units: Mapping[str, float] | None = None,
+        more: Callable[[list[int]], list[Sample]] | None = None,
+        reached: Callable[[int, int], None] | None = None,
     ) -> None:
-        """Prepare; ``units`` holds the rounding units of outputs carried in a wider type."""
+        """Prepare.
+
+        Args:
+            original: What is right by definition.
+            candidate: What is judged.
+            truth: The original in float64.
+            rows: What to run on.
+            thresholds: What to judge by.
+            seed: Of simulated rounding.
+            units: The rounding units of outputs carried in a wider type.
+            more: Finds inputs that change the outputs at given positions.
+            reached: Hears how many samples are done, and of how many.
+        """
+        self._reached = reached
+        self._more = more
+        self._liveness = Liveness()
         self.exact = True
         self.labels: list[str] = []
         self.notes: list[str] = []
@@ -75,7 +94,7 @@ class Contest:
         self._thresholds = thresholds
         self._seed = seed
         self._units = dict(units or {})
-        self._draws = 0
+        self._draws = self._drawn = 0
         self._doubtful: frozenset[str] = frozenset()
         self._follower = Follower(truth, candidate) if isinstance(truth, OnnxTruth) else None
         self._choices = self._follower.choices if self._follower else ()
@@ -83,42 +102,92 @@ class Contest:
         decisions = tuple(choice.other for choice in self._choices)
         self._exposed = ExposedModel(candidate, Exposure(decisions, scores))
 
-    def run(self, samples: Iterable[Sample]) -> tuple[Parity, ...]:
+    def run(self, samples: Collection[Sample]) -> tuple[Parity, ...]:
         """Return every row, judged.
 
         Args:
             samples: Iterated once more where a candidate would fail by little: then rounding is
                 simulated too, so that none fails because the original was lucky.
         """
-        rows = self._run(samples)
-        rounds: tuple[tuple[int, float], ...] = _DRAWS if self.exact else ()
-        if rounds and self._truth.approximates and _most_used(rows) > _LUCK:
-            rounds = (_AMOUNTS, *rounds)
-        for draws, near in rounds:
-            self._draws = draws
-            self._doubtful = self._doubtful_regimes(rows, near)
-            if not self._doubtful:
-                break
-            self.labels, self.notes = [], []
-            rows = self._run(samples)
-            self.notes.append(
-                f"rounding was also measured by {self._draws} simulated runs a sample"
-            )
-        return rows
-
-    def _run(self, samples: Iterable[Sample]) -> tuple[Parity, ...]:
         entries = [self._open(row) for row in self._rows]
-        for sample in samples:
-            if not self._add(sample, entries):
-                break
+        self._pass(samples, entries)
+        still = self._still()
+        found = self._more(still) if still and self._more is not None else []
+        self._pass(found, entries)
+        samples = [*samples, *found] if found else samples
+        unmoved = self._unmoved()
         for comparison, session in entries:
             if session is not None and not comparison.failure:
                 reason, comparison.placement = unproven(session.session, comparison.row)
                 comparison.doubt = comparison.doubt or reason
             if not self.labels and not comparison.failure:
                 comparison.doubt = comparison.doubt or "the original ran on none of the inputs"
+            comparison.doubt = comparison.doubt or unmoved
         self.truth_detail = self.truth_detail or self._truth.detail
-        return tuple(comparison.result(self.exact) for comparison, _ in entries)
+        return self._with_luck(samples, entries)
+
+    def _with_luck(self, samples: Collection[Sample], entries: list[Entry]) -> tuple[Parity, ...]:
+        """Return every row, after simulating the rounding of those that would fail by little."""
+        rows = _judged(entries, self.exact)
+        rounds: tuple[tuple[int, float], ...] = _DRAWS if self.exact else ()
+        if rounds and self._truth.approximates and _most_used(rows) > _LUCK:
+            rounds = (_AMOUNTS, *rounds)
+        noted = len(self.notes)
+        for draws, near in rounds:
+            self._draws = draws
+            self._doubtful = self._doubtful_regimes(rows, near)
+            if not self._doubtful:
+                break
+            for comparison, _ in entries:
+                comparison.forget(self._doubtful)
+            again = [sample for sample in samples if sample.regime in self._doubtful]
+            if not self._pass(again, entries, known=True):
+                break
+            rows = _judged(entries, self.exact)
+            self.notes[noted:] = [
+                f"rounding was also measured by {self._draws} simulated runs a sample"
+            ]
+        return rows
+
+    def _pass(self, samples: Collection[Sample], entries: list[Entry], known: bool = False) -> bool:
+        """Compare on samples, ``known`` ones once more; return whether on all of them."""
+        total = len(samples)
+        for done, sample in enumerate(samples):
+            if self._reached is not None:
+                self._reached(done, total)
+            if not self._add(sample, entries, known):
+                return False
+        return True
+
+    def _still(self) -> list[int]:
+        """Return the positions of outputs that inputs reach and none has changed."""
+        if not self._liveness.still():
+            return []
+        ports = self._candidate.signature.outputs
+        if any(port.dtype is None for port in ports):
+            return []
+        graphs = [self._candidate.graph]
+        if isinstance(self._truth, OnnxTruth):
+            graphs.append(self._truth.source.graph)
+        driven = [any(ways) for ways in zip(*map(driven_outputs, graphs), strict=True)]
+        return [n for n in self._liveness.still() if n < len(ports) and driven[n]]
+
+    def _unmoved(self) -> str:
+        """Return why nothing is proven of an output that is always the same, and note it."""
+        ports = self._candidate.signature.outputs
+        still = set(self._still())
+        floats = [
+            n for n, port in enumerate(ports) if port.dtype is not None and is_float(port.dtype)
+        ]
+        names = [repr(ports[n].name) for n in sorted(still)]
+        if not names:
+            return ""
+        told = f"output {', '.join(names)} is the same on all inputs"
+        # Decisions are steadier than the floats behind them, which tell of them.
+        if still.intersection(floats) or not floats:
+            return f"{told}, which proves nothing; give inputs that change it with --inputs"
+        self.notes.append(f"{told}: a mistake that it hides does not show")
+        return ""
 
     def _open(self, row: Row) -> Entry:
         names = [port.name for port in self._candidate.signature.outputs]
@@ -133,12 +202,13 @@ class Contest:
             comparison.failure = f"the candidate does not open: {error}"
             return comparison, None
 
-    def _add(self, sample: Sample, entries: list[Entry]) -> bool:
+    def _add(self, sample: Sample, entries: list[Entry], known: bool) -> bool:
         """Compare on one sample; return whether to go on."""
         try:
             runs = self._original.run(sample.feeds)
         except RunError as error:
-            self.notes.append(f"the original refused {sample.label}: {error}")
+            if not known:
+                self.notes.append(f"the original refused {sample.label}: {error}")
             return True
         principal = next(iter(runs.values()))
         truth: Sequence[Array] | None = None
@@ -155,7 +225,9 @@ class Contest:
         if truth is None:
             truth = [_number(value) for value in principal]
             runs = self._with_nudged(sample, runs)
-        self.labels.append(sample.label)
+        if not known:
+            self.labels.append(sample.label)
+            self._liveness.note(truth)
         simulated = self._simulated(sample, principal)
         for comparison, session in entries:
             if session is None or comparison.failure:
@@ -207,7 +279,9 @@ class Contest:
         wanted = units and sample.regime in self._doubtful
         own = self._follower.own() if wanted and self._choices and self._follower else None
         for draw in range(self._draws if wanted else 0):
-            rng = np.random.default_rng([self._seed, draw, len(self.labels)])
+            key = zlib.crc32(sample.label.encode()), self._drawn
+            self._drawn += 1
+            rng = np.random.default_rng([self._seed, draw, *key])
             try:
                 values = self._truth.simulated(sample.feeds, Jitter(rng, max(units)), own)
             except NoTruthError:
@@ -256,6 +330,10 @@ class Contest:
         return Flip(
             int(gaps.size), int(original.size), float(gaps.max(initial=0.0)), GAP_FACTOR * error
         )
+
+
+def _judged(entries: Iterable[Entry], exact: bool) -> tuple[Parity, ...]:
+    return tuple(comparison.result(exact) for comparison, _ in entries)
 
 
 def _most_used(rows: Iterable[Parity]) -> float:

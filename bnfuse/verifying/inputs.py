@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bnfuse.verifying.floats import is_float, unit_roundoff
+from bnfuse.verifying.liveness import stirring
 from bnfuse.verifying.runtime import RunError
-from bnfuse.verifying.samples import Draft, Draw, Sample, plan
-from bnfuse.verifying.sizes import Sizes, candidates, sizes_of
+from bnfuse.verifying.samples import Draft, Draw, Sample, plan, probe
+from bnfuse.verifying.sizes import Sizes, candidates, large_of, sizes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bnfuse.verifying.given import Given
-    from bnfuse.verifying.originals import Original
+    from bnfuse.verifying.originals import Remembered
 
 __all__ = ["Chosen", "choose_samples", "unsteadiness"]
 
@@ -30,14 +32,24 @@ class Chosen:
 
     Attributes:
         sampled: For inputs that index more rows than are read, how many are.
+        draft: What they were drawn from; None where they were given.
+        sizes: Those of most samples.
     """
 
-    samples: Iterable[Sample]
+    samples: Collection[Sample]
     notes: tuple[str, ...] = ()
     sampled: Mapping[str, int] = field(default_factory=dict)
+    draft: Draft | None = None
+    sizes: Sizes | None = None
+
+    def more(self, original: Remembered, still: Sequence[int]) -> list[Sample]:
+        """Return inputs on which outputs change that were the same on these samples."""
+        if self.draft is None or self.sizes is None:
+            return []
+        return stirring(original, self.draft, self.sizes, still)
 
 
-def choose_samples(original: Original, draft: Draft, given: Given) -> Chosen:
+def choose_samples(original: Remembered, draft: Draft, given: Given) -> Chosen:
     """Return the samples to compare on; the original refuses none of the sizes."""
     known = given.samples(draft.ports)
     if given.real:
@@ -47,7 +59,7 @@ def choose_samples(original: Original, draft: Draft, given: Given) -> Chosen:
         found = _accepted(original, attempt)
         if found is None:
             continue
-        if _overflows(original, attempt.draw(Draw("signed", found[0]))):
+        if _overflows(original, attempt.draw(probe(found[0], first=True))):
             accepted = accepted or (attempt, found)
             continue
         chosen = _planned(original, attempt, known, *found)
@@ -64,7 +76,7 @@ def choose_samples(original: Original, draft: Draft, given: Given) -> Chosen:
     return Chosen((), (f"the original accepts none of the inputs made up for it: {refusal}",))
 
 
-def unsteadiness(original: Original, samples: Iterable[Sample]) -> str:
+def unsteadiness(original: Remembered, samples: Iterable[Sample]) -> str:
     """Return how the original differs from itself when it is run again, or the empty string.
 
     Random numbers that are drawn outside the graph, and state that a run leaves behind, make an
@@ -74,7 +86,8 @@ def unsteadiness(original: Original, samples: Iterable[Sample]) -> str:
     if sample is None:
         return ""
     try:
-        first, again = (next(iter(original.run(sample.feeds).values())) for _ in range(2))
+        first = next(iter(original.keep(sample.feeds).values()))
+        again = original.once(sample.feeds)
     except RunError:
         return ""
     same = len(first) == len(again) and all(map(_repeated, first, again))
@@ -97,40 +110,44 @@ def _repeated(one: Any, two: Any) -> bool:
     return bool((np.abs(a[finite] - b[finite]) <= room).all())
 
 
-def _accepted(original: Original, draft: Draft) -> tuple[Sizes, Sizes] | None:
+def _accepted(original: Remembered, draft: Draft) -> tuple[Sizes, Sizes] | None:
     """Return the first pair of sizes that the original accepts, or one of them twice, or None."""
     known: dict[tuple[tuple[str, int], ...], bool] = {}
 
-    def accepts(sizes: Sizes) -> bool:
+    def accepts(sizes: Sizes, role: bool) -> bool:
         key = tuple(sorted(sizes.by_symbol.items()))
         if key not in known:
-            known[key] = _refusal(original, draft.draw(Draw("signed", sizes))) is None
+            known[key] = _refusal(original, draft.draw(probe(sizes, first=role))) is None
         return known[key]
 
     alone: Sizes | None = None
     for first, second in candidates(draft, uneven=True):
-        if accepts(first):
-            if accepts(second):
+        if accepts(first, True):
+            if accepts(second, False):
                 return first, second
             alone = alone or first
     return None if alone is None else (alone, alone)
 
 
 def _planned(
-    original: Original, draft: Draft, known: list[Sample], first: Sizes, second: Sizes
+    original: Remembered, draft: Draft, known: list[Sample], first: Sizes, second: Sizes
 ) -> Chosen:
     notes = []
     if first.by_symbol and first == second:
         notes.append(f"the original accepts only one size of {', '.join(first.by_symbol)}")
     single = sizes_of(draft, 1)
-    if _refusal(original, draft.draw(Draw("signed", single))) is not None:
+    if _refusal(original, draft.draw(probe(single))) is not None:
         # The dimensions other than the batch may have a least size.
         single = sizes_of(draft, 1, keep=first)
-        if _refusal(original, draft.draw(Draw("signed", single))) is not None:
+        if _refusal(original, draft.draw(probe(single))) is not None:
             notes.append("the original refuses a batch of one")
             single = first
-    order = tuple(plan(draft, first, second, single))
-    return Chosen(_Drawn(tuple(known), draft, order), tuple(notes), _unread(draft, first, order))
+    large = large_of(draft, first)
+    if large is not None and _refusal(original, draft.draw(probe(large))) is not None:
+        large = None
+    order = tuple(plan(draft, first, second, single, large))
+    unread = _unread(draft, first, order)
+    return Chosen(_Drawn(tuple(known), draft, order), tuple(notes), unread, draft, first)
 
 
 def _unread(draft: Draft, sizes: Sizes, order: tuple[Draw, ...]) -> dict[str, int]:
@@ -144,12 +161,18 @@ def _unread(draft: Draft, sizes: Sizes, order: tuple[Draw, ...]) -> dict[str, in
 
 
 @dataclass(frozen=True)
-class _Drawn:
+class _Drawn(Collection[Sample]):
     """Samples drawn anew, and alike, each time they are iterated."""
 
     known: tuple[Sample, ...]
     draft: Draft
     order: tuple[Draw, ...]
+
+    def __contains__(self, sample: object) -> bool:
+        return any(item is sample for item in self)
+
+    def __len__(self) -> int:
+        return len(self.known) + len(self.order)
 
     def __iter__(self) -> Iterator[Sample]:
         yield from self.known
@@ -172,10 +195,10 @@ def _attempts(draft: Draft) -> Iterable[Draft]:
         yield replace(draft, ranges={**draft.ranges, **integers})
 
 
-def _overflows(original: Original, sample: Sample) -> bool:
+def _overflows(original: Remembered, sample: Sample) -> bool:
     """Return whether the original gives NaN or infinities."""
     try:
-        outputs = next(iter(original.run(sample.feeds).values()))
+        outputs = next(iter(original.keep(sample.feeds).values()))
     except RunError:
         return False
     return any(is_float(value.dtype) and not np.isfinite(value).all() for value in outputs)
@@ -190,9 +213,9 @@ def _told(attempt: Draft, draft: Draft) -> str:
     )
 
 
-def _refusal(original: Original, sample: Sample) -> str | None:
+def _refusal(original: Remembered, sample: Sample) -> str | None:
     try:
-        original.run(sample.feeds)
+        original.keep(sample.feeds)
     except RunError as error:
         return str(error)
     return None

@@ -11,7 +11,7 @@ from bnfuse.verifying.result import Worst
 from bnfuse.verifying.thresholds import Measure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 __all__ = ["OutputMeter"]
 
@@ -108,6 +108,12 @@ class OutputMeter:
             regimes[axis] = known.plus(sums) if known is not None and same else None
         with np.errstate(over="ignore"):
             self._note_worst(regime, label, truth, candidate, originals[0], size, wrong, honest[0])
+
+    def forget(self, regimes: Collection[str]) -> None:
+        """Forget some regimes."""
+        for regime in regimes:
+            self._sums.pop(regime, None)
+            self._worst.pop(regime, None)
 
     def measures(self) -> list[Measure]:
         """Return every whole output, and the channels that come closest to a bound."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,6 +28,7 @@ __all__ = [
     "OnnxOriginal",
     "Original",
     "Outputs",
+    "Remembered",
     "nudged",
 ]
 
@@ -42,6 +44,14 @@ class Original(Protocol):
 
     def run(self, feeds: Mapping[str, Array]) -> Runs:
         """Return the outputs of every honest run by key, the principal one first.
+
+        Raises:
+            RunError: The original refuses the inputs.
+        """
+        ...
+
+    def once(self, feeds: Mapping[str, Array]) -> Sequence[Any]:
+        """Return the outputs of the principal run alone.
 
         Raises:
             RunError: The original refuses the inputs.
@@ -148,6 +158,53 @@ class ExposedSession:
         return outputs
 
 
+class Remembered:
+    """An original whose runs on chosen inputs are kept until they are asked for again.
+
+    Whether it accepts a size is found out by a run that the comparison wants as well.
+    """
+
+    def __init__(self, original: Original) -> None:
+        self._original = original
+        self._kept: dict[bytes, Runs] = {}
+
+    def keep(self, feeds: Mapping[str, Array]) -> Runs:
+        """Return the runs on ``feeds`` and keep them.
+
+        Raises:
+            RunError: The original refuses the inputs.
+        """
+        key = _digest(feeds)
+        if key not in self._kept:
+            self._kept[key] = self._original.run(feeds)
+        return self._kept[key]
+
+    def run(self, feeds: Mapping[str, Array]) -> Runs:
+        """Return the runs, those that were kept if there are any."""
+        kept = self._kept.pop(_digest(feeds), None) if self._kept else None
+        return self._original.run(feeds) if kept is None else kept
+
+    def once(self, feeds: Mapping[str, Array]) -> Sequence[Any]:
+        """Return the principal run, made anew."""
+        return self._original.once(feeds)
+
+    def honest(self, runs: Runs, row: Row) -> list[list[Any]]:
+        """Return the runs that measure the noise of ``row``, its own first."""
+        return self._original.honest(runs, row)
+
+    def absence(self, row: Row) -> str:
+        """Return why the original does not run on ``row``, or the empty string."""
+        return self._original.absence(row)
+
+
+def _digest(feeds: Mapping[str, Array]) -> bytes:
+    total = hashlib.blake2b()
+    for name, value in feeds.items():
+        total.update(f"{name} {value.dtype} {value.shape} ".encode())
+        total.update(str(value.tolist()).encode() if value.dtype == object else value.tobytes())
+    return total.digest()
+
+
 class OnnxOriginal:
     """An ONNX model, opened once per row."""
 
@@ -178,6 +235,16 @@ class OnnxOriginal:
             raise RunError(failure)
         return runs
 
+    def once(self, feeds: Mapping[str, Array]) -> Sequence[Any]:
+        """Return the outputs of the first session that takes the inputs."""
+        failure = RunError(next(iter(self._absent.values()), "no session opened"))
+        for session in self._sessions.values():
+            try:
+                return session.run(feeds)
+            except RunError as error:
+                failure = error
+        raise failure
+
     def honest(self, runs: Runs, row: Row) -> list[list[Any]]:
         """Return the row's own run, and those of the CPU."""
         keys = dict.fromkeys([_key(row), *(_key(item) for item in CPU_ROWS)])
@@ -200,6 +267,10 @@ class ModuleOriginal:
             "eager": self._model.run(feeds),
             "eager without oneDNN": self._model.run(feeds, onednn=False),
         }
+
+    def once(self, feeds: Mapping[str, Array]) -> Sequence[Any]:
+        """Return the outputs of the eager run."""
+        return self._model.run(feeds)
 
     def honest(self, runs: Runs, row: Row) -> list[list[Any]]:
         """Return all eager runs."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bnfuse.verifying.models import Port
     from bnfuse.verifying.sizes import Sizes
 
-__all__ = ["Draft", "Draw", "Sample", "plan"]
+__all__ = ["Draft", "Draw", "Sample", "plan", "probe"]
 
 Array = np.ndarray[Any, Any]
 
@@ -194,7 +194,16 @@ class Draft:
         return 0, _UNKNOWN_INTEGERS - 1
 
 
-def plan(draft: Draft, first: Sizes, second: Sizes, single: Sizes) -> list[Draw]:
+def probe(sizes: Sizes, first: bool = False) -> Draw:
+    """Return the planned sample that shows whether the original accepts these sizes."""
+    if not sizes.by_symbol:
+        return Draw("signed", sizes, "0", 0)
+    return Draw("signed", sizes, block=0 if first else None)
+
+
+def plan(
+    draft: Draft, first: Sizes, second: Sizes, single: Sizes, large: Sizes | None = None
+) -> list[Draw]:
     """Return what to draw, in order.
 
     A model without dynamic dimensions is drawn from more often, since each draw tells less. Rows
@@ -202,12 +211,13 @@ def plan(draft: Draft, first: Sizes, second: Sizes, single: Sizes) -> list[Draw]
     """
     if first.by_symbol:
         order = [
-            Draw("signed", first, block=0),
-            Draw("signed", second),
-            Draw("signed", single),
+            probe(first, first=True),
+            probe(second),
+            probe(single),
             Draw("wide", first),
             Draw("edge", first),
             Draw("zero", single),
+            *([probe(large)] if large is not None else []),
         ]
     else:
         order = [

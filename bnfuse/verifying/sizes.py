@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     from bnfuse.verifying.samples import Draft
 
-__all__ = ["Sizes", "candidates", "sizes_of"]
+__all__ = ["Sizes", "candidates", "large_of", "sizes_of"]
 
 # Two batch sizes for inputs of up to so many elements a row: small rows are cheap, and few
 # rows tell little of a channel, and leave many hidden ones behind a Relu that is never taken.
@@ -19,6 +20,12 @@ _BATCHES = ((1024, (8, 5)), (16384, (4, 3)))
 _LEAST_BATCHES = (3, 2)
 _CHEAP_BATCHES = (32, 21)
 _CHEAP_WEIGHTS = 1 << 22
+
+# One batch that is larger than any that a model was tried with, where its rows cost little: up to
+# so many numbers, and products of a number and a weight.
+_LARGE_BATCH = 1031
+_LARGE_ELEMENTS = 1 << 20
+_LARGE_PRODUCTS = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,27 @@ def sizes_of(draft: Draft, size: int, keep: Sizes | None = None) -> Sizes:
                 kept = keep.by_symbol[dim] if keep is not None and axis else size
                 symbols.setdefault(dim, kept)
     return Sizes(symbols)
+
+
+def large_of(draft: Draft, first: Sizes) -> Sizes | None:
+    """Return ``first`` with a large batch, or None where there is no batch or its rows are dear."""
+    batches = set()
+    elements = 0
+    for port in draft.ports:
+        dims = draft.symbols(port)
+        if not dims or not isinstance(dims[0], str) or len(dims) > 3 or dims[0] in dims[1:]:
+            return None
+        batches.add(dims[0])
+        shape = draft.shape(port, first)
+        elements += math.prod(shape[1:])
+    if len(batches) != 1 or draft.weights is None:
+        return None
+    rows = max(1, math.prod(draft.shape(draft.ports[0], first)[1:-1]))
+    if elements * _LARGE_BATCH > _LARGE_ELEMENTS:
+        return None
+    if draft.weights * _LARGE_BATCH * rows > _LARGE_PRODUCTS:
+        return None
+    return Sizes({**first.by_symbol, batches.pop(): _LARGE_BATCH})
 
 
 def _assign(draft: Draft, rule: _Rule, which: int) -> Sizes:

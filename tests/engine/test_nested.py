@@ -8,6 +8,8 @@ import onnx_ir as ir
 import onnxruntime
 
 import bnfuse
+from bnfuse.lifting.prepare import prepare
+from bnfuse.nested import fold_bodies
 
 HEAD = '<ir_version: 10, opset_import: ["" : 20]>\n'
 CONSTANTS = {
@@ -216,6 +218,15 @@ def test_the_model_that_was_given_keeps_its_bodies() -> None:
     before = ir.serde.serialize_model(model)
     bnfuse.fold(model, verified=False)
     assert ir.serde.serialize_model(model) == before
+
+
+def test_looking_at_bodies_leaves_them_as_they_are() -> None:
+    model = ir.serde.deserialize_model(model_of(IF))
+    prepare(model)
+    before = inner(ir.serde.serialize_model(model))
+    found = fold_bodies(model, folding=False)
+    assert [site.folded for site in found.sites if site.kind == "norm"] == [False]
+    assert inner(ir.serde.serialize_model(model)) == before
 
 
 def test_a_fold_with_bodies_is_verified() -> None:

@@ -81,6 +81,52 @@ class TestSizes:
         assert {label.split(":")[0] for label in result.samples} >= {"signed", "wide", "edge"}
 
 
+class TestStillOutputs:
+    """An output that is the same on all inputs proves nothing."""
+
+    HEAD = "g (float[N, 4] x) => (float[N, 4] y)"
+
+    def shut(self, low: float, scale: float = 1.0) -> str:
+        return (
+            f"{self.HEAD} <float low = {{{low}}}, float k = {{{scale}}}> "
+            "{ a = Mul(x, k) b = Add(a, low) y = Relu(b) }"
+        )
+
+    def test_inputs_that_change_it_are_sought(self) -> None:
+        one = self.shut(-500.0)
+        result = judge(one, one)
+        assert result.verdict is Verdict.PASS, result.reason
+        assert any(label.startswith("found") for label in result.samples)
+        assert caught(judge(one, self.shut(-500.0, 1.001)))
+
+    def test_one_that_nothing_changes_is_inconclusive(self) -> None:
+        one = self.shut(-1e30)
+        result = judge(one, self.shut(-1e30, 2.0))
+        assert result.verdict is Verdict.INCONCLUSIVE
+        assert "output 'y' is the same on all inputs" in result.reason
+
+    def test_so_is_one_that_given_data_do_not_change(self) -> None:
+        data = {"x": np.random.default_rng(0).standard_normal((70, 4)).astype(np.float32)}
+        assert judge(self.shut(-50.0), self.shut(-50.0, 2.0), data).verdict is Verdict.INCONCLUSIVE
+
+    def test_one_that_no_input_reaches_is_right_as_it_is(self) -> None:
+        anchors = (
+            "g (float[N, 4] x) => (float[N, 4] y, float[M, 2] a) "
+            "<float[3, 2] t = {1, 2, 3, 4, 5, 6}> { y = Neg(x) n = Shape<start=0, end=1>(x) "
+            "o = Div(n, n) q = Constant<value_ints=[1]>() r = Concat<axis=0>(o, q) a = Tile(t, r) }"
+        )
+        assert judge(anchors, anchors).verdict is Verdict.PASS
+
+    def test_an_integer_beside_floats_that_change_is_told(self) -> None:
+        both = (
+            "g (float[N, 4] x) => (float[N, 4] y, int64[N] i) <float[4] b = {0, 0, 0, 1e9}> "
+            "{ y = Neg(x) s = Add(x, b) i = ArgMax<axis=1, keepdims=0>(s) }"
+        )
+        result = judge(both, both)
+        assert result.verdict is Verdict.PASS
+        assert any("'i' is the same on all inputs" in note for note in result.warnings)
+
+
 class TestIntegers:
     @pytest.mark.parametrize("kind", [2, 3, 4, 5, 6])
     def test_integers_that_are_numbers_are_not_small_only(self, kind: int) -> None:
@@ -296,13 +342,18 @@ class TestAddedBends:
         result = judge(self.ORIGINAL, bound)
         assert any("more Clip than the original" in text for text in result.warnings)
 
-    def test_so_is_a_branch_for_large_batches(self) -> None:
-        large = (
-            "g (float[N, 4] x) => (float[N, 4] y) <int64 k = {1000}, float z = {0}> "
-            "{ n = Shape<start=0, end=1>(x) b = Greater(n, k) a = Add(x, x) y = Where(b, z, a) }"
-        )
-        result = judge(self.ORIGINAL, large)
+    LARGE = (
+        "g (float[N, 4] x) => (float[N, 4] y) <int64 k = {%d}, float z = {0}> "
+        "{ n = Shape<start=0, end=1>(x) b = Greater(n, k) a = Add(x, x) y = Where(b, z, a) }"
+    )
+
+    def test_so_is_a_branch_for_huge_batches(self) -> None:
+        result = judge(self.ORIGINAL, self.LARGE % 100_000)
         assert any("'y' is never true" in text for text in result.warnings)
+
+    @pytest.mark.parametrize("rows", [40, 256, 1000, 1024])
+    def test_one_for_large_batches_is_taken(self, rows: int) -> None:
+        assert caught(judge(self.ORIGINAL, self.LARGE % rows))
 
     def test_a_bound_that_the_original_has_is_its_own(self) -> None:
         bent = "g (float[N, 4] x) => (float[N, 4] y) { y = Relu(x) }"
