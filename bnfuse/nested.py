@@ -50,7 +50,7 @@ def fold_bodies(
 
     Args:
         model: The model, not lifted yet.
-        folding: Whether to fold, or only to tell what could be.
+        folding: Whether to fold, or only to tell what is there.
         barred: See :func:`bnfuse.folding.fold`.
 
     Raises:
