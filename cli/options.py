@@ -35,7 +35,7 @@ _LOAD = (
         "--allow",
         metavar="MODULE.CLASS",
         multiple=True,
-        help="A class that the file may import; repeatable.",
+        help="A class that the file may import, or package.* for its modules; repeatable.",
     ),
     click.option(
         "--trust", is_flag=True, help="Let the file run its own code (TorchScript, .pt2, legacy)."
