@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bnfuse.fingerprint import fingerprints
 from bnfuse.folding import fold
 from bnfuse.lifting import lift
 from bnfuse.lifting.prepare import prepare
@@ -80,7 +79,7 @@ class Inner:
             report = Report(
                 source=entry.name,
                 output=None,
-                source_files=() if entry.path is None else fingerprints(entry.path),
+                source_files=entry.files,
                 kind=entry.kind,
                 exporter=entry.exporter,
                 opset=model.opset_imports.get("", 0),

@@ -169,7 +169,7 @@ def convert(
     if verified:
         from bnfuse.verifying.providers import check_names
 
-        check_names(providers)
+        check_names(several(providers))
     if output is not None:
         target_of(output)
         target_of(unverified(Path(output)))

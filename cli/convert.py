@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -99,6 +99,7 @@ def convert(
                 **options,
             )
         report = _sent(converted) if streamed else converted.report
+    report = replace(report, load_flags=_load_flags(options))
     if not terminal.quiet:
         from bnfuse.reporting.text import render
 
@@ -111,6 +112,20 @@ def convert(
     if json_file is not None:
         write_json(document("fold" if folding else "export", code, report.to_json()), json_file)
     return code
+
+
+def _load_flags(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The options that ``bnfuse verify`` needs to load the same source."""
+    flags: list[str] = []
+    for name in ("input_shapes", "dtype", "model", "allow", "weights", "trust"):
+        value, flag = options.get(name), f"--{name.replace('_', '-')}"
+        if value is True:
+            flags.append(flag)
+        elif isinstance(value, tuple):
+            flags += [word for item in value for word in (flag.removesuffix("s"), item)]
+        elif value is not None and value is not False:
+            flags += [flag, value]
+    return tuple(flags)
 
 
 @contextmanager
