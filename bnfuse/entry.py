@@ -29,7 +29,7 @@ from bnfuse.packages import require
 from bnfuse.writing import file_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     import onnx
@@ -62,6 +62,7 @@ class Request:
     trust: bool = False
     input_shapes: tuple[str, ...] = ()
     dtype: str | None = None
+    weights: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +165,7 @@ def _load(source: Path | Mapping[str, Any], request: Request, progress: Progress
                 trust=request.trust,
                 input_shapes=request.input_shapes,
                 dtype=request.dtype,
+                weights=request.weights,
             )
         line.detail = f"{loaded.path}: {loaded.kind.description}"
     return loaded
@@ -176,11 +178,24 @@ def _export_entry(taken: _Taken, progress: Progress) -> Entry:
         taken.name,
         taken.kind,
         taken.source,
-        examples,
+        _as_exported(examples, exported.model),
         exported.exporter,
         (*taken.notes, *exported.notes),
         path=taken.path,
     )
+
+
+def _as_exported(examples: ExampleInputs, model: ir.Model) -> ExampleInputs:
+    """Call dynamic only what the export left so: it is to be verified at no other size."""
+    dynamic = tuple(
+        {
+            axis: symbol
+            for axis, symbol in symbols.items()
+            if value.shape is not None and not isinstance(value.shape[axis], int)
+        }
+        for symbols, value in zip(examples.dynamic, model.graph.inputs, strict=True)
+    )
+    return replace(examples, dynamic=dynamic)
 
 
 def _export(taken: _Taken, progress: Progress) -> tuple[Exported, ExampleInputs]:
@@ -188,18 +203,18 @@ def _export(taken: _Taken, progress: Progress) -> tuple[Exported, ExampleInputs]
     from bnfuse.exporting import export_module
 
     with progress.stage("export") as line:
-        examples = _examples(taken.source, taken.request)
-        exported = export_module(taken.source, examples, opset=taken.request.opset)
+        examples = _examples(taken.source, taken.request, line.doing)
+        exported = export_module(taken.source, examples, opset=taken.request.opset, told=line.doing)
         line.detail = f"{exported.exporter}, opset {exported.opset}; input {examples.found}"
     return exported, examples
 
 
-def _examples(module: nn.Module, request: Request) -> ExampleInputs:
+def _examples(module: nn.Module, request: Request, told: Callable[[str], None]) -> ExampleInputs:
     if isinstance(request.inputs, ExampleInputs):
         return request.inputs
     if request.inputs is not None:
         return given_inputs(module, as_tensors(request.inputs))
-    return example_inputs(module, request.input_shapes, request.dtype)
+    return example_inputs(module, request.input_shapes, request.dtype, told)
 
 
 def _refuse_options(request: Request, name: str) -> None:

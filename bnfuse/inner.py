@@ -14,6 +14,7 @@ from bnfuse.folding import fold
 from bnfuse.lifting import lift
 from bnfuse.lifting.prepare import prepare
 from bnfuse.lowering import Lowered, lower
+from bnfuse.nested import fold_bodies
 from bnfuse.reporting import Counts, Report, site_reports
 from bnfuse.writing import model_bytes, node_count
 
@@ -68,11 +69,14 @@ class Inner:
         with _uncollected():
             changed = model if folding else model.clone()
             interface, notes = prepare(changed)
+            # Before the first rule application nothing is folded, in no body either.
+            nested = fold_bodies(changed, folding=folding and limit != 0)
             lifted = lift(changed)
             log = fold(lifted, limit if folding else 0, barred)
             lowered = lower(changed, lazily=lazily) if folding else Lowered(model, ())
             if folding:
                 notes += interface.restore(changed)
+                lowered = lowered.plus(nested.derivations, nested.rescaled)
             report = Report(
                 source=entry.name,
                 output=None,
@@ -80,13 +84,13 @@ class Inner:
                 kind=entry.kind,
                 exporter=entry.exporter,
                 opset=model.opset_imports.get("", 0),
-                sites=site_reports(lifted, log),
+                sites=(*site_reports(lifted, log), *nested.sites),
                 ops=Counts(nodes, node_count(lowered.model)),
                 # What it comes to is known when it is written.
                 bytes=Counts(size, size),
                 notes=(*entry.notes, *notes),
-                merges=log.merges,
-                unmerged=log.unmerged,
+                merges=(*log.merges, *nested.merges),
+                unmerged=(*log.unmerged, *nested.unmerged),
             )
         return cls(lowered, report, log.applications)
 

@@ -55,6 +55,7 @@ def export(
     trust: bool = False,
     input_shapes: Sequence[str] = (),
     dtype: str | None = None,
+    weights: str | None = None,
     progress: Progress | None = None,
 ) -> Exported:
     """Export a module, or a file that holds one, to ONNX with every norm still in it.
@@ -68,12 +69,15 @@ def export(
         trust: Let the file run its own code; see :func:`load`.
         input_shapes: The inputs' shapes, as in ``"N,3,224,224"``; see :func:`load`.
         dtype: The example input's dtype.
+        weights: Which of several models in a checkpoint; see :func:`load`.
         progress: Hears of each stage.
 
     Raises:
         BnfuseError: The source cannot be loaded, run or exported; see ``bnfuse.errors``.
     """
-    request = Request(inputs, opset, model, several(allow), trust, several(input_shapes), dtype)
+    request = Request(
+        inputs, opset, model, several(allow), trust, several(input_shapes), dtype, weights
+    )
     return export_source(source, request, progress or Silent())
 
 
@@ -90,6 +94,7 @@ def fold(
     trust: bool = False,
     input_shapes: Sequence[str] = (),
     dtype: str | None = None,
+    weights: str | None = None,
     seed: int = 0,
     localize: bool = False,
     progress: Progress | None = None,
@@ -112,6 +117,7 @@ def fold(
         trust: Let the file run its own code; see :func:`load`.
         input_shapes: The inputs' shapes, as in ``"N,3,224,224"``; see :func:`load`.
         dtype: The example input's dtype.
+        weights: Which of several models in a checkpoint; see :func:`load`.
         seed: Seed of the verification's inputs.
         localize: If the verification fails, say at which value the models part and which rule
             application is the first bad one, and take nothing back. It costs one more
@@ -139,6 +145,7 @@ def fold(
         trust=trust,
         input_shapes=several(input_shapes),
         dtype=dtype,
+        weights=weights,
         seed=seed,
         localize=localize,
         progress=progress,
@@ -163,6 +170,10 @@ def convert(
     ``judging`` holds further arguments of :func:`bnfuse.verifying.verify`.
     """
     progress = progress or Silent()
+    if verified:
+        from bnfuse.verifying.providers import check_names
+
+        check_names(providers)
     if output is not None:
         target_of(output)
         target_of(unverified(Path(output)))

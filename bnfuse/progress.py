@@ -17,6 +17,9 @@ class StageLine(Protocol):
     def reached(self, done: int, total: int) -> None:
         """Hears how much of the stage is done, in whatever unit it has."""
 
+    def doing(self, text: str) -> None:
+        """Hears what the stage is at."""
+
 
 class Progress(Protocol):
     """Hears of each stage as it begins; the command line prints a line for each."""
@@ -30,6 +33,9 @@ class _Unheard:
     detail: str = ""
 
     def reached(self, done: int, total: int) -> None:
+        """Is not heard."""
+
+    def doing(self, text: str) -> None:
         """Is not heard."""
 
 

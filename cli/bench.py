@@ -10,6 +10,7 @@ import click
 
 from bnfuse.cli.console import Terminal
 from bnfuse.cli.output import check_outputs, write_json
+from bnfuse.cli.report import JsonCommand, document
 from bnfuse.target import STDOUT
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["bench"]
 
 
-@click.command()
+@click.command(cls=JsonCommand)
 @click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--provider", default="cpu", show_default=True, help="Where to run.")
 @click.option(
@@ -76,7 +77,7 @@ def bench(
         )
     render(comparison, terminal.out)
     if json_file is not None:
-        write_json(comparison.to_json(), json_file)
+        write_json(document("bench", 0, comparison.to_json()), json_file)
     return 0
 
 

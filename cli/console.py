@@ -69,6 +69,10 @@ class Terminal:
         """Progress, warnings and errors' context."""
         return _console(stderr=True, quiet=self.quiet)
 
+    def say(self, line: str) -> None:
+        """One line on stderr, however quiet: why the exit code is not 0."""
+        sys.stderr.write(f"{line}\n")
+
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
         """One line on stderr when the stage is over: its name, what it found, its seconds."""
@@ -99,6 +103,11 @@ class Stage:
         """Tell how much is done."""
         if self.show is not None and total:
             self.show(f"{done / total:.0%}")
+
+    def doing(self, text: str) -> None:
+        """Tell what the stage is at."""
+        if self.show is not None:
+            self.show(text)
 
 
 def _console(stderr: bool, quiet: bool) -> Console:

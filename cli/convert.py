@@ -27,6 +27,7 @@ from bnfuse.cli.output import (
     write_formats,
     write_json,
 )
+from bnfuse.cli.report import document
 from bnfuse.errors import OutputError, UsageError
 from bnfuse.target import STDOUT, stdout_bytes
 
@@ -130,18 +131,21 @@ def convert(
         from bnfuse.reporting.text import render
 
         render(report, terminal.out, verbosity)
+    code = 0 if report.verification is None else report.verification.verdict.exit_code
+    left = sum(not norm.folded for norm in report.norms) if strict else 0
+    if left:
+        terminal.say(f"--strict: {left} of {len(report.norms)} norms are left")
+    if code and terminal.quiet:
+        assert report.verification is not None
+        kept = f"; the candidate is {report.output}" if report.output else ""
+        terminal.say(f"{report.verdict}: {report.verification.reason}{kept}")
+    code = code or int(left > 0)
     if json_file is not None:
-        write_json(report.to_json(), json_file)
+        write_json(document("fold" if folding else "export", code, report.to_json()), json_file)
     if report.verification is not None:
         taken = streamed or json_file == STDOUT
         write_formats(report.verification, str(given), junit, github, taken=taken)
-        if report.verification.verdict.exit_code:
-            return report.verification.verdict.exit_code
-    left = sum(not norm.folded for norm in report.norms)
-    if strict and left:
-        click.echo(f"--strict: {left} of {len(report.norms)} norms are left", err=True)
-        return 1
-    return 0
+    return code
 
 
 @contextmanager

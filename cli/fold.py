@@ -7,11 +7,12 @@ from typing import Any
 import click
 
 from bnfuse.cli.convert import convert, convert_options
+from bnfuse.cli.report import JsonCommand
 
 __all__ = ["fold"]
 
 
-@click.command()
+@click.command(cls=JsonCommand)
 @convert_options
 @click.option(
     "--localize",

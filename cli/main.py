@@ -14,9 +14,12 @@ from bnfuse.cli.bench import bench
 from bnfuse.cli.console import imports_announced
 from bnfuse.cli.export import export
 from bnfuse.cli.fold import fold
+from bnfuse.cli.outcome import outcome_of
+from bnfuse.cli.prove import check, prove
+from bnfuse.cli.schema import schema
+from bnfuse.cli.streams import forgiving_streams
 from bnfuse.cli.train import train
 from bnfuse.cli.verify import verify
-from bnfuse.errors import BnfuseError
 
 __all__ = ["bnfuse", "main"]
 
@@ -36,7 +39,7 @@ def bnfuse() -> None:
     """
 
 
-for _command in (fold, export, verify, bench, train):
+for _command in (fold, export, verify, prove, check, bench, train, schema):
     bnfuse.add_command(_command)
 
 
@@ -46,26 +49,30 @@ def main(args: list[str] | None = None) -> None:
     if "-vv" not in argv:
         # What libraries warn of is for their developers; bnfuse says what a user should know.
         warnings.simplefilter("ignore")
+    with forgiving_streams() as out:
+        code = _run(argv)
+        out.flush()
+        if out.failure is not None:
+            _say(f"error: stdout cannot be written: {out.failure.strerror}; the rest is done.")
+            code = code or 2
+    sys.exit(code)
+
+
+def _run(argv: list[str]) -> int:
     try:
         with imports_announced(quiet=not {"-q", "--quiet"}.isdisjoint(argv)):
             code: Any = bnfuse.main(argv, standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        code = 2
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted: no file was left half-written.", err=True)
-        code = 130
-    except BnfuseError as error:
-        _explain(f"error: {error}", argv)
-        code = error.exit_code
-    except Exception as error:
-        name = type(error).__name__
-        _explain(f"error: bnfuse met {name}: {error} Run again with -vv for the traceback.", argv)
-        code = 2
-    sys.exit(code if isinstance(code, int) else 0)
+        return outcome_of(error).code
+    except (Exception, KeyboardInterrupt) as error:
+        outcome = outcome_of(error)
+        if "-vv" in argv and isinstance(error, Exception):
+            traceback.print_exc()
+        _say(str(outcome))
+        return outcome.code
+    return code if isinstance(code, int) else 0
 
 
-def _explain(message: str, argv: list[str]) -> None:
-    if "-vv" in argv:
-        traceback.print_exc()
-    click.echo(message, err=True)
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")

@@ -29,6 +29,11 @@ _LOAD = (
         help="What builds the architecture of a state_dict or safetensors file.",
     ),
     click.option(
+        "--weights",
+        metavar="NAME",
+        help="Which of several models in a checkpoint, as in ema.",
+    ),
+    click.option(
         "--allow",
         metavar="MODULE.CLASS",
         multiple=True,

@@ -61,6 +61,8 @@ def check_outputs(
         raise UsageError(
             f"{' and '.join(to_stdout)} both write to stdout.", "Name a file for one of them."
         )
+    if to_stdout and sys.__stdout__ is None:
+        raise UsageError(f"{to_stdout[0]} - needs stdout, which is closed.", "Name a file.")
     if binary in to_stdout and sys.stdout.isatty():
         raise UsageError(
             "stdout is a terminal, and a model is no text.",

@@ -17,6 +17,7 @@ from bnfuse.cli.options import (
     verbosity_options,
 )
 from bnfuse.cli.output import check_outputs, check_repro, write_formats, write_json
+from bnfuse.cli.report import JsonCommand, document, files_json
 from bnfuse.errors import UsageError
 from bnfuse.target import STDOUT
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 
-@click.command()
+@click.command(cls=JsonCommand)
 @click.argument("original", required=False, type=click.Path(path_type=Path))
 @click.argument("candidate", required=False, type=click.Path(path_type=Path))
 @provider_option
@@ -96,10 +97,18 @@ def verify(
     from bnfuse.verifying.text import render
 
     render(result, terminal.out, verbosity)
+    code = result.verdict.exit_code
+    if code and terminal.quiet:
+        terminal.say(f"{result.verdict.value}: {result.reason}")
     if json_file is not None:
-        write_json(result.to_json(), json_file)
+        found = {
+            "original": None if original is None else str(original),
+            "candidate": None if candidate is None else str(candidate),
+            "files": {"original": files_json(original), "candidate": files_json(candidate)},
+        }
+        write_json(document("verify", code, found | result.to_json()), json_file)
     write_formats(result, name, junit, github, taken=json_file == STDOUT)
-    return result.verdict.exit_code
+    return code
 
 
 def _judged(

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from bnfuse import __version__
+from bnfuse.fingerprint import fingerprints
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +88,6 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Plain data; times in seconds, sizes in bytes."""
         return {
-            "bnfuse": __version__,
             "onnxruntime": self.runtime,
             "provider": self.provider,
             "threads": self.threads,
@@ -105,6 +104,7 @@ class Comparison:
         return {
             "path": str(contestant.path),
             "bytes": contestant.bytes,
+            "files": [asdict(item) for item in fingerprints(contestant.path)],
             "seconds": asdict(contestant.seconds),
             "ratio": None if first else asdict(contestant.ratio),
             "difference": None if first else self.difference(contestant).value,

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import onnx_ir as ir
     from torch import nn
 
@@ -53,6 +55,7 @@ def export_module(
     *,
     opset: int | None = None,
     simplify: bool = True,
+    told: Callable[[str], None] | None = None,
 ) -> Exported:
     """Export a module's inference function to ONNX.
 
@@ -66,9 +69,11 @@ def export_module(
         opset: The default operator set's version to write; by default the one that PyTorch's
             exporter recommends.
         simplify: Let onnxsim fold constants and drop operators without effect.
+        told: Hears what is being done.
 
     Returns:
-        The graph, which passes ONNX's checker, and how it was made.
+        The graph, which passes ONNX's checker, and how it was made. It was run beside the module;
+        what had to be given up for that (onnxsim, dynamic sizes) is in the notes.
 
     Raises:
         ExportError: No exporter accepts the module, the module fails on the example inputs, it
@@ -76,7 +81,7 @@ def export_module(
     """
     from bnfuse.exporting.stages import export
 
-    return export(module, inputs, opset=opset, simplified=simplify)
+    return export(module, inputs, opset=opset, simplified=simplify, told=told or (lambda _: None))
 
 
 def simplify(model: ir.Model) -> ir.Model:

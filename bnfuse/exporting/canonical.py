@@ -1,35 +1,76 @@
-"""Plain spellings for two detours of PyTorch's exporter that onnxsim leaves standing.
+"""Plain spellings for detours of PyTorch's exporter, which no tool takes back or one takes wrong.
 
 ``CastLike(c, x)`` casts a constant to the type of a run-time value. The type is known when the
 graph is written, so it is ``Cast``, and a constant stays one.
 
 ``SplitToSequence`` followed by ``SequenceAt`` with constant indices is ``torch.chunk``; ``Split``
-computes the same tensors without a sequence.
+computes the same tensors without a sequence, and ``Slice`` where the lengths are computed.
+
+``Conv`` without a bias is given one of zeros, for volumes one of the shape [C, 2], which is none.
+
+``ReduceMean`` is given its axes as a reshaped constant. Before it has folded that, onnxsim takes
+the mean for one of all axes, and its ``Shape`` for ones.
 """
 
 from __future__ import annotations
 
 __all__ = ["canonicalize"]
 
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import onnx
 import onnx_ir as ir
-from onnx_ir.passes.common import ShapeInferencePass
+from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+from bnfuse.exporting.naming import unique_names
+from bnfuse.exporting.skeleton import skeleton
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 # From here on Split takes its lengths as an input.
 _FIRST_OPSET_OF_SPLIT_INPUT = 13
 
+# Numbers in a constant that is read to see what it is.
+_FEW = 64
+
 
 def canonicalize(model: ir.Model) -> None:
-    """Rewrite both detours in place, wherever they are exact."""
-    casts = [node for node in model.graph.all_nodes() if node.op_type == "CastLike"]
-    if any(node.inputs[1] is not None and node.inputs[1].dtype is None for node in casts):
-        ShapeInferencePass()(model)
-    for node in list(model.graph.all_nodes()):
-        if node.domain != "":
-            continue
+    """Rewrite the detours in place, wherever that is exact."""
+    nodes = [node for node in model.graph.all_nodes() if node.domain == ""]
+    casts = [node for node in nodes if node.op_type == "CastLike"]
+    splits = [node for node in nodes if node.op_type == "SplitToSequence"]
+    if splits or any(node.inputs[1] is not None and node.inputs[1].dtype is None for node in casts):
+        _infer_types(model)
+    for node in nodes:
         if node.op_type == "CastLike":
             _settle_cast(node)
         elif node.op_type == "SplitToSequence":
             _settle_split(node, model.opset_imports.get("", 0))
+        elif node.op_type == "Reshape":
+            _settle_constant(node)
+        elif node.op_type == "Conv":
+            _drop_zero_bias(node)
+    RemoveUnusedNodesPass()(model)
+    unique_names(model)
+
+
+def _infer_types(model: ir.Model) -> None:
+    """Give the values without a type or a shape those that ONNX infers.
+
+    :class:`onnx_ir.passes.common.ShapeInferencePass` would take a sequence for a tensor.
+    """
+    proto = skeleton(model, keep_foldable=True).proto
+    try:
+        inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True).graph
+    except onnx.shape_inference.InferenceError:
+        return
+    known = {info.name: info for info in inferred.value_info}
+    for node in model.graph.all_nodes():
+        for value in node.outputs:
+            if value.name in known and (value.type is None or value.shape is None):
+                ir.serde.deserialize_value_info_proto(known[value.name], value)
 
 
 def _settle_cast(node: ir.Node) -> None:
@@ -43,36 +84,102 @@ def _settle_cast(node: ir.Node) -> None:
 def _settle_split(node: ir.Node, opset: int) -> None:
     users = [user for user, _ in node.outputs[0].uses()]
     indices = [_index(user) for user in users]
-    sizes = _sizes(node)
-    axis, keepdims = node.attributes.get("axis"), node.attributes.get("keepdims")
+    data, sizes = node.inputs[0], _sizes(node)
+    keepdims = node.attributes.get("keepdims")
     if (
-        sizes is None
+        data is None
         or node.outputs[0].is_graph_output()
         or (keepdims is not None and keepdims.as_int() != 1)
         or opset < _FIRST_OPSET_OF_SPLIT_INPUT
-        or any(index is None or not -len(sizes) <= index < len(sizes) for index in indices)
+        or any(index is None for index in indices)
     ):
         return
-    name = node.outputs[0].name
-    lengths = ir.node("Constant", [], {"value_ints": sizes}, name=f"{name}_lengths")
-    lengths.outputs[0].name = lengths.name
+    places = [index or 0 for index in indices]
+    parts: Mapping[int, ir.Value]
+    if sizes is None and _is_scalar(node.inputs[1]) and min(places, default=0) >= 0:
+        parts = {place: _slice(node, data, place) for place in dict.fromkeys(places)}
+    elif sizes is None or not all(-sizes.count <= place < sizes.count for place in places):
+        return
+    else:
+        outputs = _split(node, data, sizes)
+        parts = {place: outputs[place] for place in places}
+    for user, place in zip(users, places, strict=True):
+        _replace(user, ir.node("Identity", [parts[place]]))
+    assert node.graph is not None
+    node.graph.remove(node, safe=True)
+
+
+def _split(node: ir.Node, data: ir.Value, sizes: _Sizes) -> Sequence[ir.Value]:
     split = ir.node(
         "Split",
-        [node.inputs[0], lengths.outputs[0]],
-        {"axis": 0 if axis is None else axis.as_int()},
-        num_outputs=len(sizes),
+        [data, sizes.lengths or _constant(node, sizes.known)],
+        {"axis": _axis(node)},
+        num_outputs=sizes.count,
         name=node.name,
     )
-    for place, part in enumerate(split.outputs):
-        part.name = f"{name}_{place}"
-        part.type = node.inputs[0].type if node.inputs[0] is not None else None
-    graph = node.graph
-    assert graph is not None
-    graph.insert_before(node, [lengths, split])
-    split.metadata_props.update(node.metadata_props)
-    for user, index in zip(users, indices, strict=True):
-        _replace(user, ir.node("Identity", [split.outputs[index or 0]]))
-    graph.remove(node, safe=True)
+    for part in split.outputs:
+        part.name, part.type = node.outputs[0].name, data.type
+    _insert(node, split)
+    return split.outputs
+
+
+def _slice(node: ir.Node, data: ir.Value, place: int) -> ir.Value:
+    """The part at ``place`` of those as long as a number that the graph computes, the last less."""
+    ends = []
+    for times in (place, place + 1):
+        product = ir.node("Mul", [node.inputs[1], _constant(node, times)])
+        row = ir.node("Reshape", [product.outputs[0], _constant(node, [1])])
+        _insert(node, product, row)
+        ends.append(row.outputs[0])
+    part = ir.node("Slice", [data, *ends, _constant(node, [_axis(node)])])
+    part.outputs[0].type = data.type
+    _insert(node, part)
+    return part.outputs[0]
+
+
+def _constant(node: ir.Node, value: int | list[int]) -> ir.Value:
+    attribute = {"value_int": value} if isinstance(value, int) else {"value_ints": value}
+    constant = ir.node("Constant", [], attribute)
+    _insert(node, constant)
+    return constant.outputs[0]
+
+
+def _insert(place: ir.Node, *nodes: ir.Node) -> None:
+    assert place.graph is not None
+    place.graph.insert_before(place, nodes)
+    for node in nodes:
+        node.metadata_props.update(place.metadata_props)
+
+
+def _axis(node: ir.Node) -> int:
+    return node.attributes["axis"].as_int() if "axis" in node.attributes else 0
+
+
+def _settle_constant(node: ir.Node) -> None:
+    tensors = [None if x is None else ir.convenience.get_const_tensor(x) for x in node.inputs]
+    if len(tensors) != 2 or (data := tensors[0]) is None or (shape := tensors[1]) is None:
+        return
+    if data.size > _FEW or 0 in shape.numpy():
+        return
+    value = ir.tensor(data.numpy().reshape(shape.numpy()))
+    _replace(node, ir.node("Constant", [], {"value": value}))
+
+
+def _drop_zero_bias(node: ir.Node) -> None:
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    if bias is not None and bias.producer() is not None and _is_zero(bias):
+        node.resize_inputs(2)
+
+
+def _is_zero(value: ir.Value | None) -> bool:
+    if value is None:
+        return False
+    tensor = ir.convenience.get_const_tensor(value)
+    if tensor is not None:
+        return tensor.size <= _FEW and not tensor.numpy().any()
+    maker = value.producer()
+    spreads = maker is not None and maker.op_type in ("Expand", "Cast", "CastLike", "Identity")
+    return spreads and maker is not None and maker.domain == "" and _is_zero(maker.inputs[0])
 
 
 def _index(user: ir.Node) -> int | None:
@@ -82,21 +189,40 @@ def _index(user: ir.Node) -> int | None:
     return None if tensor is None else int(tensor.numpy())
 
 
-def _sizes(node: ir.Node) -> list[int] | None:
-    """The lengths of the parts, where they and the length of the axis are known."""
+@dataclass(frozen=True)
+class _Sizes:
+    """The lengths of a split's parts: how many there are, and their numbers or what computes them.
+
+    One of ``known`` and ``lengths`` is there.
+    """
+
+    count: int
+    known: list[int] = field(default_factory=list)
+    lengths: ir.Value | None = None
+
+
+def _sizes(node: ir.Node) -> _Sizes | None:
+    """The lengths of the parts, where their number is known."""
     data, split = node.inputs[0], node.inputs[1] if len(node.inputs) > 1 else None
-    tensor = ir.convenience.get_const_tensor(split) if split is not None else None
-    if data is None or data.shape is None or tensor is None:
+    if data is None or split is None:
         return None
+    tensor = ir.convenience.get_const_tensor(split)
+    if tensor is None:
+        count = split.shape[0] if split.shape is not None and len(split.shape) == 1 else None
+        return _Sizes(count, lengths=split) if isinstance(count, int) else None
     values = tensor.numpy()
     if values.ndim == 1:
-        return [int(size) for size in values]
-    axis = node.attributes.get("axis")
-    length = data.shape[0 if axis is None else axis.as_int()]
+        return _Sizes(values.size, [int(size) for size in values])
+    length = data.shape[_axis(node)] if data.shape is not None else None
     step = int(values)
     if not isinstance(length, int) or length < 1 or step < 1:
         return None
-    return [min(step, length - start) for start in range(0, length, step)]
+    known = [min(step, length - start) for start in range(0, length, step)]
+    return _Sizes(len(known), known)
+
+
+def _is_scalar(value: ir.Value | None) -> bool:
+    return value is not None and value.shape is not None and len(value.shape) == 0
 
 
 def _replace(old: ir.Node, new: ir.Node) -> None:

@@ -1,12 +1,12 @@
 """PyTorch's current exporter: torch.export captures the program, torch.onnx translates it.
 
-A size that the program computes with cannot always stay symbolic. So three rungs: every dimension
-that was asked for dynamic, then those that can be, then none.
+A size that the program computes with cannot always stay symbolic. torch.export is left to find
+which can (``Dim.AUTO``): asked to keep one that cannot be kept, it fails when all is done.
 """
 
 from __future__ import annotations
 
-__all__ = ["capture"]
+__all__ = ["DataDependentError", "capture"]
 
 import re
 from dataclasses import replace
@@ -16,39 +16,38 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 import torch
 
-from bnfuse.exporting.dimensions import Dimension, apply_dimensions, describe
+from bnfuse.exporting.dimensions import Dimension, apply_dimensions
 from bnfuse.exporting.request import RefusedError, one_sentence, where
 
 if TYPE_CHECKING:
     from bnfuse.exporting.request import Request
 
-_DYNAMIC, _AUTO, _FIXED = torch.export.Dim.DYNAMIC, torch.export.Dim.AUTO, None
+
+class DataDependentError(RefusedError):
+    """The path depends on the numbers in a tensor: no choice of sizes helps."""
 
 
-def capture(request: Request) -> tuple[ir.Model, list[str]]:
+def capture(request: Request, *, dynamic: bool) -> tuple[ir.Model, list[Dimension]]:
     """Export by torch.export.
 
+    Args:
+        request: The job.
+        dynamic: Keep the dimensions that were asked for dynamic, wherever that is possible.
+
     Returns:
-        The graph, its dimensions named as asked, and notes on those that could not stay dynamic.
+        The graph, its dimensions named as asked, and what became of each that was.
 
     Raises:
         RefusedError: torch.export or the translation to ONNX does not take the module.
     """
     if isinstance(request.module, torch.jit.ScriptModule):
         raise RefusedError("a TorchScript program holds no Python for torch.export to follow")
-    first: Exception | None = None
-    for hint in (_DYNAMIC, _AUTO, _FIXED) if any(request.inputs.dynamic) else (_FIXED,):
-        try:
-            program = _export(request, hint)
-        except Exception as error:
-            first = first or error
-            if _data_dependent(error.__cause__ or error):
-                break
-            continue
-        reason = "" if first is None else _reason(first)
-        return program.model, _name_dimensions(program, request, reason)
-    assert first is not None
-    raise RefusedError(_reason(first)) from first
+    try:
+        program = _export(request, torch.export.Dim.AUTO if dynamic else None)
+    except Exception as error:
+        data_dependent = _data_dependent(error.__cause__ or error)
+        raise (DataDependentError if data_dependent else RefusedError)(_reason(error)) from error
+    return program.model, _name_dimensions(program, request)
 
 
 def _export(request: Request, hint: Any) -> torch.onnx.ONNXProgram:
@@ -99,7 +98,7 @@ def _user_line(message: str) -> str:
     return f" at {PurePath(path).name}:{line}"
 
 
-def _name_dimensions(program: torch.onnx.ONNXProgram, request: Request, reason: str) -> list[str]:
+def _name_dimensions(program: torch.onnx.ONNXProgram, request: Request) -> list[Dimension]:
     ranges = {
         str(symbol): bounds
         for symbol, bounds in getattr(program.exported_program, "range_constraints", {}).items()
@@ -115,7 +114,7 @@ def _name_dimensions(program: torch.onnx.ONNXProgram, request: Request, reason: 
             fixed = dim if isinstance(dim, int) else low if low == high else None
             found.append(Dimension(name, axis, symbol, text, fixed, low, high))
     apply_dimensions(program.model, found)
-    return describe([_checked(dim, found, request) for dim in found], reason)
+    return [_checked(dim, found, request) for dim in found]
 
 
 def _checked(dim: Dimension, all_dims: list[Dimension], request: Request) -> Dimension:

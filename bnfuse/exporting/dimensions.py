@@ -39,6 +39,10 @@ class Dimension:
     low: int | None
     high: int | None
 
+    def allows(self, size: int) -> bool:
+        """Whether the exported program is valid at ``size``."""
+        return size >= max(self.low or 1, 1) and (self.high is None or size <= self.high)
+
 
 def apply_dimensions(model: ir.Model, dimensions: Sequence[Dimension]) -> None:
     """Replace the exporter's symbols by the asked names, or by the number they are fixed at."""

@@ -17,6 +17,7 @@ import torch
 from bnfuse.errors import ExportError
 from bnfuse.exporting.outputs import flatten, output_names
 from bnfuse.loading import set_eval
+from bnfuse.loading.untouched import untouched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,7 +57,7 @@ class Request:
         """Run the module on other tensors in place of the examples; return its flat outputs."""
         args = tensors[: len(self.args)]
         kwargs = dict(zip(self.kwargs, tensors[len(self.args) :], strict=True))
-        with torch.no_grad():
+        with untouched(self.module), torch.no_grad():
             return [tensor for _, tensor in flatten(self.module(*args, **kwargs))]
 
     def resized(self, sizes: Mapping[tuple[str, int], int]) -> list[torch.Tensor]:
@@ -98,7 +99,7 @@ def request(module: nn.Module, inputs: ExampleInputs, opset: int) -> Iterator[Re
     try:
         set_eval(module)
         try:
-            with torch.no_grad():
+            with untouched(module), torch.no_grad():
                 flat = flatten(module(*args, **kwargs))
         except Exception as error:
             raise ExportError(

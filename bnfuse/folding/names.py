@@ -19,7 +19,8 @@ class FreshNames:
     """Hands out names that no value of a graph, its subgraphs included, has or had."""
 
     def __init__(self, graph: ir.Graph) -> None:
-        self._taken = {v.name for v in (*graph.inputs, *graph.initializers.values())}
+        graphs = (graph, *graph.subgraphs())
+        self._taken = {v.name for g in graphs for v in (*g.inputs, *g.initializers.values())}
         self._taken.update(v.name for node in graph.all_nodes() for v in node.outputs)
 
     def after(self, name: str) -> str:

@@ -19,6 +19,7 @@ from bnfuse.lifting.elementwise import ElementwiseRead, read_elementwise
 from bnfuse.lifting.linear import read_linear
 from bnfuse.lifting.nodes import LiftedAffine, Origin, new_affine, new_linear
 from bnfuse.lifting.normalizer import NORMALIZERS, read_normalizer, set_normalizer
+from bnfuse.lifting.recurrent import lift_recurrent
 from bnfuse.lifting.rewire import output_like, substitute
 from bnfuse.lifting.runs import join_runs
 from bnfuse.lifting.sites import Kind, Site, Step
@@ -80,6 +81,7 @@ def lift(model: ir.Model) -> Lifted:
     for node in tuple(model.graph):
         if all(constants.is_constant(v) or constants.pattern(v) is not None for v in node.outputs):
             continue
+        lift_recurrent(node, constants)
         linear = read_linear(node, constants)
         if linear is not None:
             x = _present(node.inputs[1 if linear.constant_on_left else 0])

@@ -43,6 +43,7 @@ def unfold_batches(graph: ir.Graph, constants: ConstantEvaluator) -> None:
             attributes=list(node.attributes.values()),
             outputs=[normed],
             name=node.name,
+            doc_string=node.doc_string,
             metadata_props=dict(node.metadata_props),
         )
         folded = ir.Node(
@@ -52,6 +53,7 @@ def unfold_batches(graph: ir.Graph, constants: ConstantEvaluator) -> None:
             attributes=list(reshape.attributes.values()),
             outputs=[output_like(node.outputs[0])],
             name=reshape.name,
+            doc_string=reshape.doc_string,
             metadata_props=dict(reshape.metadata_props),
         )
         substitute_sequence(node, [norm, folded])

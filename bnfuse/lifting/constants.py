@@ -12,15 +12,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import onnx_ir as ir
+
 from bnfuse.lifting.arithmetic import ELEMENTWISE, Array
 from bnfuse.lifting.entries import known_sizes
 from bnfuse.lifting.evaluation import Evaluation
-from bnfuse.lifting.recipes import Recipe, recipe_of
+from bnfuse.lifting.recipes import Recipe, flattening, recipe_of
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
-
-    import onnx_ir as ir
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,6 +220,16 @@ class ConstantEvaluator:
         if recipe.op_type == "Identity":
             return self._roots.get(recipe.inputs[0], recipe.inputs[0])
         return self._alike.setdefault(recipe.key(self._roots), value)
+
+    def flattened(self, constant: Constant, axis: int) -> Constant | None:
+        """A constant as a matrix: the axes from ``axis`` on are its columns."""
+        value = constant.root
+        matrix = ir.Value(name=value.name, type=ir.TensorType(constant.dtype))
+        recipe = flattening(value, axis)
+        self._known[matrix] = True
+        self._recipes[matrix] = recipe
+        self._roots[matrix] = self._root(matrix, recipe)
+        return self.constant(matrix)
 
     def remember(self, value: ir.Value, array: Array) -> None:
         """Take ``array`` for a new constant's number: what it was before it was rounded."""

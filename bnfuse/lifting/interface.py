@@ -28,13 +28,13 @@ class Interface:
 
     Attributes:
         ends: The shapes and types of its inputs and outputs, in order.
-        inner: Those of every other value, by name, subgraphs included.
+        inner: Those of every other value, by its graph and name, subgraphs included.
         inputs: Its inputs in order, with the initialisers that are among them.
         names: The names of all its values and initialisers, if it has training information.
     """
 
     ends: tuple[_Declared, ...]
-    inner: dict[str, _Declared]
+    inner: dict[tuple[ir.Graph | None, str], _Declared]
     inputs: tuple[ir.Value, ...]
     names: frozenset[str]
 
@@ -47,7 +47,7 @@ class Interface:
             model.graph.inputs.clear()
             model.graph.inputs.extend(free)
         ends = tuple((value.shape, value.type) for value in _ends(model))
-        inner = {v.name or "": (v.shape, v.type) for v in _computed(model)}
+        inner = {(v.graph, v.name or ""): (v.shape, v.type) for v in _computed(model)}
         names = _names(model) if TRAINING_INFO in model.meta else frozenset()
         return cls(ends, inner, inputs, names)
 
@@ -61,7 +61,7 @@ class Interface:
             What could not be kept, a sentence each.
         """
         for value in _computed(model):
-            value.shape, value.type = self.inner.get(value.name or "", (None, None))
+            value.shape, value.type = self.inner.get((value.graph, value.name or ""), (None, None))
         for value, (shape, declared) in zip(_ends(model), self.ends, strict=True):
             value.shape, value.type = shape, declared
         if _lists_initializers(model):

@@ -41,7 +41,7 @@ class LinearMap:
     """``y = W · x + b`` with constant ``W`` and ``b``.
 
     Attributes:
-        op_type: Conv, ConvTranspose, Gemm or MatMul.
+        op_type: Conv, ConvTranspose, Gemm, MatMul or a recurrent op.
         source: The node, as it stood in the graph.
         bias_source: The Add of a MatMul's bias, as it stood in the graph.
         weight: The stored weight.
@@ -57,6 +57,8 @@ class LinearMap:
         offset_magnitude: float64 (O,), the sum of the absolute terms of ``offset``.
         history: What was absorbed, in order.
         is_merged: Whether it is the sum of several of the model's linear maps.
+        recurrent_bias: float64 (directions, gates · hidden), what a recurrent op stores behind the
+            bias; ``None`` for any other op.
     """
 
     op_type: str
@@ -75,6 +77,7 @@ class LinearMap:
     product: str = ""
     history: tuple[Absorbed, ...] = ()
     is_merged: bool = False
+    recurrent_bias: Vector | None = None
 
     @property
     def pads_with_zeros(self) -> bool:
@@ -127,6 +130,18 @@ class LinearMap:
             offset=vector,
             offset_magnitude=np.abs(vector),
         )
+
+    def stored_bias(self, vector: Vector) -> Vector:
+        """A bias (O,), or the units of one, shaped as the op wants it.
+
+        Along the rows where the constant stands on the left.
+        """
+        if self.recurrent_bias is not None:
+            own = vector.reshape(self.recurrent_bias.shape)
+            return np.concatenate([own, self.recurrent_bias], axis=1)
+        if self.op_type in ("Gemm", "MatMul") and self.constant_on_left:
+            return vector.reshape(-1, 1)
+        return vector
 
     def after(self, affine: ChannelAffine, rule: str) -> LinearMap:
         """``affine(W · x + b)``: ``W[o] *= s[o]``, ``b = s · b + t``."""

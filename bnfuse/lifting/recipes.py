@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Recipe", "recipe_of"]
+__all__ = ["Recipe", "flattening", "recipe_of"]
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -75,6 +75,12 @@ def recipe_of(node: ir.Node, value: ir.Value) -> Recipe | None:
             return None
         return Recipe(_one_input(source, "Cast", [ir.AttrInt64("to", int(like))]), 0)
     return Recipe(source, node.outputs.index(value))
+
+
+def flattening(value: ir.Value, axis: int) -> Recipe:
+    """A Flatten of a value, which stands in no graph."""
+    frame = ir.Node("", "Flatten", [], attributes=[ir.AttrInt64("axis", axis)])
+    return Recipe(Source("Flatten", "", "", (value,), frame, {}, None, ""), 0)
 
 
 def _one_input(source: Source, op_type: str, attributes: Sequence[ir.Attr] = ()) -> Source:

@@ -89,7 +89,6 @@ def _split(
         inputs.append(new[0].outputs[0])
     elif opset >= _PARTS_ARE_COUNTED:
         attributes.append(ir.AttrInt64("num_outputs", len(sizes)))
-    metadata = dict(node.metadata_props)
     new.append(
         ir.Node(
             "",
@@ -98,7 +97,8 @@ def _split(
             attributes=attributes,
             outputs=outputs,
             name=node.name,
-            metadata_props=metadata,
+            doc_string=node.doc_string,
+            metadata_props=dict(node.metadata_props),
         )
     )
     graph.insert_before(node, new)

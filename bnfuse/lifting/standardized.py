@@ -1,8 +1,9 @@
 """Normalisers written out in elementary ops: ``x / sqrt(mean(x²) + eps)``, centred or not.
 
-The Mul and Add by constants that end such a normaliser are its own scale and shift, not a batch
-norm. ONNX Runtime makes one op of some spellings, and only together with that Mul, so there the
-scale must not leave: `benchmarks/normalizer_forms.py` measured what that would cost.
+The Mul and Add by constants that end such a normaliser, or one that has no scale of its own as
+PyTorch exports GroupNorm, are its scale and shift, not a batch norm. ONNX Runtime makes one op of
+some spellings, and only together with that Mul, so there the scale must not leave:
+`benchmarks/normalizer_forms.py` measured what that would cost.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import enum
 from typing import TYPE_CHECKING
 
 from bnfuse.lifting.nodes import affine_of
+from bnfuse.lifting.normalizer import normalizer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,10 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from bnfuse.lifting.constants import ConstantEvaluator
+
+_LAYOUT = frozenset(
+    {"Expand", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
+)
 
 
 class Standardized(enum.Enum):
@@ -35,23 +41,46 @@ class Standardized(enum.Enum):
 def standardized(value: ir.Value | None, constants: ConstantEvaluator) -> Standardized | None:
     """Whether ``value`` is a standardised one, and how; ``None`` for any other value.
 
-    Affines must be lifted already: the Add of eps is one.
+    Affines and normalisers must be lifted already: the Add of eps is one.
     """
     quotient = _producer(value)
     for dividend, divisor, is_division in _quotients(quotient):
-        root = _producer(divisor)
-        if root is None or root.op_type != "Sqrt":
-            continue
-        mean, shifted = _past_constants(root.inputs[0])
-        if mean is None or mean.op_type != "ReduceMean":
-            continue
-        square = _producer(mean.inputs[0])
-        if square is None or not _is_square_of(square, dividend):
-            continue
-        fused = is_division and shifted and square.op_type == "Pow"
-        fused = fused and _is_over_last(mean, constants)
-        return Standardized.FUSED if fused else Standardized.APART
+        if is_division and _is_fused(dividend, divisor, constants):
+            return Standardized.FUSED
+    inner = _past_layout(value)
+    normalizer = normalizer_of(inner)
+    if normalizer is not None and normalizer.affine.is_identity:
+        return Standardized.APART
+    for _, divisor, _ in _quotients(inner):
+        root = _past_constants(divisor)[0]
+        if root is not None and root.op_type == "Sqrt" and _is_statistic(root.inputs[0]):
+            return Standardized.APART
     return None
+
+
+def _is_fused(
+    dividend: ir.Value | None, divisor: ir.Value | None, constants: ConstantEvaluator
+) -> bool:
+    """Whether it is spelt as the runtime's fusion looks for it."""
+    root = _producer(divisor)
+    if root is None or root.op_type != "Sqrt":
+        return False
+    mean, shifted = _past_constants(root.inputs[0])
+    if mean is None or mean.op_type != "ReduceMean" or not shifted:
+        return False
+    square = _producer(mean.inputs[0])
+    if square is None or square.op_type != "Pow" or not _is_square_of(square, dividend):
+        return False
+    return _is_over_last(mean, constants)
+
+
+def _is_statistic(value: ir.Value | None) -> bool:
+    """Whether it is a mean over the input, or what is left of one: a variance, with eps."""
+    node = _past_constants(value)[0]
+    while node is not None and node.op_type == "Sub":
+        # mean(x²) - mean(x)²
+        node = _past_constants(node.inputs[0])[0]
+    return node is not None and node.op_type in ("ReduceMean", "ReduceSum")
 
 
 def _quotients(
@@ -65,7 +94,7 @@ def _quotients(
         yield left, right, True
     if node.op_type == "Mul":
         for x, factor in ((left, right), (right, left)):
-            inverse = _producer(factor)
+            inverse = _past_layout(factor)
             if inverse is not None and inverse.op_type == "Reciprocal":
                 yield x, inverse.inputs[0], False
             if inverse is not None and inverse.op_type == "Div":
@@ -74,11 +103,19 @@ def _quotients(
 
 def _past_constants(value: ir.Value | None) -> tuple[ir.Node | None, bool]:
     """What lies before scales and shifts by constants, and whether there was a shift."""
-    node, shifted = _producer(value), False
+    node, shifted = _past_layout(value), False
     while (lifted := affine_of(node)) is not None and node is not None:
         shifted = shifted or lifted.affine.has_shift
-        node = _producer(node.inputs[0])
+        node = _past_layout(node.inputs[0])
     return node, shifted
+
+
+def _past_layout(value: ir.Value | None) -> ir.Node | None:
+    """The node before all that only rearranges or repeats."""
+    node = _producer(value)
+    while node is not None and node.op_type in _LAYOUT:
+        node = _producer(node.inputs[0])
+    return node
 
 
 def _is_square_of(square: ir.Node, x: ir.Value | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from bnfuse.loading.tensors import TensorMaker, parse_dtype
 from bnfuse.loading.trial import Trials
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import torch
     from torch import nn
 
@@ -27,41 +30,50 @@ __all__ = ["ExampleInputs", "example_inputs", "given_inputs"]
 
 _BATCH = "N"
 _EXAMPLE_BATCH = 2
-_MAX_COMBINATIONS = 48
+_MAX_COMBINATIONS = 32
+_ONE_OF_SEVERAL = 112
+"""About the size to try first where there are several inputs: what compares two images may cost
+the fourth power of their size."""
 
 
 def example_inputs(
     module: nn.Module,
     input_shapes: Sequence[str] = (),
     dtype: str | torch.dtype | None = None,
+    told: Callable[[str], None] | None = None,
 ) -> ExampleInputs:
     """Find inputs that ``module`` accepts, each checked by a forward pass.
 
+    The search ends after 96 passes, or before one that would compute more than 2³² numbers
+    together with those before.
+
     Args:
-        module: In eval mode, on the CPU.
+        module: In eval mode, on the CPU; it stays as it was.
         input_shapes: As ``--input-shape`` takes them; empty to infer from the first layers.
         dtype: Of the inputs; None for the module's own.
+        told: Hears what is tried.
 
     Raises:
         InputShapeError: Nothing works; the message says what was tried.
         UsageError: A shape or dtype is not of the form that they have.
     """
     signature = signature_of(module)
-    trials = Trials(module)
+    trials = Trials(module, told=told)
     maker = TensorMaker(module, parse_dtype(dtype))
     if input_shapes:
         return from_shapes(trials, maker, signature, [parse_input_shape(s) for s in input_shapes])
     if not signature.required:
         raise InputShapeError("The module's forward takes no tensor.", "It cannot be exported.")
     candidates = [*hinted_guesses(module), *guesses(module)]
-    if len(signature.required) == 1:
-        combinations: list[tuple[Guess, ...]] = [(guess,) for guess in candidates]
-    else:
-        combinations = _combinations(candidates, signature)
-    for combination in combinations:
-        found = _try(trials, maker, signature, combination)
-        if found is not None:
-            return found
+    several = len(signature.required) > 1
+    combinations = _combinations(candidates, signature) if several else [(c,) for c in candidates]
+    # For several inputs each layer is asked at one size before any is at the next.
+    rounds = (1, None) if several else (None,)
+    for most in rounds:
+        for combination in combinations:
+            found = _try(trials, maker, signature, combination, most)
+            if found is not None:
+                return found
     raise _nothing_worked(trials, signature)
 
 
@@ -108,21 +120,30 @@ def given_inputs(
 
 
 def _try(
-    trials: Trials, maker: TensorMaker, signature: Signature, combination: tuple[Guess, ...]
+    trials: Trials,
+    maker: TensorMaker,
+    signature: Signature,
+    combination: tuple[Guess, ...],
+    most: int | None,
 ) -> ExampleInputs | None:
-    """Search one size, shared by all the inputs, for a batch of 2, then for a batch of 1."""
+    """Search one size, shared by all the inputs, for a batch of 2, then for a batch of 1.
+
+    With ``most``, so many sizes are tried, and a batch of 2 alone.
+    """
     names = signature.required
     sizes = next((guess.sizes for guess in combination if guess.sizes), ())
+    if len(combination) > 1:
+        sizes = tuple(sorted(sizes, key=lambda size: abs(math.log(size / _ONE_OF_SEVERAL))))
 
     def build(batch: int, size: int) -> tuple[torch.Tensor, ...]:
         return tuple(maker.make(guess.shape(batch, size), guess.bound) for guess in combination)
 
-    for batch in (_EXAMPLE_BATCH, 1):
+    for batch in (_EXAMPLE_BATCH, 1) if most is None else (_EXAMPLE_BATCH,):
 
         def attempt(size: int, batch: int = batch) -> Trial:
             return trials.run_named(signature, build(batch, size), names)
 
-        size = search_size(sizes, attempt)
+        size = search_size(sizes[:most], attempt)
         if size is None:
             continue
         args = build(batch, size)
@@ -143,21 +164,23 @@ def _try(
 
 
 def _combinations(candidates: list[Guess], signature: Signature) -> list[tuple[Guess, ...]]:
-    """For several inputs: different layers for different inputs first, then the same for all."""
+    """For several inputs: of the earliest layers first, all of one before one for each.
+
+    Two images that are compared go through the same layers; what else has several inputs refuses
+    the same for all at once.
+    """
     count = len(signature.required)
-    if not candidates:
-        return []
-    products = itertools.islice(itertools.product(candidates, repeat=count), 4096)
+    products = itertools.islice(itertools.product(enumerate(candidates), repeat=count), 4096)
+    order = sorted(products, key=lambda places: sum(place for place, _ in places))
     masks = [("mask" in name or "type" in name) for name in signature.required]
     ids = next((guess for guess in candidates if guess.bound is not None), None)
 
-    def fitted(guesses_: tuple[Guess, ...]) -> tuple[Guess, ...]:
+    def fitted(places: tuple[tuple[int, Guess], ...]) -> tuple[Guess, ...]:
         return tuple(
             Guess(ids.source, ids.axes, ids.sizes, bound=2) if mask and ids else guess
-            for guess, mask in zip(guesses_, masks, strict=True)
+            for (_, guess), mask in zip(places, masks, strict=True)
         )
 
-    order = sorted(products, key=lambda guesses_: -len({g.source for g in guesses_}))
     return list(dict.fromkeys(map(fitted, order)))[:_MAX_COMBINATIONS]
 
 
@@ -165,8 +188,9 @@ def _nothing_worked(trials: Trials, signature: Signature) -> InputShapeError:
     shown = list(dict.fromkeys(trials.tried))
     listed = "; ".join(shown[:4]) + (f"; and {len(shown) - 4} more" if len(shown) > 4 else "")
     tried = f"tried {listed}" if shown else "none of its layers says what it takes"
+    stopped = f", and stopped after {trials.count} passes" if trials.spent else ""
     return InputShapeError(
-        f"No input was found that the module accepts: {tried}.",
+        f"No input was found that the module accepts: {tried}{stopped}.",
         f"Give its shape: {input_shape_option(signature)}",
     )
 

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 from bnfuse.errors import LoadError
 from bnfuse.loading.archive import Archive, DamagedFileError, open_archive
+from bnfuse.loading.hugging_face import is_hugging_face_folder
 from bnfuse.loading.kinds import FileKind
 from bnfuse.loading.payload import COMPILED, find_payload, is_tensor
 from bnfuse.loading.pickled import MalformedPickleError
@@ -95,7 +96,8 @@ def inspect_file(path: str | os.PathLike[str]) -> Inspection:
     path = Path(path)
     try:
         if path.is_dir():
-            return Inspection(path, FileKind.FOLDER)
+            known = is_hugging_face_folder(path)
+            return Inspection(path, FileKind.HUGGING_FACE if known else FileKind.FOLDER)
         if not path.is_file():
             raise LoadError(
                 f"{path} is not a regular file." if path.exists() else f"{path} does not exist.",

@@ -24,6 +24,7 @@ class FileKind(enum.Enum):
     TORCHSCRIPT = "torchscript", "a TorchScript archive (torch.jit.save)"
     EXPORTED_PROGRAM = "exported_program", "a torch.export archive (.pt2)"
     SAFETENSORS = "safetensors", "a safetensors file (weights only, no architecture)"
+    HUGGING_FACE = "hugging_face", "a Hugging Face folder (config.json and safetensors)"
     ONNX = "onnx", "an ONNX model"
     TENSOR = "tensor", "a tensor saved by torch.save, not a model"
     DATA = "data", "Python data saved by torch.save, with no model and no weights in it"

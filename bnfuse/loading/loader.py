@@ -11,7 +11,8 @@ from bnfuse.loading.arguments import several
 from bnfuse.loading.consent import parse_allow, refuse_forbidden, unfamiliar_calls
 from bnfuse.loading.inspection import Inspection, inspect_file
 from bnfuse.loading.kinds import FileKind
-from bnfuse.loading.wording import few, first_line, printable
+from bnfuse.loading.payload import all_payloads, chosen_payloads
+from bnfuse.loading.wording import command, few, first_line, listed, printable
 from bnfuse.packages import require
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def load(
     trust: bool = False,
     input_shapes: Sequence[str] = (),
     dtype: str | None = None,
+    weights: str | None = None,
 ) -> LoadedModel:
     """Load a model file of any kind, running no code that was not agreed to.
 
@@ -79,6 +81,8 @@ def load(
             that of a named module which does more than define things when it is imported.
         input_shapes: Example shapes as ``--input-shape`` takes them; empty to infer them.
         dtype: Of the example inputs; None for the module's own.
+        weights: Which of several models in a checkpoint: a key of it, or a word of one, as in
+            ``ema``; None for the first of the usual keys.
 
     Raises:
         UnsafeFileError: Reading the file would run code that nobody agreed to run.
@@ -90,7 +94,7 @@ def load(
     input_shapes = several(input_shapes)
     inspection = inspect_file(path)
     try:
-        loaded = _load(inspection, model, allowed, trust, input_shapes, dtype)
+        loaded = _load(_chosen(inspection, weights), model, allowed, trust, input_shapes, dtype)
         return replace(loaded, notes=tuple(map(printable, loaded.notes)))
     except BnfuseError as error:
         error.args = (printable(str(error.args[0])),)
@@ -168,15 +172,43 @@ def _load(
     return LoadedModel(path, kind, module, None, inputs, (*notes, *prepared))
 
 
+def _chosen(inspection: Inspection, wanted: str | None) -> Inspection:
+    """The inspection with the model that ``--weights`` names as its payload."""
+    kind, scans = inspection.kind, inspection.scans
+    if wanted is None or not (scans or kind.is_model):
+        return inspection
+    if not scans:
+        raise LoadError(
+            f"{inspection.path} is {kind.description}: it holds one model.", "Leave --weights out."
+        )
+    found = all_payloads(inspection.saved.root)
+    chosen = chosen_payloads(found, wanted)
+    names = [".".join(payload.path) for payload in chosen or found if payload.path]
+    if len(chosen) != 1:
+        what = f"has {len(chosen)} models" if chosen else "has no model"
+        raise LoadError(
+            f"{inspection.path} {what} called {wanted!r}.",
+            f"It has {listed(names)}: name one of them." if names else "Leave --weights out.",
+        )
+    others = tuple(".".join(p.path) for p in found if p is not chosen[0])
+    if kind is FileKind.DATA:
+        kind = FileKind.LEGACY_CHECKPOINT if inspection.is_legacy else FileKind.CHECKPOINT
+    return replace(inspection, kind=kind, payload=replace(chosen[0], others=others))
+
+
 def _read_module(
     inspection: Inspection, model: str | None, allowed: dict[str, str], trust: bool
 ) -> tuple[nn.Module, ExampleInputs | None, tuple[str, ...]]:
+    from bnfuse.loading.hugging_face import read_hugging_face_folder
     from bnfuse.loading.programs import read_exported_program, read_torchscript
     from bnfuse.loading.torchfile import needs_trust, read_saved
     from bnfuse.loading.weights import fill_module, read_safetensors
 
     path, kind, archive = inspection.path, inspection.kind, inspection.archive
     unused = _unused(model, {})
+    if kind is FileKind.HUGGING_FACE:
+        module, notes = read_hugging_face_folder(path)
+        return module, None, (*notes, *unused)
     if kind is FileKind.SAFETENSORS:
         module, notes = fill_module(path, read_safetensors(path), model, trust)
         return module, None, notes
@@ -196,7 +228,7 @@ def _read_module(
     if payload is None:
         raise LoadError(f"{path} is {kind.description}, and no model was found in it.")
     saved, notes = read_saved(inspection, allowed, trust)
-    if payload.path and kind in (FileKind.CHECKPOINT, FileKind.LEGACY_CHECKPOINT):
+    if payload.path and kind in _HOLDERS:
         notes = (_where(payload.path, payload.others), *notes)
     if payload.is_module:
         return _as_module(path, saved), None, (*notes, *unused)
@@ -206,6 +238,7 @@ def _read_module(
     return module, None, (*notes, *fitted)
 
 
+_HOLDERS = (FileKind.CHECKPOINT, FileKind.LEGACY_CHECKPOINT, FileKind.PICKLE)
 _PROGRAMS = {
     FileKind.TORCHSCRIPT: "TorchScript is a program",
     FileKind.EXPORTED_PROGRAM: "torch.export.load falls back to unrestricted unpickling",
@@ -222,7 +255,9 @@ def _as_module(path: Path, saved: object) -> nn.Module:
 
 def _where(steps: tuple[str, ...], others: tuple[str, ...]) -> str:
     note = "the model is under " + ".".join(repr(step) for step in steps)
-    return note + (f"; it also has {', '.join(map(repr, others))}" if others else "")
+    if not others:
+        return note
+    return f"{note}; it also has {few([repr(key) for key in others])}: --weights chooses"
 
 
 def _unused(model: str | None, allowed: dict[str, str]) -> tuple[str, ...]:
@@ -245,6 +280,13 @@ def _refuse_what_is_no_model(inspection: Inspection) -> None:
             f"Give a file in it: {', '.join(str(path / name) for name in inside)}."
             if inside
             else "Give the path of a model file.",
+        )
+    models = all_payloads(inspection.saved.root) if kind is FileKind.DATA else []
+    if len(models) > 1:
+        names = [".".join(payload.path) for payload in models]
+        raise LoadError(
+            f"{path} holds several models and none under a usual key: {few(names)}.",
+            f"Choose one: {command(path, '--weights', names[0])}",
         )
     if not kind.is_model:
         what = inspection.detail or kind.description

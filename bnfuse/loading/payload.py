@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from bnfuse.loading.known import TENSOR_MAKERS
 from bnfuse.loading.pickled import Call, Global, Pairs, Sequence, values_below
 
-__all__ = ["COMPILED", "MODEL_KEYS", "Payload", "find_payload", "is_tensor"]
+__all__ = [
+    "COMPILED",
+    "MODEL_KEYS",
+    "Payload",
+    "all_payloads",
+    "chosen_payloads",
+    "find_payload",
+    "is_tensor",
+]
 
 MODEL_KEYS = ("state_dict", "model", "ema", "model_ema", "model_state_dict", "params", "net")
 """Keys under which checkpoints keep their model, in the order in which they are tried."""
@@ -66,8 +75,38 @@ def find_payload(root: Any, depth: int = _MAX_DEPTH) -> Payload | None:
         return None
     key = known[0] if known else next(iter(found))
     inner = found[key]
-    others = tuple(other for other in known if other != key)
+    others = tuple(other for other in found if other != key)
     return Payload((key, *inner.path), inner.value, inner.is_module, others)
+
+
+def all_payloads(root: Any, depth: int = _MAX_DEPTH) -> list[Payload]:
+    """Every model in ``root`` that is not a part of another, in the order of the file."""
+    whole = find_payload(root, 0)
+    if whole is not None:
+        return [whole]
+    pairs = _pairs(root) if depth else None
+    if pairs is not None and _is_weights(pairs):
+        return [Payload((), root, is_module=False)]
+    return [
+        Payload((key, *inner.path), inner.value, inner.is_module)
+        for key, value in pairs or ()
+        if isinstance(key, str)
+        for inner in all_payloads(value, depth - 1)
+    ]
+
+
+def chosen_payloads(found: list[Payload], wanted: str) -> list[Payload]:
+    """Those of ``found`` that ``--weights`` names: by a key or its dotted path, else by a word.
+
+    >>> from bnfuse.loading.payload import Payload, chosen_payloads
+    >>> both = [Payload((key,), None, False) for key in ("state_dict", "state_dict_ema")]
+    >>> [payload.path for payload in chosen_payloads(both, "ema")]
+    [('state_dict_ema',)]
+    >>> [payload.path for payload in chosen_payloads(both, "state_dict")]
+    [('state_dict',)]
+    """
+    exact = [p for p in found if wanted in p.path or wanted == ".".join(p.path)]
+    return exact or [p for p in found if wanted in re.split(r"[._]", ".".join(p.path))]
 
 
 def is_tensor(value: Any) -> bool:

@@ -10,10 +10,11 @@ import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bnfuse.loading.untouched import untouched
 from bnfuse.loading.wording import first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor, nn
 
@@ -24,6 +25,12 @@ __all__ = ["Fit", "Trial", "Trials"]
 _TOO_SMALL = re.compile(
     r"too small|can't be greater than actual|larger than input|Expected more", re.I
 )
+
+_UNWEIGHED = 1 << 16
+"""Elements of all inputs together that are few enough to just try."""
+
+_HEAVY = 1 << 29
+"""Elements that one pass may compute: 2 GB of float32, and ten times a ResNet-50's at 224²."""
 
 
 class Fit(enum.Enum):
@@ -45,30 +52,50 @@ class Trial:
 
 @dataclass
 class Trials:
-    """Runs a module on inputs and remembers what it tried.
+    """Runs a module on inputs and remembers what it tried; the module stays as it was.
 
     Attributes:
         module: In eval mode.
         limit: How many passes are made before everything is refused.
+        work: How many elements all passes together may compute, where that was weighed.
+        told: Hears of each pass before it is made.
         tried: Each refused input, and why.
+        count: How many passes were made.
     """
 
     module: nn.Module
     limit: int = 96
+    work: int = 1 << 32
+    told: Callable[[str], None] | None = None
     tried: list[str] = field(default_factory=list)
     count: int = 0
 
-    def run(self, args: Sequence[Tensor], names: Sequence[str] = ()) -> Trial:
+    @property
+    def spent(self) -> bool:
+        """Whether no further pass will be made."""
+        return self.count >= self.limit or self.work <= 0
+
+    def run(
+        self, args: Sequence[Tensor], names: Sequence[str] = (), *, weighed: bool = True
+    ) -> Trial:
         """Pass ``args``, by name where ``names`` are given that differ from forward's order."""
         import torch
 
-        if self.count >= self.limit:
+        if self.spent:
             return Trial(Fit.REFUSED, "too many inputs were tried")
+        shapes = ", ".join(f"{_shape(arg)} {str(arg.dtype)[6:]}" for arg in args)
+        if self.told is not None:
+            self.told(f"trying {shapes}")
+        heavy = self._weighed(args, names) if weighed else None
         self.count += 1
+        if heavy:
+            self.tried.append(f"{shapes}: {heavy.error}")
+            return heavy
         widths: list[tuple[int, int]] = []
         try:
             with (
                 torch.no_grad(),
+                untouched(self.module),
                 warnings.catch_warnings(),
                 contextlib.redirect_stdout(io.StringIO()),
                 _watched(self.module, widths),
@@ -80,21 +107,40 @@ class Trials:
                     self.module(*args)
         except (Exception, MemoryError) as error:
             trial = _refusal(error, widths)
-            shapes = ", ".join(f"{_shape(arg)} {str(arg.dtype)[6:]}" for arg in args)
             self.tried.append(f"{shapes}: {trial.error}")
             return trial
         return Trial(Fit.ACCEPTED)
 
+    def _weighed(self, args: Sequence[Tensor], names: Sequence[str]) -> Trial | None:
+        """Refuse a pass that would take more memory or time than a search is worth.
+
+        The first pass of a module with one input is made as it is: mostly it is the only one.
+        """
+        if sum(arg.numel() for arg in args) <= _UNWEIGHED or not (self.count or len(args) > 1):
+            return None
+        from bnfuse.loading.work import elements
+
+        count = elements(self.module, args, names)
+        if count <= min(_HEAVY, self.work):
+            self.work -= count
+            return None
+        return Trial(Fit.TOO_LARGE, f"not tried: it would compute {count:.1e} numbers")
+
     def run_named(
-        self, signature: Signature, args: Sequence[Tensor], names: tuple[str, ...]
+        self,
+        signature: Signature,
+        args: Sequence[Tensor],
+        names: tuple[str, ...],
+        *,
+        weighed: bool = True,
     ) -> Trial:
         """Pass ``args`` by position if ``names`` are forward's first, by name otherwise."""
         positional = names == signature.names[: len(names)] or signature.variadic
-        return self.run(args, () if positional else names)
+        return self.run(args, () if positional else names, weighed=weighed)
 
     def accepts(self, signature: Signature, args: Sequence[Tensor], names: tuple[str, ...]) -> bool:
-        """Whether a pass with ``args`` succeeds."""
-        return self.run_named(signature, args, names).fit is Fit.ACCEPTED
+        """Whether a pass with ``args`` succeeds, which someone gave or are like accepted ones."""
+        return self.run_named(signature, args, names, weighed=False).fit is Fit.ACCEPTED
 
 
 @contextlib.contextmanager

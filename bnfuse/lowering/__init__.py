@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = ["Lowered", "lower"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
@@ -23,10 +23,11 @@ from bnfuse.lowering.affine import lower_affine
 from bnfuse.lowering.derive import Derivation, DerivedConstant
 from bnfuse.lowering.linear import StoredConstants, lower_linear
 from bnfuse.lowering.normalizer import lower_normalizer
+from bnfuse.lowering.recurrent import lower_recurrent
 from bnfuse.lowering.weight import FoldedWeight
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from bnfuse.lifting.linear import LinearMap
 
@@ -44,6 +45,16 @@ class Lowered:
     model: ir.Model
     derivations: tuple[Derivation, ...]
     rescaled: tuple[DerivedConstant, ...] = ()
+
+    def plus(
+        self, derivations: Iterable[Derivation], rescaled: Iterable[DerivedConstant]
+    ) -> Lowered:
+        """The same with what changed in the bodies of its nodes."""
+        return replace(
+            self,
+            derivations=(*self.derivations, *derivations),
+            rescaled=(*self.rescaled, *rescaled),
+        )
 
     def constants(self) -> Iterator[DerivedConstant]:
         """Every constant that changed, derived from the stored ones."""
@@ -70,10 +81,13 @@ def lower(model: ir.Model, *, lazily: bool = False) -> Lowered:
     for node in tuple(graph):
         linear, lifted, normalizer = linear_of(node), affine_of(node), normalizer_of(node)
         if linear is not None:
-            new, stored = lower_linear(node, linear, initializers)
+            if linear.recurrent_bias is not None:
+                stored = lower_recurrent(node, linear, initializers)
+            else:
+                new, stored = lower_linear(node, linear, initializers)
+                substitute_sequence(node, new)
             if stored is not None:
                 derivations.append(_derivation(linear, stored))
-            substitute_sequence(node, new)
         elif lifted is not None:
             substitute_sequence(node, lower_affine(node, lifted, initializers))
         elif normalizer is not None:

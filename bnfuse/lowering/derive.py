@@ -69,7 +69,9 @@ class Derivation:
             weight = np.empty(linear.layout.shape)
             for where, part in walk.slabs():
                 weight[where] = part
-            name = self.stored.weight.name or ""
+            name, tensor = self.stored.weight.name or "", self.stored.weight.const_value
+            assert tensor is not None
+            weight = weight.reshape(tensor.shape.numpy())
             yield DerivedConstant(name, weight, np.abs(weight), self._rule, linear.name)
         elif walk.sums:
             walk.go()
@@ -107,7 +109,8 @@ class Derivation:
         assert bias is not None
         assert bias.const_value is not None
         shape = bias.const_value.shape.numpy()
-        offset, magnitude = (vector.reshape(shape) for vector in walk.offset())
+        stored_bias = self.linear.stored_bias
+        offset, magnitude = (stored_bias(vector).reshape(shape) for vector in walk.offset())
         return DerivedConstant(bias.name or "", offset, magnitude, self._rule, self.linear.name)
 
     @property

@@ -15,8 +15,6 @@ from bnfuse.lifting.rewire import output_like
 from bnfuse.lowering.weight import FoldedWeight
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from bnfuse.folding.initializers import Initializers
     from bnfuse.lifting.linear import LinearMap
 
@@ -52,7 +50,7 @@ def lower_linear(
     bias = None
     if linear.bias is not None or np.any(linear.offset != 0.0) or _needs_bias(node, linear):
         stem = _bias_stem(linear)
-        bias = initializers.add(_bias_array(linear), dtype, after=stem)
+        bias = initializers.add(linear.stored_bias(linear.offset), dtype, after=stem)
     new = _nodes(linear, x, y, weight, bias, initializers)
     return new, StoredConstants(weight, bias)
 
@@ -144,10 +142,3 @@ def _bias_stem(linear: LinearMap) -> str:
     if linear.bias is not None:
         return linear.bias.name
     return f"{linear.weight.constant.name.removesuffix('.weight')}.bias"
-
-
-def _bias_array(linear: LinearMap) -> NDArray[np.float64]:
-    """The bias shaped as the op wants it: along the rows where the constant stands on the left."""
-    if linear.op_type in ("Gemm", "MatMul") and linear.constant_on_left:
-        return linear.offset.reshape(-1, 1)
-    return linear.offset

@@ -30,8 +30,10 @@ class FoldedWeight(ir.LazyTensor):
 
     __slots__ = ("_linear", "derivations")
 
-    def __init__(self, linear: LinearMap, name: str) -> None:
-        shape = ir.Shape(linear.layout.shape)
+    def __init__(
+        self, linear: LinearMap, name: str, stored_shape: tuple[int, ...] | None = None
+    ) -> None:
+        shape = ir.Shape(stored_shape or linear.layout.shape)
         super().__init__(self._fold, linear.weight.constant.dtype, shape, name=name)
         self._linear = linear
         self.derivations: list[Derivation] = []
@@ -62,4 +64,5 @@ class FoldedWeight(ir.LazyTensor):
         rounded = np.ascontiguousarray(exact.astype(self.dtype.numpy()))
         for derivation in self.derivations:
             derivation.check(rounded)
-        return ir.Tensor(rounded, dtype=self.dtype, name=self.name)
+        shaped = rounded.reshape(self.shape.numpy())
+        return ir.Tensor(shaped, dtype=self.dtype, name=self.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Counts", "Report", "SiteReport", "site_reports"]
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bnfuse import __version__
@@ -148,11 +148,16 @@ class Report:
         return replace(self, bytes=replace(self.bytes, after=size))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data, as documented in the README."""
+        """Plain data, as docs/json.md has it; the command line adds how it ended."""
         return {
             "bnfuse": __version__,
             "source": self.source,
             "output": self.output,
+            "files": {
+                "source": [asdict(item) for item in self.source_files],
+                "output": [asdict(item) for item in self.output_files],
+            },
+            "replaced": self.replaced,
             "kind": self.kind,
             "exporter": self.exporter,
             "opset": self.opset,

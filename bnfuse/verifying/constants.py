@@ -69,11 +69,20 @@ def check_constants(
     if first is None:
         return ()
     proto = onnx_source(candidate, "candidate").proto()
-    stored = {item.name: item for item in proto.graph.initializer}
-    for node in proto.graph.node:
+    stored = _stored(proto.graph)
+    return tuple(_check(item, stored.get(item.tensor)) for item in chain([first], remaining))
+
+
+def _stored(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
+    """The constants of a graph and of the bodies of its nodes, by name."""
+    stored = {item.name: item for item in graph.initializer}
+    for node in graph.node:
         if node.op_type == "Constant" and node.attribute and node.attribute[0].HasField("t"):
             stored[node.output[0]] = node.attribute[0].t
-    return tuple(_check(item, stored.get(item.tensor)) for item in chain([first], remaining))
+        for attribute in node.attribute:
+            for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                stored.update(_stored(body))
+    return stored
 
 
 def _check(item: Derived, tensor: onnx.TensorProto | None) -> ConstantParity:

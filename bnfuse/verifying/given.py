@@ -65,6 +65,22 @@ class Given:
             for a, b in pieces
         ]
 
+    def limited_to(self, ports: Sequence[Port]) -> tuple[Given, list[str]]:
+        """Call dynamic only the axes that ``ports`` leave open; return notes on the others."""
+        dynamic: dict[str, dict[int, str]] = {}
+        notes = []
+        for port in ports:
+            for axis, symbol in self.dynamic.get(port.name, {}).items():
+                size = port.dims[axis] if port.dims is not None and axis < len(port.dims) else None
+                if isinstance(size, int):
+                    notes.append(
+                        f"the candidate takes dimension {axis} of {port.name!r} at {size} only, "
+                        "and was compared at no other"
+                    )
+                else:
+                    dynamic.setdefault(port.name, {})[axis] = symbol
+        return replace(self, dynamic=dynamic), notes
+
     def symbolic(self, ports: Sequence[Port]) -> tuple[Port, ...]:
         """Return ``ports`` with the axes that may change made symbolic."""
         changed = []

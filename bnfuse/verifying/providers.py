@@ -6,17 +6,19 @@ import contextlib
 import ctypes
 import io
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx
 
+from bnfuse.errors import UsageError
 from bnfuse.verifying import runtime
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Missing", "Providers", "Row", "explain_absence", "ort_name", "resolve"]
+__all__ = ["Missing", "Providers", "Row", "check_names", "explain_absence", "ort_name", "resolve"]
 
 _NAMES = {
     "cpu": "CPUExecutionProvider",
@@ -84,7 +86,12 @@ def resolve(names: Iterable[str]) -> Providers:
     """Return the rows for the providers asked for.
 
     ``auto`` stands for those of ``cpu`` and ``cuda`` that really work here.
+
+    Raises:
+        UsageError: A name is none of a provider.
     """
+    names = tuple(names)
+    check_names(names)
     rows: list[Row] = []
     skipped: list[str] = []
     missing: list[Missing] = []
@@ -104,6 +111,24 @@ def resolve(names: Iterable[str]) -> Providers:
         else:
             skipped.append(f"{name}: {absence}")
     return Providers(tuple(rows), tuple(skipped), tuple(missing))
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Refuse what is the name of no provider, here or elsewhere.
+
+    Raises:
+        UsageError: A name is none.
+    """
+    known = ("auto", *_NAMES, *runtime.known_providers())
+    lower = {name.lower(): name for name in known}
+    for name in names:
+        if name.lower() in lower:
+            continue
+        near = get_close_matches(name.lower(), lower, 1)
+        raise UsageError(
+            f"There is no provider {name!r}.",
+            f"Did you mean {lower[near[0]]}?" if near else f"Take one of {', '.join(known)}.",
+        )
 
 
 def ort_name(name: str) -> str:

@@ -110,7 +110,9 @@ def _flags(options: Mapping[str, Any]) -> str:
     """Return the options of a load as the command line takes them."""
     words = []
     for name, value in options.items():
-        flag = f"--{name.removesuffix('s').replace('_', '-')}"
+        # An option that is given several times is called after one of them.
+        single = name.removesuffix("s") if isinstance(value, (list, tuple)) else name
+        flag = f"--{single.replace('_', '-')}"
         if value is True:
             words.append(flag)
         elif isinstance(value, (list, tuple)):

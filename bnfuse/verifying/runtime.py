@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bnfuse.verifying.providers import Row
 
-__all__ = ["RunError", "Session", "available_providers", "unproven"]
+__all__ = ["RunError", "Session", "available_providers", "known_providers", "unproven"]
 
 _HEAVY = ("Conv", "MatMul", "Gemm")
 _MAX_THREADS = 4
@@ -32,6 +32,13 @@ def available_providers() -> list[str]:
     import onnxruntime
 
     return list(onnxruntime.get_available_providers())
+
+
+def known_providers() -> list[str]:
+    """Return the providers that ONNX Runtime has in any build."""
+    import onnxruntime
+
+    return list(dict.fromkeys([*onnxruntime.get_all_providers(), *available_providers()]))
 
 
 class Session:

@@ -99,6 +99,10 @@ def module_side(
     if inputs is None and not _fits(given, new.signature.inputs):
         # A guess at what the module takes; the candidate says what was exported.
         given = Given()
+    if inputs is None and not (options or {}).get("input_shapes"):
+        # Nobody asked for other sizes: it is a fair copy that takes only those it says.
+        given, fixed = given.limited_to(new.signature.inputs)
+        notes += fixed
     ports = given.symbolic(new.signature.inputs)
     model = TorchModel(module, list(given.extra) or [port.name for port in ports], given.extra)
     tables = index_limits(new.graph)

@@ -18,7 +18,7 @@ def test_operators_and_shipped_models() -> None:
 
 
 def test_nets_of_the_model_zoo() -> None:
-    small = ("light_squeezenet",)
+    small = ("light_shufflenet", "light_squeezenet")
     assert not failures(case for case in light_cases() if NIGHTLY or case.name in small)
 
 

@@ -129,3 +129,18 @@ def test_a_merged_map_is_a_map_like_any_other():
     assert [merge.kind for merge in result.log.merges] == ["parallel", "sequence"]
     assert_same_function(result, sizes=(5, 4))
     assert isinstance(result.lowered.derivations[0].linear, LinearMap)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_weight_that_the_fold_parts_counts_for_each_of_its_uses(apart):
+    net = Net()
+    x, shared = net.op("Relu", net.input([2, 8, 3, 3])), net.param(4, 8, 1, 1)
+    scale = net.param(4, 1, 1)
+    first = net.op("Mul", net.op("Conv", x, shared), scale)
+    second = net.op("Mul", net.op("Conv", x, shared), net.param(4, 1, 1) if apart else scale)
+    model = net.model(net.conv(first, 4, 8, (1, 1)), net.op("Sin", second))
+    result = fold_model(model)
+    # Four to eight channels on top of eight to four: as dear as eight to eight, if both go.
+    assert result.ops.count("Conv") == (2 if apart else 3)
+    assert_same_function(result)
+    assert fold_model(result.after).ops == result.ops

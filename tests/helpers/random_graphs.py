@@ -29,6 +29,9 @@ OPSET = 21
 OPS: Makers = (*NORMS, *LINEAR, *PASSED, *JOINED, *STREAMS, *STREAMS)
 
 
+_LINEAR = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
 class Seeded:
     """Draws plain random numbers: thousands of graphs in the time that hypothesis takes for one."""
 
@@ -43,6 +46,23 @@ def seeded_model(seed: int) -> onnx.ModelProto:
     """The graph of a seed."""
     draw = Seeded(seed)
     return RandomNet(draw).build(steps=2 + draw.below(7))
+
+
+def with_shared_weights(model: onnx.ModelProto, seed: int) -> onnx.ModelProto:
+    """The same graph, where linear maps of one shape often have one weight."""
+    chance = random.Random(seed)
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+    weights: dict[tuple[int, ...], list[str]] = {}
+    for node in model.graph.node:
+        for position, name in enumerate(node.input[:2]):
+            if node.op_type not in _LINEAR or not shapes.get(name):
+                continue
+            others = weights.setdefault(shapes[name], [])
+            if others and chance.random() < 0.7:
+                node.input[position] = chance.choice(others)
+            else:
+                others.append(name)
+    return model
 
 
 class RandomNet:

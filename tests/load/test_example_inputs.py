@@ -259,3 +259,117 @@ def test_a_given_batch_of_one_is_repeated_where_that_works():
 def test_wrong_inputs_are_typed_errors(wrong):
     with pytest.raises(InputShapeError):
         given_inputs(Two().eval(), wrong)
+
+
+class Siamese(nn.Module):
+    """Two images through one encoder; inner layers take other channels."""
+
+    def __init__(self, channels=3):
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.Conv2d(channels, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 4, 3, 2)
+        )
+
+    def forward(self, template, search):
+        kernel, image = self.encoder(template), self.encoder(search)
+        found = nn.functional.conv2d(image.flatten(0, 1)[None], kernel, groups=len(image))
+        return found.transpose(0, 1)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_two_images_of_one_encoder_are_alike(channels):
+    found = example_inputs(Siamese(channels).eval())
+    first, second = shapes(found)
+    assert first == second
+    assert first[:2] == (2, channels)
+
+
+class AllPairs(nn.Module):
+    """Compares every pixel with every other: the memory grows with the fourth power of the size."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, first, second):
+        one, two = (self.conv(image).flatten(2) for image in (first, second))
+        return (one.transpose(1, 2) @ two).amax(2)
+
+
+def test_a_pass_that_would_fill_the_memory_is_not_made(monkeypatch):
+    net = AllPairs().eval()
+    ran = []
+    kept = nn.Conv2d.forward
+    monkeypatch.setattr(
+        nn.Conv2d,
+        "forward",
+        lambda layer, x: (
+            (ran.append(x.shape[-1]) if type(x) is torch.Tensor else None) or kept(layer, x)
+        ),
+    )
+    found = example_inputs(net)
+    assert found.dynamic == ({0: "N"}, {0: "N"})
+    assert found.args[0].shape[-1] ** 4 * 2 <= 2**29
+    assert max(ran) == found.args[0].shape[-1]
+
+
+class Picky(nn.Module):
+    """Many layers, each of which might say what one of the inputs is, and none accepted."""
+
+    def __init__(self, count):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Conv2d(i + 1, 4, 3) for i in range(count))
+
+    def forward(self, a, b, c):
+        """Is replaced."""
+
+
+def test_a_search_for_several_inputs_ends_and_says_when(monkeypatch):
+    net = Picky(12).eval()
+    passes = []
+    monkeypatch.setattr(
+        Picky,
+        "forward",
+        lambda self, a, b, c: (passes.append(a) if type(a) is torch.Tensor else 0) or self.x(b, c),
+    )
+    with pytest.raises(InputShapeError, match="stopped after 96 passes"):
+        example_inputs(net)
+    assert len(passes) <= 96
+
+
+def test_a_table_of_numbers_and_one_of_kinds():
+    class Ranking(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Embedding(7, 6)
+            self.norm = nn.BatchNorm1d(5)
+
+        def forward(self, numbers, kinds):
+            return self.norm(numbers).sum(1) + self.table(kinds[:, 0]).sum(1)
+
+    found = example_inputs(Ranking().eval())
+    assert shapes(found)[0] == (2, 5)
+    assert found.args[1].dtype is torch.int64
+
+
+def test_what_is_tried_is_told_while_it_lasts():
+    told = []
+    example_inputs(Siamese().eval(), told=told.append)
+    assert told[0] == "trying (2, 3, 128, 128) float32, (2, 3, 128, 128) float32"
+
+
+def test_a_search_leaves_the_module_as_it_was():
+    class Caching(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 2, 3)
+            self.shape = None
+
+        def forward(self, x):
+            if self.shape != x.shape:
+                self.shape = x.shape
+            return self.conv(x)
+
+    net = Caching().eval()
+    example_inputs(net)
+    assert net.shape is None

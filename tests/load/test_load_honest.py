@@ -125,7 +125,7 @@ def test_the_first_known_key_wins_and_the_others_are_noted(tmp_path):
     torch.save({"ema": nn.Linear(2, 2), "model": small_net()}, tmp_path / "model.pt")
     loaded = load(tmp_path / "model.pt")
     assert same_function(loaded.module, small_net())
-    assert loaded.notes[0] == "the model is under 'model'; it also has 'ema'"
+    assert loaded.notes[0] == "the model is under 'model'; it also has 'ema': --weights chooses"
 
 
 def test_a_model_key_of_none_is_passed_over(tmp_path):

@@ -155,6 +155,23 @@ def test_a_frozen_batch_fails_where_the_example_says_it_is_dynamic(tmp_path: Pat
     assert "fails on" in result.reason
 
 
+def test_a_batch_that_was_only_guessed_to_be_dynamic_is_compared_as_the_candidate_has_it(
+    tmp_path: Path,
+) -> None:
+    torch.manual_seed(0)
+    module = torch.nn.Sequential(torch.nn.Linear(6, 4), torch.nn.ReLU()).eval()
+    torch.save(module, tmp_path / "m.pt")
+    path = exported(module, (torch.randn(2, 6),), tmp_path, input_names=["input"])
+    result = verify(tmp_path / "m.pt", path, providers=["cpu"])
+    assert result.verdict is Verdict.PASS, result.reason
+    assert any("takes dimension 0 of 'input' at 2 only" in note for note in result.warnings)
+    asked = {"input_shapes": ("N,6",)}
+    assert (
+        verify(tmp_path / "m.pt", path, providers=["cpu"], load_options=asked).verdict
+        is Verdict.FAIL
+    )
+
+
 def test_a_random_module_is_inconclusive(tmp_path: Path) -> None:
     path = tmp_path / "r.onnx"
     text = '<ir_version: 8, opset_import: ["": 17]> g (float[N] x) => (float[N] y) { y = Neg(x) }'

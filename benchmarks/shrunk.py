@@ -1,0 +1,242 @@
+"""Every architecture of ``transformers`` with a norm, from its own configuration made small.
+
+No list of architectures and no sizes are written down here: the library's own mapping names them,
+and a configuration is shrunk by what its numbers are called. An architecture whose small
+configuration its own code refuses is tried again with more of its numbers left alone.
+"""
+
+from __future__ import annotations
+
+__all__ = ["NotBuiltError", "build", "has_batch_norm", "model_types", "sample_inputs"]
+
+import contextlib
+import importlib.util
+import inspect
+import itertools
+import math
+import re
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LARGEST = 30_000_000
+"""Parameters of a net that is small enough to fold in a table of hundreds."""
+
+_WIDTH, _HEADS, _DEPTH = 32, 4, 2
+_BY_NAME: tuple[tuple[str, int], ...] = (
+    (r"vocab_size(_\w+)?$", 99),
+    (r"(max_position_embeddings|n_positions|max_source_positions|max_target_positions)$", 64),
+    (r"(num_|n_)?(\w+_)?(num_|n_)?(key_value_heads|kv_heads)$", _HEADS),
+    (r"(num_|n_)?(\w+_)?(attention_heads|heads?|num_heads)$", _HEADS),
+    (r"(\w+_)?head_dim$", _WIDTH // _HEADS),
+    (r"(\w+_)?(intermediate_size|ffn_dim|feed_?forward_size|inner_dim|feedforward_dim)$", 48),
+    (
+        r"(\w+_)?(hidden_size|d_model|embed_dim|hidden_dim|n_embd|embedding_size|projection_dim)$",
+        32,
+    ),
+    (r"(\w+_)?(num_|n_)?(hidden_|encoder_|decoder_)?layers?$", _DEPTH),
+    (r"(num_experts|num_local_experts|n_routed_experts)$", 4),
+    (r"num_queries$", 8),
+    (r"(encoder|decoder)_attention_heads$", _HEADS),
+)
+_LISTS = re.compile(r"(hidden_sizes|embed_dims?|hidden_dims|channels|dims|widths)$")
+_DEPTHS = re.compile(r"(depths|num_blocks|layers|num_layers)$")
+_KEPT = re.compile(r"(num_channels|in_channels|num_feature_levels|patch_size|stride|pad_token_id)")
+_FACTORS = re.compile(r"\w+_(coefficient|multiplier)$")
+_OTHERS = ("pixel_values", "input_ids", "decoder_input_ids", "input_features")
+_PARTS = ("text_config", "vision_config", "audio_config", "backbone_config")
+
+
+class NotBuiltError(Exception):
+    """No small configuration of this architecture makes a net."""
+
+
+def model_types() -> dict[str, str]:
+    """Each model type of the library's base mapping, with the class that it names."""
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
+
+    return {
+        kind: name if isinstance(name, str) else name[0]
+        for kind, name in sorted(MODEL_MAPPING_NAMES.items())
+    }
+
+
+def has_batch_norm(kind: str) -> bool:
+    """Whether the code of a model type speaks of batch norm; a backbone's may, by its default."""
+    from transformers.models.auto.configuration_auto import model_type_to_module_name
+
+    spec = importlib.util.find_spec(f"transformers.models.{model_type_to_module_name(kind)}")
+    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
+    files = [file for folder in folders for file in Path(folder).glob("modeling_*.py")]
+    return any(re.search(r"BatchNorm|running_var", file.read_text()) for file in files)
+
+
+def build(kind: str) -> nn.Module:
+    """A small net of a model type, in evaluation mode.
+
+    Raises:
+        NotBuiltError: None of its configurations makes one of few enough parameters.
+    """
+    import transformers
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    reasons = []
+    for shrink in (_shrunk, _shallow, _plain):
+        try:
+            config = CONFIG_MAPPING[kind]()
+            shrink(config)
+            model = getattr(transformers, model_types()[kind])
+            with torch.device("meta"):
+                size = sum(p.numel() for p in model._from_config(config).parameters())
+            if size > _LARGEST:
+                raise NotBuiltError(f"{size / 1e6:.0f} million parameters")
+            torch.manual_seed(0)
+            net: nn.Module = model._from_config(config).eval()
+            sample_inputs(net)
+            return net
+        except Exception as error:
+            reasons.append(f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}")
+    raise NotBuiltError(reasons[0])
+
+
+def sample_inputs(net: Any) -> dict[str, Tensor]:
+    """Inputs that the net accepts, by what its main input is called.
+
+    Raises:
+        NotBuiltError: It accepts none of them.
+    """
+    taken = inspect.signature(net.forward).parameters
+    main = net.main_input_name
+    others = [name for name in _OTHERS if name in taken and name != main]
+    error: Exception | None = None
+    for names in ((main,), *((main, other) for other in others)):
+        for shapes in itertools.product(*(_shapes(name, net.config) for name in names)):
+            feeds = {name: _filled(name, shape) for name, shape in zip(names, shapes, strict=True)}
+            try:
+                with torch.no_grad(), _at_most(20):
+                    net(**feeds)
+            except Exception as failure:
+                error = error or failure
+            else:
+                return feeds
+    raise NotBuiltError(f"{main}: {error}")
+
+
+def _filled(name: str, shape: tuple[int, ...]) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    if "ids" in name:
+        return torch.randint(3, 60, shape, generator=generator)
+    return torch.randn(*shape, generator=generator)
+
+
+def _shapes(name: str, config: Any) -> Iterator[tuple[int, ...]]:
+    size = _number(config, "image_size") or 32
+    channels = _number(config, "num_channels") or 3
+    mels = next(
+        (n for key in ("num_mel_bins", "input_feat_per_channel", "feature_size", "input_dim")
+         if (n := _number(config, key))), 80
+    )  # fmt: skip
+    if "pixel" in name:
+        for side in dict.fromkeys((size, 64, 32, 128, 224)):
+            yield (2, channels, side, side)
+        for frames in dict.fromkeys((_number(config, "num_frames") or 4, 2)):
+            yield (2, frames, channels, size, size)
+    elif "ids" in name:
+        yield from ((2, 8), (2, 16))
+    elif "features" in name:
+        for frames in (64, 2 * (_number(config, "max_source_positions") or 64), 128, 1024):
+            yield from ((2, mels, frames), (2, frames, mels), (2, 1, frames, mels))
+    else:
+        yield from ((2, 4000), (2, 1, 4000), (2, 16000), (2, 1, 16000))
+
+
+def _number(config: Any, key: str) -> int | None:
+    for part in (config, *(getattr(config, name, None) for name in _PARTS)):
+        value = getattr(part, key, None)
+        if isinstance(value, list | tuple) and value:
+            value = value[0]
+        if isinstance(value, int):
+            return value
+    return None
+
+
+def _plain(config: Any) -> None:
+    _each(config, lambda *_: None)
+
+
+def _shallow(config: Any) -> None:
+    _each(config, lambda name, value: _by_name(name, value, only_depth=True))
+
+
+def _shrunk(config: Any) -> None:
+    _each(config, _by_name)
+
+
+def _by_name(name: str, value: Any, only_depth: bool = False) -> Any:
+    if _KEPT.search(name) or isinstance(value, bool):
+        return None
+    if isinstance(value, list | tuple) and value and all(type(item) is int for item in value):
+        if _DEPTHS.search(name) and max(value) < 50:
+            return type(value)(1 for _ in value)
+        if _LISTS.search(name) and not only_depth:
+            return type(value)(max(8, 8 * math.ceil(item / 64)) for item in value)
+        return None
+    if type(value) is float and _FACTORS.match(name):
+        return min(value, 1.0)
+    if type(value) is not int or value < 1:
+        return None
+    for pattern, small in _BY_NAME:
+        if re.fullmatch(pattern, name):
+            if only_depth and small != _DEPTH:
+                return None
+            return min(value, small)
+    if name == "image_size" and not only_depth:
+        return min(value, 64)
+    return None
+
+
+def _each(config: Any, change: Any) -> None:
+    config.use_cache = False
+    if "timm" in str(getattr(getattr(config, "backbone_config", None), "model_type", "")):
+        # A library that is not there, for weights that are not wanted.
+        _own_backbone(config)
+    for name, value in list(vars(config).items()):
+        if hasattr(value, "to_dict"):
+            _each(value, change)
+            continue
+        small = change(name.lstrip("_"), value)
+        if small is not None:
+            with contextlib.suppress(Exception):
+                setattr(config, name, small)
+
+
+def _own_backbone(config: Any) -> None:
+    import transformers
+
+    sizes = {"embedding_size": 8, "hidden_sizes": [8, 16, 24, 32], "depths": [1, 1, 1, 1]}
+    asked = getattr(config.backbone_config, "out_indices", None) or [4]
+    stages = [f"stage{index}" for index in sorted(min(index, 4) for index in asked)]
+    config.backbone_config = transformers.ResNetConfig(**sizes, out_features=stages)
+    config.use_timm_backbone, config.backbone = False, None
+
+
+@contextlib.contextmanager
+def _at_most(seconds: int) -> Iterator[None]:
+    """Give up on a pass that takes longer: a configuration is not as small as it seems."""
+
+    def stop(*_: Any) -> None:
+        raise TimeoutError(f"a pass takes more than {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,70 @@
+"""RNN, GRU and LSTM apply one linear map to their input: ``W · x + Wb``, for every gate at once.
+
+A Linear node before the op stands for that map, so a norm before the op is a norm before a linear
+map. What the op does with the product, and its recurrent weights, stay as they are. When the model
+is lowered, the node's weight and bias go back to the op.
+"""
+
+from __future__ import annotations
+
+__all__ = ["RECURRENT", "lift_recurrent"]
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from bnfuse.lifting.layout import Layout
+from bnfuse.lifting.linear import LinearMap
+from bnfuse.lifting.nodes import new_linear
+from bnfuse.lifting.source import Source
+from bnfuse.lifting.weight import StoredWeight
+
+if TYPE_CHECKING:
+    from bnfuse.lifting.constants import ConstantEvaluator
+
+RECURRENT = frozenset({"GRU", "LSTM", "RNN"})
+_FEATURES = 2
+"""The axis of the input's features, whether the sequence or the batch comes first."""
+_BIAS = 3
+
+
+def lift_recurrent(node: ir.Node, constants: ConstantEvaluator) -> None:
+    """Put a Linear node before a recurrent op, in place, if its weight and bias are constants."""
+    if node.op_type not in RECURRENT or node.domain not in ("", "ai.onnx"):
+        return
+    x, stored = node.inputs[0], constants.constant(node.inputs[1])
+    bias_value = node.inputs[_BIAS] if len(node.inputs) > _BIAS else None
+    bias = constants.constant(bias_value)
+    if x is None or stored is None or (bias_value is not None and bias is None):
+        return
+    # (directions, gates · hidden, features) as one matrix.
+    weight = constants.flattened(stored, axis=_FEATURES)
+    if weight is None or not all(weight.shape) or not weight.dtype.is_floating_point():
+        return
+    layout = Layout(weight.shape, out_axis=0, in_axis=1)
+    offset, rest = np.zeros(layout.outputs), np.zeros((stored.shape[0], stored.shape[1]))
+    if bias is not None:
+        # The bias of the input's product, then that of the recurrent one.
+        own, rest = np.split(bias.array(), 2, axis=1)
+        offset = own.reshape(-1)
+    linear = LinearMap(
+        op_type=node.op_type,
+        source=Source.of(node),
+        bias_source=None,
+        weight=StoredWeight(weight, layout),
+        bias=bias,
+        constant_on_left=False,
+        input_axis=_FEATURES,
+        output_axis=_FEATURES,
+        rows=np.ones(layout.outputs),
+        columns=np.ones(layout.inputs),
+        offset=offset,
+        offset_magnitude=np.abs(offset),
+        stored_offset=offset,
+        recurrent_bias=rest,
+    )
+    product = ir.Value(type=x.type)
+    assert node.graph is not None
+    node.graph.insert_before(node, new_linear(x, product, linear))
+    node.replace_input_with(0, product)
