@@ -2,8 +2,8 @@
 
 Every architecture that ``transformers`` makes from a small configuration and that has a norm, and
 the nets of :mod:`benchmarks.styles`. Each is given to ``bnfuse.fold`` as a module, in a process of
-its own with a limit of processor time and memory, and what comes back is what is told: the verdict, or the
-exit code and the sentence. The random statistics and weights come from one seed.
+its own with a limit of processor time and memory, and what comes back is what is told: the verdict,
+or the exit code and the sentence. The random statistics and weights come from one seed.
 
 Exits with 1 if a net failed.
 """
