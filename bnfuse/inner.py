@@ -69,7 +69,7 @@ class Inner:
             changed = model if folding else model.clone()
             interface, notes = prepare(changed)
             # Before the first rule application nothing is folded, in no body either.
-            nested = fold_bodies(changed, folding=folding and limit != 0)
+            nested = fold_bodies(changed, folding=folding and limit != 0, barred=barred)
             lifted = lift(changed)
             log = fold(lifted, limit if folding else 0, barred)
             lowered = lower(changed, lazily=lazily) if folding else Lowered(model, ())
