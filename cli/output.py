@@ -129,9 +129,9 @@ def check_repro(folder: str) -> None:
 
 
 def same_file(one: str | Path, other: str | Path) -> bool:
-    """Whether two paths lead to one file that is there."""
+    """Whether two paths lead to one place, or to one file by two names."""
     try:
-        return os.path.samefile(one, other)
+        return os.path.realpath(one) == os.path.realpath(other) or os.path.samefile(one, other)
     except (OSError, ValueError):
         return False
 

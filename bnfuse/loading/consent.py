@@ -245,10 +245,11 @@ def _unknown_error(path: Path, unknown: list[str], allowed: dict[str, str]) -> U
     main = [name for name in unknown if name.startswith("__main__.")]
     why = f"{path} wants to import {listed(unknown)}, not known to be harmless."
     if main:
+        were, them = ("was", "it") if len(main) == 1 else ("were", "them")
         why = (
             f"{path} wants to import {listed(unknown)}, not known to be harmless; "
-            f"{listed(main)} was saved from a script or a notebook, so the file does not say "
-            "which module has it."
+            f"{listed(main)} {were} saved from a script or a notebook, so the file does not say "
+            f"which module has {them}."
         )
     remedy = f"If you trust that code, allow it: {command(path, *options)}"
     roots = {_package_of(name) for name in unknown}

@@ -214,16 +214,8 @@ def test_the_documentation_has_every_key_and_no_other() -> None:
 @pytest.mark.parametrize(
     "kind",
     [
-        "Parity",
-        "OutputParity",
-        "ConstantParity",
-        "LocalizedValue",
-        "Truth",
-        "Worst",
-        "Measure",
-        "Thresholds",
-        "BranchCount",
-        "Flip",
+        *("Parity", "OutputParity", "ConstantParity", "LocalizedValue", "Truth", "Worst"),
+        *("Measure", "Thresholds", "BranchCount", "Flip"),
     ],
 )
 def test_the_schema_has_what_a_verification_has(kind: str) -> None:
