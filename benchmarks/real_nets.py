@@ -2,8 +2,8 @@
 
 Every architecture that ``transformers`` makes from a small configuration and that has a norm, and
 the nets of :mod:`benchmarks.styles`. Each is given to ``bnfuse.fold`` as a module, in a process of
-its own with a limit of time and memory, and what comes back is what is told: the verdict, or the
-exit code and the sentence. The random statistics and weights come from one seed.
+its own with a limit of processor time and memory, and what comes back is what is told: the verdict,
+or the exit code and the sentence. The random statistics and weights come from one seed.
 
 Exits with 1 if a net failed.
 """
@@ -16,6 +16,8 @@ import logging
 import multiprocessing
 import os
 import resource
+import signal
+import statistics
 import sys
 import time
 import traceback
@@ -54,7 +56,7 @@ class Outcome:
         found: Whether bnfuse found the inputs itself.
         exporter: Which exporter made the graph.
         notes: Of the export.
-        seconds: From the module to the verdict, inputs included.
+        seconds: Of the processor, from the module to the verdict, inputs included.
     """
 
     name: str
@@ -104,7 +106,7 @@ def judged(name: str, source: str, make: Callable[[], nn.Module]) -> Outcome:
         net = enlivened(make())
     except Exception as error:
         return Outcome(name, source, None, f"not built: {_line(error)}")
-    start = time.perf_counter()
+    start = time.process_time()
     outcome: dict[str, Any]
     try:
         inputs, found = _inputs(net)
@@ -128,7 +130,7 @@ def judged(name: str, source: str, make: Callable[[], nn.Module]) -> Outcome:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
         outcome = {"code": 70, "sentence": f"crash: {_line(error)} at {where}"}
-    return Outcome(name, source, seconds=round(time.perf_counter() - start, 1), **outcome)
+    return Outcome(name, source, seconds=round(time.process_time() - start, 1), **outcome)
 
 
 def _inputs(net: Any) -> tuple[Any, bool]:
@@ -151,24 +153,26 @@ def _line(error: Exception) -> str:
     return f"{type(error).__name__}: {text[0] if text else ''}"[:300]
 
 
-def _apart(name: str, source: str, make: Callable[[], nn.Module], limit: float) -> Outcome:
+def _apart(name: str, source: str, make: Callable[[], nn.Module], limit: int) -> Outcome:
     """The outcome of a process of its own, forked so that it need not import anything again."""
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
 
     def work() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
         sender.send(judged(name, source, make))
 
     process = context.Process(target=work)
     process.start()
     sender.close()
     try:
-        if receiver.poll(limit):
-            return receiver.recv()  # type: ignore[no-any-return]
-        return Outcome(name, source, 124, f"not done after {limit:.0f} s", seconds=limit)
+        return receiver.recv()  # type: ignore[no-any-return]
     except EOFError:
-        return Outcome(name, source, 134, "the process died")
+        process.join()
+        if process.exitcode in (-signal.SIGXCPU, -signal.SIGKILL):
+            return Outcome(name, source, 124, f"not done after {limit} s", seconds=limit)
+        return Outcome(name, source, 134, f"the process died: {process.exitcode}")
     finally:
         process.kill()
         process.join()
@@ -193,8 +197,8 @@ def _built(build: Callable[[str], nn.Module], kind: str) -> Callable[[], nn.Modu
 def markdown(outcomes: Iterable[Outcome]) -> Iterator[str]:
     """The tallies as tables, as the documentation has them."""
     rows = list(outcomes)
-    yield "| source | nets | passed | norms | folded | failed | not built |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| source | nets | passed | norms | folded | failed | not built | seconds a net |"
+    yield "|---|---|---|---|---|---|---|---|"
     for source in dict.fromkeys(row.source for row in rows):
         own = [row for row in rows if row.source == source]
         built = [row for row in own if row.code is not None]
@@ -202,7 +206,8 @@ def markdown(outcomes: Iterable[Outcome]) -> Iterator[str]:
         norms, left = sum(row.norms for row in built), sum(len(row.left) for row in built)
         yield (
             f"| {source} | {len(built)} | {passed} | {norms:,} | {norms - left:,} "
-            f"| {len(built) - passed} | {len(own) - len(built)} |"
+            f"| {len(built) - passed} | {len(own) - len(built)} "
+            f"| {statistics.median([row.seconds for row in built] or [0]):.1f} |"
         )
     yield ""
     yield "| what failed | exit code | sentence |"
@@ -231,7 +236,7 @@ def main() -> int:
         "--source", action="append", choices=(_STYLES, _NORMED, _OTHERS), help="default: all"
     )
     parser.add_argument("--only", nargs="+", default=(), help="these names only")
-    parser.add_argument("--seconds", type=float, default=300.0, help="for one net")
+    parser.add_argument("--seconds", type=int, default=300, help="of the processor, a net")
     parser.add_argument("--part", default="0/1", help="I/N: every N-th net from the I-th on")
     parser.add_argument("--keep", action="store_true", help="take the nets that the last run did")
     options = parser.parse_args()

@@ -7,12 +7,14 @@ __all__ = ["Entry", "Inputs", "Request", "Source", "enter", "export_source"]
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import onnx_ir as ir
 
 from bnfuse.errors import UsageError
+from bnfuse.fingerprint import Fingerprint, fingerprints
 from bnfuse.loading import (
     ExampleInputs,
     LoadedModel,
@@ -90,6 +92,11 @@ class Entry:
     notes: tuple[str, ...] = ()
     bytes: int | None = None
     path: Path | None = None
+
+    @cached_property
+    def files(self) -> tuple[Fingerprint, ...]:
+        """The source's files by their SHA-256; none for what was given in memory."""
+        return () if self.path is None else fingerprints(self.path)
 
 
 def enter(source: Source, request: Request, progress: Progress) -> Entry:

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bnfuse.fingerprint import fingerprints
 from bnfuse.folding import fold
 from bnfuse.lifting import lift
 from bnfuse.lifting.prepare import prepare
@@ -70,7 +69,7 @@ class Inner:
             changed = model if folding else model.clone()
             interface, notes = prepare(changed)
             # Before the first rule application nothing is folded, in no body either.
-            nested = fold_bodies(changed, folding=folding and limit != 0)
+            nested = fold_bodies(changed, folding=folding and limit != 0, barred=barred)
             lifted = lift(changed)
             log = fold(lifted, limit if folding else 0, barred)
             lowered = lower(changed, lazily=lazily) if folding else Lowered(model, ())
@@ -80,7 +79,7 @@ class Inner:
             report = Report(
                 source=entry.name,
                 output=None,
-                source_files=() if entry.path is None else fingerprints(entry.path),
+                source_files=entry.files,
                 kind=entry.kind,
                 exporter=entry.exporter,
                 opset=model.opset_imports.get("", 0),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 __all__ = ["Judge"]
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from bnfuse.errors import FoldError
 from bnfuse.inner import Inner
@@ -33,6 +33,8 @@ class Judge:
         entry: What was given.
         unfolded: The model before the fold.
         localize: Whether a failure is to be explained, by its values and by its rules.
+        options: Further arguments of the verification; its inputs among them take the place of
+            the entry's.
     """
 
     entry: Entry
@@ -41,6 +43,7 @@ class Judge:
     progress: Progress
     unfolded: ir.Model
     localize: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, candidate: Path | ir.Model, inner: Inner, report: Report) -> Report:
         """Return ``report`` with the verification of ``candidate``, explained if it fails."""
@@ -76,7 +79,6 @@ class Judge:
         return verify(
             self.entry.original,
             candidate,
-            self.entry.inputs,
             providers=self.providers,
             seed=self.seed,
             derived=_derived(lowered),
@@ -84,6 +86,7 @@ class Judge:
             baseline=self.unfolded if localize and self.entry.exporter is not None else None,
             localize=localize,
             reached=reached,
+            **{"inputs": self.entry.inputs, **self.options},
         )
 
     def refold(self, limit: int | None, barred: Mapping[str, str] | None = None) -> Inner:

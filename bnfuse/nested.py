@@ -21,7 +21,7 @@ from bnfuse.lowering import lower
 from bnfuse.reporting import site_reports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from bnfuse.folding import Merge, MergeRefusal
     from bnfuse.lowering.derive import Derivation, DerivedConstant
@@ -43,13 +43,15 @@ class Nested:
     rescaled: list[DerivedConstant] = field(default_factory=list)
 
 
-def fold_bodies(model: ir.Model, *, folding: bool = True) -> Nested:
+def fold_bodies(
+    model: ir.Model, *, folding: bool = True, barred: Mapping[str, str] | None = None
+) -> Nested:
     """Fold the bodies in a prepared model, in place.
 
     Args:
         model: The model, not lifted yet.
-        folding: Whether to fold, or only to look for what could be; then the model's bodies are
-            left half-way, and it is of no further use but to be looked at.
+        folding: Whether to fold, or only to tell what is there.
+        barred: See :func:`bnfuse.folding.fold`.
 
     Raises:
         BnfuseError: As of the model itself.
@@ -58,7 +60,7 @@ def fold_bodies(model: ir.Model, *, folding: bool = True) -> Nested:
     if model.ir_version < _FIRST_WITH_OWN_CONSTANTS:
         return nested
     for body in _bodies(model.graph):
-        _fold_body(model, body, nested, folding)
+        _fold_body(model, body, nested, folding, barred)
     return nested
 
 
@@ -72,7 +74,13 @@ def _bodies(graph: ir.Graph) -> Iterator[ir.Graph]:
                 yield from attribute.as_graphs()
 
 
-def _fold_body(model: ir.Model, body: ir.Graph, nested: Nested, folding: bool) -> None:
+def _fold_body(
+    model: ir.Model,
+    body: ir.Graph,
+    nested: Nested,
+    folding: bool,
+    barred: Mapping[str, str] | None,
+) -> None:
     standing_in = _stand_ins(body, ConstantEvaluator(model.opset_imports.get("", 1)))
     if standing_in is None:
         return
@@ -81,18 +89,15 @@ def _fold_body(model: ir.Model, body: ir.Graph, nested: Nested, folding: bool) -
     alone = ir.Model(body, ir_version=model.ir_version)
     interface, _ = prepare(alone)
     for inner in _bodies(body):
-        _fold_body(model, inner, nested, folding)
+        _fold_body(model, inner, nested, folding, barred)
     lifted = lift(alone)
-    log = fold(lifted, limit=None if folding else 0)
+    log = fold(lifted, None if folding else 0, barred)
     nested.sites.extend(site_reports(lifted, log))
-    rescaled: tuple[DerivedConstant, ...] = ()
-    if folding:
-        lowered = lower(alone)
-        interface.restore(alone)
-        nested.derivations.extend(lowered.derivations)
-        rescaled = lowered.rescaled
-        nested.merges.extend(log.merges)
-        nested.unmerged.extend(log.unmerged)
+    lowered = lower(alone)
+    interface.restore(alone)
+    nested.derivations.extend(lowered.derivations)
+    nested.merges.extend(log.merges)
+    nested.unmerged.extend(log.unmerged)
     for own, outer in standing_in.items():
         own.replace_all_uses_with(outer)
         if own.is_graph_input():
@@ -101,7 +106,10 @@ def _fold_body(model: ir.Model, body: ir.Graph, nested: Nested, folding: bool) -
             del body.initializers[own.name]
     body.opset_imports.clear()
     renamed = _rename(body, before, nested.taken)
-    nested.rescaled.extend(replace(c, tensor=renamed.get(c.tensor, c.tensor)) for c in rescaled)
+    nested.rescaled.extend(
+        replace(constant, tensor=renamed.get(constant.tensor, constant.tensor))
+        for constant in lowered.rescaled
+    )
 
 
 def _stand_ins(body: ir.Graph, constants: ConstantEvaluator) -> dict[ir.Value, ir.Value] | None:

@@ -20,7 +20,7 @@ from bnfuse.target import target_of
 from bnfuse.writing import Writing, describe, files_of, model_bytes, targets, unverified
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import onnx_ir as ir
 
@@ -161,15 +161,19 @@ def convert(
     verified: bool = True,
     seed: int = 0,
     localize: bool = False,
+    judging: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
     **request: Any,
 ) -> Folded:
-    """What ``bnfuse fold`` and, with ``folding`` off, ``bnfuse export`` do; see :func:`fold`."""
+    """What ``bnfuse fold`` and, with ``folding`` off, ``bnfuse export`` do; see :func:`fold`.
+
+    ``judging`` holds further arguments of :func:`bnfuse.verifying.verify`.
+    """
     progress = progress or Silent()
     if verified:
         from bnfuse.verifying.providers import check_names
 
-        check_names(providers)
+        check_names(several(providers))
     if output is not None:
         target_of(output)
         target_of(unverified(Path(output)))
@@ -186,7 +190,15 @@ def convert(
         # What only folds does not wait for the verifier to load.
         from bnfuse.judging import Judge
 
-        judge = Judge(entry, several(providers), seed, progress, entry.model.clone(), localize)
+        judge = Judge(
+            entry,
+            several(providers),
+            seed,
+            progress,
+            entry.model.clone(),
+            localize,
+            dict(judging or {}),
+        )
     with progress.stage("fold" if folding else "find") as line:
         inner = Inner.run(entry, entry.model, folding=folding, lazily=output is not None)
         norms = inner.report.norms

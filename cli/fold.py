@@ -19,6 +19,7 @@ __all__ = ["fold"]
     is_flag=True,
     help="If it fails, say at which value and by which rule application.",
 )
+@click.option("--strict", is_flag=True, help="Fail if a norm is left, though all is right.")
 def fold(**options: Any) -> int:
     """Fold the norms of SOURCE into its weights, export to ONNX, verify.
 

@@ -15,6 +15,7 @@ from bnfuse.cli.console import imports_announced
 from bnfuse.cli.export import export
 from bnfuse.cli.fold import fold
 from bnfuse.cli.outcome import outcome_of
+from bnfuse.cli.prove import check, prove
 from bnfuse.cli.schema import schema
 from bnfuse.cli.streams import forgiving_streams
 from bnfuse.cli.train import train
@@ -38,7 +39,7 @@ def bnfuse() -> None:
     """
 
 
-for _command in (fold, export, verify, bench, train, schema):
+for _command in (fold, export, verify, prove, check, bench, train, schema):
     bnfuse.add_command(_command)
 
 

@@ -7,7 +7,9 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["load_options", "provider_option", "verbosity_options"]
+from bnfuse.errors import UsageError
+
+__all__ = ["judged_by", "judging_options", "load_options", "provider_option", "verbosity_options"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -35,12 +37,68 @@ _LOAD = (
         "--allow",
         metavar="MODULE.CLASS",
         multiple=True,
-        help="A class that the file may import; repeatable.",
+        help="A class that the file may import, or package.* for its modules; repeatable.",
     ),
     click.option(
         "--trust", is_flag=True, help="Let the file run its own code (TorchScript, .pt2, legacy)."
     ),
 )
+
+
+_JUDGING = (
+    click.option("--inputs", metavar="FILE.npz", help="Compare on these data; nothing is made up."),
+    click.option(
+        "--range",
+        "ranges",
+        metavar="NAME=LO,HI",
+        multiple=True,
+        help="The values that an input may have; repeatable.",
+    ),
+    click.option("--seed", type=int, default=0, show_default=True, help="Of the inputs."),
+    click.option(
+        "--truth-budget",
+        metavar="SECONDS",
+        type=float,
+        help="For the float64 run of the original; then truth is estimated.  [default: 300]",
+    ),
+    click.option("--junit", metavar="FILE", help="Write JUnit XML; - is stdout."),
+    click.option("--github", is_flag=True, help="Print GitHub annotations."),
+)
+
+
+def judging_options(command: Command) -> Command:
+    """What a verification compares on, and in which formats it answers."""
+    for option in reversed(_JUDGING):
+        command = option(command)
+    return command
+
+
+def judged_by(
+    inputs: str | None, ranges: tuple[str, ...], truth_budget: float | None
+) -> dict[str, Any]:
+    """Return the arguments of :func:`bnfuse.verifying.verify` that these options stand for.
+
+    Raises:
+        UsageError: A range is none.
+    """
+    found: dict[str, Any] = {"ranges": dict(_range(item) for item in ranges)}
+    if inputs is not None:
+        found["inputs"] = inputs
+    if truth_budget is not None:
+        found["truth_budget"] = truth_budget
+    return found
+
+
+def _range(text: str) -> tuple[str, tuple[float, float]]:
+    name, _, bounds = text.rpartition("=")
+    low, _, high = bounds.partition(",")
+    try:
+        found = float(low), float(high)
+    except ValueError:
+        found = (1.0, 0.0)
+    if not name or not found[0] <= found[1]:
+        raise UsageError(f"--range {text!r} is not NAME=LO,HI.", "Write it as in image=0,1.")
+    return name, found
 
 
 def load_options(command: Command) -> Command:

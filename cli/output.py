@@ -7,6 +7,7 @@ __all__ = [
     "check_repro",
     "default_output",
     "same_file",
+    "write_formats",
     "write_json",
     "write_text",
 ]
@@ -17,11 +18,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from bnfuse.errors import OutputError, UsageError
 from bnfuse.target import STDOUT, target_of, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from bnfuse.verifying import Verification
 
 
 def default_output(source: Path) -> Path:
@@ -124,9 +129,9 @@ def check_repro(folder: str) -> None:
 
 
 def same_file(one: str | Path, other: str | Path) -> bool:
-    """Whether two paths lead to one file that is there."""
+    """Whether two paths lead to one place, or to one file by two names."""
     try:
-        return os.path.samefile(one, other)
+        return os.path.realpath(one) == os.path.realpath(other) or os.path.samefile(one, other)
     except (OSError, ValueError):
         return False
 
@@ -147,3 +152,24 @@ def write_text(text: str, file: str, option: str) -> None:
         OutputError: The file cannot be written.
     """
     write_whole(file, lambda stream: stream.write(text.encode()), option)
+
+
+def write_formats(
+    result: Verification, name: str, junit: str | None, github: bool, *, taken: bool
+) -> None:
+    """Write what CI systems read of a verification.
+
+    Args:
+        result: The verification.
+        name: What was judged.
+        junit: Where to write JUnit XML, if anywhere.
+        github: Whether to print GitHub annotations.
+        taken: Whether stdout holds a file already.
+    """
+    from bnfuse.verifying.formats import github_lines, junit_xml
+
+    if junit is not None:
+        write_text(junit_xml(result, name), junit, "--junit")
+    for line in github_lines(result, name) if github else ():
+        # Annotations are read from either stream; with a file on stdout they go to stderr.
+        click.echo(line, err=taken or junit == STDOUT)

@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bnfuse.cli.console import Terminal
-from bnfuse.cli.options import load_options, provider_option, verbosity_options
-from bnfuse.cli.output import check_outputs, check_repro, write_json, write_text
+from bnfuse.cli.options import (
+    judged_by,
+    judging_options,
+    load_options,
+    provider_option,
+    verbosity_options,
+)
+from bnfuse.cli.output import check_outputs, check_repro, write_formats, write_json
 from bnfuse.cli.report import JsonCommand, document, files_json
 from bnfuse.errors import UsageError
 from bnfuse.target import STDOUT
@@ -25,26 +31,10 @@ __all__ = ["verify"]
 @click.argument("original", required=False, type=click.Path(path_type=Path))
 @click.argument("candidate", required=False, type=click.Path(path_type=Path))
 @provider_option
-@click.option("--inputs", metavar="FILE.npz", help="Compare on these data; nothing is made up.")
-@click.option(
-    "--range",
-    "ranges",
-    metavar="NAME=LO,HI",
-    multiple=True,
-    help="The values that an input may have; repeatable.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the inputs.")
-@click.option(
-    "--truth-budget",
-    metavar="SECONDS",
-    type=float,
-    help="For the float64 run of the original; then truth is estimated.  [default: 300]",
-)
+@judging_options
 @click.option("--localize", is_flag=True, help="On failure, say at which value they part.")
 @click.option("--repro", metavar="DIR", help="On failure, write what reproduces it.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the result; - is stdout.")
-@click.option("--junit", metavar="FILE", help="Write JUnit XML; - is stdout.")
-@click.option("--github", is_flag=True, help="Print GitHub annotations.")
 @click.option(
     "--rejudge",
     metavar="FILE.json",
@@ -104,7 +94,6 @@ def verify(
         name = str(candidate)
         result = _judged(original, candidate, terminal, **options)
 
-    from bnfuse.verifying.formats import github_lines, junit_xml
     from bnfuse.verifying.text import render
 
     render(result, terminal.out, verbosity)
@@ -118,12 +107,7 @@ def verify(
             "files": {"original": files_json(original), "candidate": files_json(candidate)},
         }
         write_json(document("verify", code, found | result.to_json()), json_file)
-    if junit is not None:
-        write_text(junit_xml(result, name), junit, "--junit")
-    if github:
-        # Annotations are read from either stream; with a file on stdout they go to stderr.
-        for line in github_lines(result, name):
-            click.echo(line, err=STDOUT in (json_file, junit))
+    write_formats(result, name, junit, github, taken=json_file == STDOUT)
     return code
 
 
@@ -142,18 +126,17 @@ def _judged(
     repro: str | None,
     **load: Any,
 ) -> Verification:
-    from bnfuse.verifying import TRUTH_BUDGET, Thresholds
+    from bnfuse.verifying import Thresholds
     from bnfuse.verifying import verify as judge
 
     with terminal.stage("verify") as stage:
         result = judge(
             original,
             candidate,
-            inputs,
             providers=providers,
             seed=seed,
-            truth_budget=TRUTH_BUDGET if truth_budget is None else truth_budget,
-            ranges=dict(_range(item) for item in ranges),
+            reached=stage.reached,
+            **judged_by(inputs, ranges, truth_budget),
             thresholds=Thresholds() if factor is None else Thresholds(factor=factor),
             load_options=load,
             localize=localize,
@@ -170,15 +153,3 @@ def _rejudged(file: str, factor: float | None) -> Verification:
     saved = read_json(file)
     limits = saved.thresholds if factor is None else replace(saved.thresholds, factor=factor)
     return judge_again(saved, limits)
-
-
-def _range(text: str) -> tuple[str, tuple[float, float]]:
-    name, _, bounds = text.rpartition("=")
-    low, _, high = bounds.partition(",")
-    try:
-        found = float(low), float(high)
-    except ValueError:
-        found = (1.0, 0.0)
-    if not name or not found[0] <= found[1]:
-        raise UsageError(f"--range {text!r} is not NAME=LO,HI.", "Write it as in image=0,1.")
-    return name, found

@@ -7,9 +7,11 @@ __all__ = ["render"]
 from typing import TYPE_CHECKING
 
 from bnfuse.bench.result import Difference
+from bnfuse.layout import Column, print_table
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
     from bnfuse.bench.result import Comparison, Contestant
 
@@ -19,17 +21,19 @@ _STYLES = {Difference.FASTER: "green", Difference.SLOWER: "red", Difference.NOIS
 def render(comparison: Comparison, console: Console) -> None:
     """Print ``comparison``."""
     from rich.box import SIMPLE
-    from rich.table import Table
 
     several = len(comparison.contestants) > 1
-    table = Table(box=SIMPLE, pad_edge=False, show_edge=False, padding=(0, 1))
-    table.add_column("model", overflow="fold")
-    for title in ("median", "memory", "file", *(("over the first", "") if several else ())):
-        table.add_column(title, justify="right", no_wrap=True)
-    for label, contestant in zip(_labels(comparison), comparison.contestants, strict=True):
-        cells = [label, *_cells(comparison, contestant)]
-        table.add_row(*cells, *(_against(comparison, contestant) if several else ()))
-    console.print(table, highlight=False)
+    titles = ("median", "memory", "file", *(("over the first", "") if several else ()))
+    columns = [Column("model", flexible=True), *(Column(title, number=True) for title in titles)]
+    rows = [
+        [
+            label,
+            *_cells(comparison, contestant),
+            *(_against(comparison, contestant) if several else ()),
+        ]
+        for label, contestant in zip(_labels(comparison), comparison.contestants, strict=True)
+    ]
+    print_table(console, columns, rows, SIMPLE)
     for line in _lines(comparison):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -55,14 +59,15 @@ def _three_digits(number: float) -> str:
     return f"{number:,.{2 if number < 10 else 1 if number < 100 else 0}f}"
 
 
-def _against(comparison: Comparison, contestant: Contestant) -> list[str]:
+def _against(comparison: Comparison, contestant: Contestant) -> list[Text | str]:
     if contestant is comparison.contestants[0]:
         return ["", ""]
+    from rich.text import Text
+
     ratio, difference = contestant.ratio, comparison.difference(contestant)
-    style = _STYLES[difference]
     return [
         f"{ratio.value:.3f} ({ratio.low:.3f}–{ratio.high:.3f})",
-        f"[{style}]{difference.value}[/]",
+        Text(difference.value, style=_STYLES[difference]),
     ]
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnfuse.affine import ChannelAffine
+from bnfuse.lifting.batch_statistics import batch_statistics
 from bnfuse.lifting.channel import NotPerChannel
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def read_batch_norm(
         return NotPerChannel("spatial is 0: its statistics vary over the positions too")
     parameters = [constants.array(v) for v in node.inputs[1:5] if v is not None]
     if len(parameters) != 4 or any(p is None for p in parameters):
-        return NotPerChannel("its parameters are computed at run time")
+        return NotPerChannel(batch_statistics(node) or "its parameters are computed at run time")
     gamma, beta, mean, variance = (np.asarray(p, dtype=np.float64) for p in parameters)
     # The attribute is stored as float32: the double nearest to that is what runs.
     epsilon = float(np.float32(node.attributes.get_float("epsilon", _DEFAULT_EPSILON)))

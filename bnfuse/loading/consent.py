@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,8 @@ _READABLE_OPCODES = frozenset(_OPCODES_OF_PROTOCOL_2.split())
 """What torch's restricted unpickler reads: pickle protocol 2, as ``torch.save`` writes."""
 
 
+_MANY = 2
+"""Classes to allow one by one before their package is offered as a whole."""
 _LONGEST = 60
 """Characters shown of a call's arguments."""
 
@@ -53,14 +56,18 @@ class Agreed:
     Attributes:
         real: Each name of the file that is imported, and the name that it stands for.
         inert: Names that the model in the file does not need: nothing of them is imported.
+        by_package: Those of ``real`` that only ``package.*`` allows: they must be module classes.
     """
 
     real: dict[str, str]
     inert: tuple[str, ...]
+    by_package: tuple[str, ...] = ()
 
 
 def parse_allow(allow: Sequence[str]) -> dict[str, str]:
     """``mod.Class`` and ``__main__.Class=mod.Class`` as a mapping, the file's name to the real one.
+
+    ``package.*`` stands for the module classes of a package, and for itself in the mapping.
 
     Raises:
         UsageError: One is not a dotted name.
@@ -70,6 +77,11 @@ def parse_allow(allow: Sequence[str]) -> dict[str, str]:
     for option in allow:
         saved, _, real = option.partition("=")
         saved, real = saved.strip(), (real or saved).strip()
+        package = saved.removesuffix(".*")
+        if package != saved and package.isidentifier() and real == saved:
+            refuse_to_allow(f"{package}.Module")
+            names[saved] = saved
+            continue
         if not (_is_dotted(saved) and _is_dotted(real)) or ".py." in real:
             form = "package.module.Class, or --allow saved.Name=package.module.Class"
             meant = option.replace(".py:", ".").replace(".py.", ".").replace(":", ".")
@@ -167,11 +179,15 @@ def agree(inspection: Inspection, allowed: dict[str, str]) -> Agreed:
     real: dict[str, str] = {}
     inert: list[str] = []
     unknown: list[str] = []
+    by_package: list[str] = []
     for name in (g.dotted for g in scan.globals):
         if name in allowed:
             real[name] = allowed[name]
         elif judge(name) is Verdict.HARMLESS:
             real[name] = name
+        elif name in needed and _package_of(name) in allowed and judge(name) is Verdict.ASK:
+            real[name] = name
+            by_package.append(name)
         elif name in needed:
             unknown.append(name)
         else:
@@ -179,7 +195,7 @@ def agree(inspection: Inspection, allowed: dict[str, str]) -> Agreed:
     if unknown:
         raise _unknown_error(inspection.path, unknown, allowed)
     _check_calls(inspection.path, scan.calls, scan.builds, real, allowed)
-    return Agreed(real, tuple(inert))
+    return Agreed(real, tuple(inert), tuple(by_package))
 
 
 def _check_calls(
@@ -229,15 +245,23 @@ def _unknown_error(path: Path, unknown: list[str], allowed: dict[str, str]) -> U
     main = [name for name in unknown if name.startswith("__main__.")]
     why = f"{path} wants to import {listed(unknown)}, not known to be harmless."
     if main:
+        were, them = ("was", "it") if len(main) == 1 else ("were", "them")
         why = (
             f"{path} wants to import {listed(unknown)}, not known to be harmless; "
-            f"{listed(main)} was saved from a script or a notebook, so the file does not say "
-            "which module has it."
+            f"{listed(main)} {were} saved from a script or a notebook, so the file does not say "
+            f"which module has {them}."
         )
     remedy = f"If you trust that code, allow it: {command(path, *options)}"
+    roots = {_package_of(name) for name in unknown}
+    if len(unknown) > _MANY and not main and len(roots) == 1:
+        remedy += f" (or all module classes of that package: --allow {shlex.quote(roots.pop())})"
     if main:
         remedy += " (with the module that defines it in the place of MODULE)"
     return UnsafeFileError(why, remedy)
+
+
+def _package_of(name: str) -> str:
+    return f"{name.partition('.')[0]}.*"
 
 
 def _guess(name: str) -> str:

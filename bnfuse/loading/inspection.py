@@ -158,6 +158,9 @@ def _inspect_text(path: Path, file: IO[bytes], head: bytes) -> Inspection:
         return Inspection(path, FileKind.TEXT, detail="a Git LFS pointer: run `git lfs pull`")
     if text.lstrip().lower().startswith(("<!doctype", "<html")):
         return Inspection(path, FileKind.TEXT, detail="a web page, from a download that failed")
+    if "ir_version" in text or "irVersion" in text:
+        form = "an ONNX model written as text: parse it and save it again with onnx.save"
+        return Inspection(path, FileKind.TEXT, detail=form)
     return Inspection(path, FileKind.TEXT)
 
 

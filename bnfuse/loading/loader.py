@@ -293,4 +293,10 @@ def _refuse_what_is_no_model(inspection: Inspection) -> None:
         calls = unfamiliar_calls(call for scan in inspection.scans for call in scan.calls)
         if calls:
             what += f", and would call {few(calls)} when it is unpickled: nothing of it was run"
-        raise LoadError(f"{path} is {what}.", _REMEDIES.get(kind, ""))
+        remedy = _REMEDIES.get(kind, "")
+        if kind is FileKind.TEXT and inspection.detail:
+            # The detail says itself what to do.
+            remedy = ""
+        elif kind is FileKind.TEXT and path.suffix == ".onnx":
+            remedy = "Give the binary file that an exporter wrote."
+        raise LoadError(f"{path} is {what}.", remedy)

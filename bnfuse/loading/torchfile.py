@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import types
 import warnings
@@ -16,16 +17,18 @@ from bnfuse.loading.kinds import FileKind
 from bnfuse.loading.known import torch_allows
 from bnfuse.loading.payload import COMPILED
 from bnfuse.loading.pickle_machine import modern
-from bnfuse.loading.wording import command, first_line
+from bnfuse.loading.wording import command, few, first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from bnfuse.loading.inspection import Inspection
     from bnfuse.loading.pickles import PickleScan
 
 __all__ = ["needs_trust", "read_saved"]
+
+_LOGGER = logging.getLogger("bnfuse")
 
 
 def needs_trust(path: Path, kind: FileKind, why: str) -> UnsafeFileError:
@@ -75,17 +78,21 @@ def read_saved(
 def _notes(agreed: Agreed) -> tuple[str, ...]:
     if COMPILED in agreed.inert:
         return ("torch.compile taken off",)
+    notes = []
+    if agreed.by_package:
+        notes.append(f"allowed by their package: {few(agreed.by_package)}")
     left = agreed.inert
-    if not left:
-        return ()
-    more = f" and {len(left) - 3} more" if len(left) > 3 else ""
-    return (f"ignored {', '.join(left[:3])}{more}: the model does not need them",)
+    if left:
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        notes.append(f"ignored {', '.join(left[:3])}{more}: the model does not need them")
+    return tuple(notes)
 
 
 def _read_restricted(path: Path, agreed: Agreed, saved: PickleScan, trust: bool) -> Any:
     import torch
 
     with working_directory_on_path():
+        _import_classes(path, agreed.by_package, trust)
         pairs: list[Any] = [
             (import_allowed(real, trust), name)
             for name, real in agreed.real.items()
@@ -96,6 +103,28 @@ def _read_restricted(path: Path, agreed: Agreed, saved: PickleScan, trust: bool)
         pairs.append((CompiledWrapper if name == COMPILED else stand_in(made), name))
     with torch.serialization.safe_globals(pairs):
         return _quietly(lambda file: torch.load(file, map_location="cpu", weights_only=True), path)
+
+
+def _import_classes(path: Path, names: Sequence[str], trust: bool) -> None:
+    """Import what ``--allow package.*`` lets a file name, and refuse what is no module class."""
+    from torch import nn
+
+    for package in dict.fromkeys(name.partition(".")[0] for name in names):
+        _LOGGER.warning(
+            "--allow %s.* lets %s import any module of %s, and run what importing it runs",
+            package,
+            path,
+            package,
+        )
+    for name in names:
+        found = import_allowed(name, trust)
+        if not (isinstance(found, type) and issubclass(found, nn.Module)):
+            package = name.partition(".")[0]
+            raise UnsafeFileError(
+                f"{path} wants {name}, which is no nn.Module, so --allow {package}.* does not take "
+                "it.",
+                f"If you trust that code, allow it by its name as well: --allow {name}",
+            )
 
 
 def _read_trusted(path: Path, allowed: dict[str, str], plain: bool) -> Any:

@@ -10,7 +10,6 @@ import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bnfuse.loading.untouched import untouched
 from bnfuse.loading.wording import first_line
 
 if TYPE_CHECKING:
@@ -80,6 +79,8 @@ class Trials:
     ) -> Trial:
         """Pass ``args``, by name where ``names`` are given that differ from forward's order."""
         import torch
+
+        from bnfuse.loading.untouched import untouched
 
         if self.spent:
             return Trial(Fit.REFUSED, "too many inputs were tried")

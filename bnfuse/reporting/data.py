@@ -95,6 +95,7 @@ class Report:
         source_files: What was read, by its SHA-256; the model first, then its external data.
         output_files: What was written, likewise.
         replaced: Whether another file was at ``output`` before.
+        load_flags: The options with which the command line loads the source again.
         undone: The rule applications that were taken back because the fold failed its
             verification with them.
     """
@@ -115,6 +116,7 @@ class Report:
     source_files: tuple[Fingerprint, ...] = ()
     output_files: tuple[Fingerprint, ...] = ()
     replaced: bool = False
+    load_flags: tuple[str, ...] = ()
     undone: tuple[Blame, ...] = ()
 
     @property

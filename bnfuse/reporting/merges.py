@@ -36,7 +36,7 @@ def merge_lines(report: Report, verbosity: int) -> Iterator[RenderableType]:
     merges = [merge for merge in report.merges if verbosity or merge.kind != "padding"]
     shown = merges if verbosity else merges[:_ROWS]
     for merge in shown:
-        yield Padding(Text(_line(merge)), (0, 0, 0, _INDENT))
+        yield Padding(Text(_line(merge)), (0, 0, 0, _INDENT), expand=False)
     if len(shown) < len(merges):
         yield Text(f"… and {len(merges) - len(shown)} more (-v lists them all)", style="dim")
     for refusal in report.unmerged if verbosity else ():

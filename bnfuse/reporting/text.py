@@ -4,15 +4,14 @@ from __future__ import annotations
 
 __all__ = ["render"]
 
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
+from bnfuse.layout import Column, print_table
 from bnfuse.lifting.sites import Kind
 from bnfuse.reporting.data import Report, SiteReport
 from bnfuse.reporting.merges import merge_lines
@@ -36,22 +35,24 @@ def render(report: Report, console: Console, verbosity: int = 0) -> None:
         console: Where to print; plain text where it is not a terminal.
         verbosity: 1 lists every site, scalars and biases included.
     """
-    console.print(Group(*_folds(report, verbosity)), highlight=False)
+    sites = _listed(report, verbosity)
+    if sites:
+        shown = sites if verbosity else sites[:_ROWS]
+        console.print()
+        _print_sites(shown, console)
+        console.print()
+        if len(shown) < len(sites):
+            more = f"… and {len(sites) - len(shown)} more (-v lists them all)"
+            console.print(Text(more, style="dim"))
+    console.print(Group(*_summary(report, verbosity)), highlight=False)
     if report.verification is not None:
         from bnfuse.verifying.text import render as render_verification
 
         render_verification(report.verification, console, verbosity)
     console.print(Group(*_result(report)), highlight=False)
-
-
-def _folds(report: Report, verbosity: int) -> Iterator[RenderableType]:
-    sites = _listed(report, verbosity)
-    if sites:
-        shown = sites if verbosity else sites[:_ROWS]
-        yield Padding(_sites_table(shown), (1, 0, 1, 0))
-        if len(shown) < len(sites):
-            yield Text(f"… and {len(sites) - len(shown)} more (-v lists them all)", style="dim")
-    yield from _summary(report, verbosity)
+    for line in _paths(report):
+        # A path or a command is for copying: only the terminal itself may break it.
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _listed(report: Report, verbosity: int) -> list[SiteReport]:
@@ -63,16 +64,21 @@ def _listed(report: Report, verbosity: int) -> list[SiteReport]:
     return sorted(sites, key=lambda site: site.folded)
 
 
-def _sites_table(sites: list[SiteReport]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("norm", overflow="fold")
-    table.add_column("spelt", overflow="fold")
-    table.add_column("", width=1)
-    table.add_column("what became of it", overflow="fold")
-    for site in sites:
-        mark = "[green]✓[/]" if site.folded else "[yellow]·[/]"
-        table.add_row(escape(site.module or site.name), _spelling(site), mark, _fate(site))
-    return table
+def _print_sites(sites: list[SiteReport], console: Console) -> None:
+    columns = (
+        *(Column(heading) for heading in ("norm", "spelt", "")),
+        Column("what became of it", flexible=True),
+    )
+    rows: list[list[Text | str]] = [
+        [
+            site.module or site.name,
+            _spelling(site),
+            Text("✓", style="green") if site.folded else Text("·", style="yellow"),
+            _fate(site),
+        ]
+        for site in sites
+    ]
+    print_table(console, columns, rows)
 
 
 def _spelling(site: SiteReport) -> str:
@@ -83,7 +89,7 @@ def _spelling(site: SiteReport) -> str:
 
 def _fate(site: SiteReport) -> str:
     if not site.folded:
-        return f"left: {escape(site.reason)}"
+        return f"left: {site.reason}"
     if not site.into:
         return "it changes nothing: taken out"
     through = f", through {', '.join(site.through)}" if site.through else ""
@@ -94,7 +100,7 @@ def _fate(site: SiteReport) -> str:
 def _several(names: Sequence[str]) -> str:
     """The first of many names."""
     more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
-    return escape(", ".join(names[:_NAMES])) + more
+    return ", ".join(names[:_NAMES]) + more
 
 
 def _summary(report: Report, verbosity: int) -> Iterator[RenderableType]:
@@ -121,13 +127,20 @@ def _result(report: Report) -> Iterator[RenderableType]:
         yield Text("NOT VERIFIED", style="bold yellow")
     if report.blame is not None:
         yield Text.assemble(("blame  ", "bold red"), str(report.blame))
+
+
+def _paths(report: Report) -> Iterator[Text]:
     before, after = report.bytes.before, report.bytes.after
     size = f"{after / 1e6:.2f} MB ({after - before:+,} bytes)"
     size += ", in the place of an earlier file" if report.replaced else ""
     where = "stdout" if report.output == STDOUT else report.output or "not written"
     yield Text.assemble(("model  ", "bold"), (where, "bold"), f"  {size}")
     if report.output not in (None, STDOUT) and report.verdict == "PASS":
-        yield Text.assemble(("next   ", "bold"), f"bnfuse verify {report.source} {report.output}")
+        yield Text.assemble(("next   ", "bold"), shlex.join(_next(report)))
     if report.verdict == "FAIL" and report.blame is None and report.output is not None:
         what = "the same command with --localize says which rule is to blame"
         yield Text.assemble(("next   ", "bold"), what)
+
+
+def _next(report: Report) -> list[str]:
+    return ["bnfuse", "verify", report.source, str(report.output), *report.load_flags]

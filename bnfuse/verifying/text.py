@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bnfuse.layout import Column, print_table
 from bnfuse.verifying.result import Verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from bnfuse.verifying.result import OutputParity, Parity, Verification
 
@@ -25,7 +25,7 @@ def render(result: Verification, console: Console, verbosity: int = 0) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     if result.rows:
-        console.print(_table(result))
+        _print_rows(result, console)
     for row in result.rows:
         if row.reason:
             say(f"{_title(row)}: {row.reason}")
@@ -57,23 +57,22 @@ def render(result: Verification, console: Console, verbosity: int = 0) -> None:
     say(result.reason)
 
 
-def _table(result: Verification) -> Table:
+def _print_rows(result: Verification, console: Console) -> None:
     from rich.box import SIMPLE
-    from rich.table import Table
+    from rich.text import Text
 
-    table = Table(box=SIMPLE, pad_edge=False)
-    for name in ("provider", "optimisation", "output"):
-        table.add_column(name)
-    for name in ("original", "candidate", "ratio"):
-        table.add_column(name, justify="right")
-    table.add_column("verdict")
+    columns = (
+        *map(Column, ("provider", "optimisation", "output")),
+        *(Column(name, number=True) for name in ("original", "candidate", "ratio")),
+        Column("verdict"),
+    )
+    rows: list[list[Text | str]] = []
     for row in result.rows:
-        where = (row.provider, _level(row))
-        if not row.outputs:
-            table.add_row(*where, "", "", "", "", _styled(row.verdict))
-        for output in row.outputs:
-            table.add_row(*where, output.name, *_numbers(output), _styled(output.verdict))
-    return table
+        outputs = [(item.name, *_numbers(item), item.verdict) for item in row.outputs]
+        for *cells, verdict in outputs or [("", "", "", "", row.verdict)]:
+            styled = Text(verdict.value, style=_STYLES[verdict])
+            rows.append([row.provider, _level(row), *cells, styled])
+    print_table(console, columns, rows, SIMPLE)
 
 
 def _numbers(output: OutputParity) -> tuple[str, str, str]:
@@ -128,10 +127,6 @@ def _title(row: Parity) -> str:
 
 def _level(row: Parity) -> str:
     return row.optimization if row.decides else f"{row.optimization} ({row.mode})"
-
-
-def _styled(verdict: Verdict) -> str:
-    return f"[{_STYLES[verdict]}]{verdict.value}[/]"
 
 
 def _detail(result: Verification) -> str:

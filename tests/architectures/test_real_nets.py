@@ -36,11 +36,11 @@ def test_an_architecture_of_transformers_is_folded_and_verified(kind: str) -> No
 
 def test_the_tally_counts_what_passed_what_stayed_and_what_failed() -> None:
     rows = [
-        Outcome("a", "s", 0, norms=3, left=("a Relu 'x' stands between",)),
-        Outcome("b", "s", 1, "they differ", norms=1),
+        Outcome("a", "s", 0, norms=3, left=("a Relu 'x' stands between",), seconds=2),
+        Outcome("b", "s", 1, "they differ", norms=1, seconds=4),
         Outcome("c", "s", None, "not built"),
     ]
     lines = list(markdown(rows))
-    assert lines[2] == "| s | 2 | 1 | 4 | 3 | 1 | 1 |"
+    assert lines[2] == "| s | 2 | 1 | 4 | 3 | 1 | 1 | 3.0 |"
     assert "| b | 1 | they differ |" in lines
     assert "| 1 | a Relu … stands between |" in lines

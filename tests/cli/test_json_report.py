@@ -212,7 +212,11 @@ def test_the_documentation_has_every_key_and_no_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["Parity", "OutputParity", "ConstantParity", "LocalizedValue", "Truth", "Worst"]
+    "kind",
+    [
+        *("Parity", "OutputParity", "ConstantParity", "LocalizedValue", "Truth", "Worst"),
+        *("Measure", "Thresholds", "BranchCount", "Flip"),
+    ],
 )
 def test_the_schema_has_what_a_verification_has(kind: str) -> None:
     names = {field.name for field in dataclasses.fields(getattr(verifying, kind))}

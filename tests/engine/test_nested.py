@@ -8,6 +8,8 @@ import onnx_ir as ir
 import onnxruntime
 
 import bnfuse
+from bnfuse.lifting.prepare import prepare
+from bnfuse.nested import fold_bodies
 
 HEAD = '<ir_version: 10, opset_import: ["" : 20]>\n'
 CONSTANTS = {
@@ -216,6 +218,16 @@ def test_the_model_that_was_given_keeps_its_bodies() -> None:
     before = ir.serde.serialize_model(model)
     bnfuse.fold(model, verified=False)
     assert ir.serde.serialize_model(model) == before
+
+
+def test_looking_at_bodies_folds_none_and_leaves_a_model() -> None:
+    model = ir.serde.deserialize_model(model_of(IF))
+    prepare(model)
+    found = fold_bodies(model, folding=False)
+    assert [site.folded for site in found.sites if site.kind == "norm"] == [False]
+    after = ir.serde.serialize_model(model)
+    onnx.checker.check_model(after, full_check=True)
+    assert inner(after)["yes"] == ["Conv", "BatchNormalization"]
 
 
 def test_a_fold_with_bodies_is_verified() -> None:

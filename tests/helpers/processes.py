@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,3 +33,29 @@ def run(folder: Path, *args: object, **environment: str) -> Ended:
     )
     encoding = environment.get("PYTHONIOENCODING", "utf-8")
     return Ended(ran.returncode, ran.stdout, ran.stderr.decode(encoding))
+
+
+def on_terminal(folder: Path, width: int, *args: object) -> tuple[int, str]:
+    """Run the command in a terminal of that width: its exit code, and what it shows there."""
+    import fcntl
+    import struct
+    import termios
+
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+    environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
+    ran = subprocess.Popen(
+        [*COMMAND, *map(str, args)],
+        stdout=theirs,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        env={**environment, "TERM": "xterm", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
+    )
+    os.close(theirs)
+    shown = b""
+    # Linux says that the other end is closed by an error.
+    with suppress(OSError):
+        while piece := os.read(ours, 1 << 16):
+            shown += piece
+    os.close(ours)
+    return ran.wait(), re.sub(r"\x1b\[[0-9;]*m", "", shown.decode().replace("\r", ""))

@@ -166,7 +166,7 @@ MERGES = (
     Mutation("a middle that something else reads is merged away", "folding.merges.sequence", "_before", "if h is None or h.is_graph_output() or len(h.uses()) != 1:", "if h is None:"),
     Mutation("a sequence need not be cheaper as one", "folding.merges.sequence", "_dearer", "if after.flops <= before.flops and after.bytes <= before.bytes:", "if True:"),
     Mutation("a sequence may take more bytes", "folding.merges.sequence", "_dearer", "and after.bytes <= before.bytes", ""),
-    Mutation("a shared weight is counted as freed", "folding.merges.storage", "Storage.freed", "users[linear.weight.constant.value] >= self._users[linear.weight.constant.value]", "True"),
+    Mutation("a shared weight is counted as freed", "folding.merges.storage", "Storage.freed", "users[key := _stored_as(linear)] >= self._users[key]", "(key := _stored_as(linear)) or True"),
     Mutation("what a stride skips is not counted", "folding.merges.chain", "Chain.flops", "link.flops * _positions_of(self.links[i:])", "link.flops"),
     Mutation("products of other axes are one product", "folding.merges.matrices", "follows", "return first.output_axis == second.input_axis", "return True"),
     Mutation("a product is taken in the wrong order", "folding.merges.matrices", "product_of", "left, right = _matrix(second), _matrix(first)", "left, right = _matrix(first), _matrix(second)"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bnfuse.folding.plan import Answer, Refusal, Response
 from bnfuse.folding.rules.broadcast import over, under
+from bnfuse.lifting.batch_statistics import batch_statistics
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -57,7 +58,8 @@ class MoveThroughProduct:
 def _refuse_shift(node: ir.Node, affine: ChannelAffine) -> Refusal | None:
     if not affine.has_shift:
         return None
-    return Refusal(
-        f"a shift does not pass through {node.op_type} {node.name!r} of two run-time values",
-        node.name or "",
-    )
+    reason = batch_statistics(node)
+    if reason is None:
+        what = f"{node.op_type} {node.name!r}"
+        reason = f"a shift does not pass through {what} of two run-time values"
+    return Refusal(reason, node.name or "")

@@ -1,0 +1,1 @@
+"""The checker of proofs: numpy and onnx only, and nothing of the engine that it judges."""

@@ -1,0 +1,283 @@
+"""Find the cuts of a proof: which value of the candidate is which value of the original.
+
+The candidate is walked once, in order. A value is looked for among the original's values that
+the same op, or a linear map, makes of what is already matched. Everything found is admitted by
+the checker's own code, so a mistake here finds no proof and never a wrong one.
+"""
+
+from __future__ import annotations
+
+__all__ = ["Search", "Unmatched"]
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bnfuse.checker.check import Cut, Proving
+from bnfuse.checker.forms import Form, Map, NotLinear, Relation, alike
+from bnfuse.checker.graph import NotProved
+from bnfuse.checker.linear import LINEAR, expand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bnfuse.checker.graph import Graph, Node
+
+_AFFINE = {"Add", "BatchNormalization", "Div", "Dropout", "Identity", "Mul", "Neg", "Sub"}
+
+_REACH = 60
+"""Values of the original that are looked at as the result of a linear map."""
+
+_SNAP = 64.0
+"""Rounding units within which a scale is 1 and a shift is 0."""
+
+
+@dataclass(frozen=True)
+class Unmatched:
+    """A value of the candidate that was not found.
+
+    Attributes:
+        value: Its name.
+        op: The op that makes it.
+        reason: Why the best try failed.
+        wrong: Whether the form was met and a constant differs beyond rounding.
+    """
+
+    value: str
+    op: str
+    reason: str
+    wrong: bool
+
+
+class Search:
+    """One walk over the candidate."""
+
+    def __init__(self, original: Graph, candidate: Graph) -> None:
+        self.proving = Proving(original, candidate)
+        self.cuts: list[Cut] = []
+        self.unmatched: list[Unmatched] = []
+        self._original = original
+        self._candidate = candidate
+        self._matches: dict[str, list[str]] = {}
+        self._readers: dict[str, list[Node]] = {}
+        for node in original.nodes:
+            for name in dict.fromkeys(node.inputs):
+                self._readers.setdefault(name, []).append(node)
+
+    def run(self) -> None:
+        """Look for every value, and demand that every output was found.
+
+        Raises:
+            NotProved: The interfaces differ, or an output was not found to be equal; with the
+                first value that has no match, and why.
+        """
+        self.proving.begin()
+        for a, b in list(self.proving.known):
+            self._add(a, b)
+        for node in self._candidate.nodes:
+            if self._candidate.constant(node.outputs[0]) is None:
+                self._match(node)
+        try:
+            self.proving.finish()
+        except NotProved as refusal:
+            if not self.unmatched:
+                raise
+            first = self.unmatched[0]
+            reason = f"{first.op} {first.value!r}: {first.reason}"
+            raise NotProved(reason, first.value, first.wrong) from refusal
+
+    def needed(self) -> list[Cut]:
+        """The cuts that the outputs rest on, in order."""
+        wanted = {(name, name) for name in self._candidate.outputs}
+        kept = []
+        for cut in reversed(self.cuts):
+            if cut.law == "linear":
+                if (cut.a, cut.b) in wanted:
+                    kept.append(cut)
+                    wanted.update(cut.over)
+                continue
+            node = self._original.producers[cut.a][0]
+            other = self._candidate.producers[cut.b][0]
+            if wanted & set(zip(node.outputs, other.outputs, strict=True)):
+                kept.append(cut)
+                wanted.update(zip(node.inputs, other.inputs, strict=False))
+                if node.has_body:
+                    # The body reads what it reads by the same names.
+                    wanted.update((name, name) for name in self._original.producers)
+        return kept[::-1]
+
+    def _match(self, node: Node) -> None:
+        refusals: list[NotProved] = []
+        found = self._match_op(node, refusals)
+        if node.op in LINEAR:
+            found = self._match_form(node, refusals, found) or found
+        if not found:
+            refusals.sort(key=lambda refusal: not refusal.wrong)
+            reason = str(refusals[0]) if refusals else f"no {node.op} of the original reads it"
+            wrong = bool(refusals) and refusals[0].wrong
+            self.unmatched.append(Unmatched(node.outputs[0], node.op, reason, wrong))
+
+    def _match_op(self, node: Node, refusals: list[NotProved]) -> bool:
+        found = False
+        for other in self._same_ops(node):
+            a, b = other.outputs[0], node.outputs[0]
+            try:
+                self.proving.same_op(a, b)
+            except NotProved as refusal:
+                refusals.append(refusal)
+                continue
+            found = True
+            self.cuts.append(Cut(a, b, "op"))
+            for x, y in zip(other.outputs, node.outputs, strict=True):
+                if x and y:
+                    self._add(x, y)
+        return found
+
+    def _add(self, a: str, b: str) -> None:
+        """Remember a match, and those with the affines of ``a`` that the original computes."""
+        matches = self._matches.setdefault(b, [])
+        if a in matches:
+            return
+        matches.append(a)
+        following = [a]
+        for value in following:
+            for reader in self._readers.get(value, ()):
+                after = reader.outputs[0]
+                if reader.op not in _AFFINE or after in matches or len(following) > _REACH:
+                    continue
+                following.append(after)
+                cut = self._cut(after, b, [b], []) if self._matters(after) else None
+                if cut is not None:
+                    self.cuts.append(cut)
+                    matches.append(after)
+
+    def _same_ops(self, node: Node) -> list[Node]:
+        computed = [i for i in node.inputs if i in self._matches]
+        if computed:
+            reading: Iterable[Node] = (
+                reader
+                for i in computed[:1]
+                for a in self._matches[i]
+                for reader in self._readers.get(a, ())
+            )
+        else:
+            reading = self._original.nodes
+        found = dict.fromkeys(n for n in reading if n.op == node.op and n.outputs[0])
+        return sorted(found, key=lambda n: n.outputs[0] != node.outputs[0])[:_REACH]
+
+    def _match_form(self, node: Node, refusals: list[NotProved], found: bool) -> bool:
+        b = node.outputs[0]
+        try:
+            theirs = expand(self._candidate, b, self._matches)
+        except (NotLinear, NotProved) as refusal:
+            refusals.append(NotProved(str(refusal), b))
+            return False
+        known = set(self._matches.get(b, ()))
+        for a in self._reached(list(theirs.form.maps), b):
+            if a in known:
+                continue
+            cut = self._cut(a, b, list(theirs.form.maps), refusals)
+            if cut is not None:
+                found = True
+                self.cuts.append(cut)
+                self._add(a, b)
+        return found
+
+    def _reached(self, sources: list[str], b: str) -> list[str]:
+        """Values of the original that linear ops make of what the sources are."""
+        shape = self._candidate.shape(b)
+        start = [a for b in sources for a in self._matches[b]]
+        seen, order = set(start), list(start)
+        for value in order:
+            if len(order) > _REACH:
+                break
+            for reader in self._readers.get(value, ()):
+                if reader.op in LINEAR and reader.outputs[0] not in seen:
+                    seen.add(reader.outputs[0])
+                    order.append(reader.outputs[0])
+        named = [a for a in order if a == b]
+        others = [a for a in order[len(start) :] if a != b and self._matters(a)]
+        others += [a for a in start if a != b]
+        return [a for a in (*named, *others) if _may_be(self._original, a, shape)]
+
+    def _matters(self, a: str) -> bool:
+        """Whether anything but an affine reads a value."""
+        if a in self._original.outputs:
+            return True
+        return any(
+            reader.op not in LINEAR
+            or sum(self._original.constant(i) is None for i in reader.inputs) > 1
+            or reader.op in ("Conv", "ConvTranspose", "Gemm", "MatMul", "AveragePool", "Pad")
+            for reader in self._readers.get(a, ())
+        )
+
+    def _cut(self, a: str, b: str, sources: list[str], refusals: list[NotProved]) -> Cut | None:
+        matches = {x for source in sources for x in self._matches[source]}
+        # What a value is made of, and where it is matched itself, the value.
+        for stops in (matches - {a}, {a}) if a in matches else (matches,):
+            try:
+                return self._cut_over(a, b, sources, stops)
+            except NotProved as refusal:
+                refusals.append(refusal)
+            except NotLinear as refusal:
+                refusals.append(NotProved(str(refusal), b))
+        return None
+
+    def _cut_over(self, a: str, b: str, sources: list[str], stops: set[str]) -> Cut:
+        mine = expand(self._original, a, stops)
+        over = []
+        for source in sources:
+            chosen = [x for x in self._matches[source] if x in mine.form.maps]
+            if not chosen:
+                raise NotLinear("it is computed from other values")
+            over.append((chosen[0], source))
+        x, y, unit = self.proving.forms(a, b, over)
+        cut = Cut(a, b, "linear", _inferred(x, y, unit), tuple(over))
+        self.proving.same_form(cut)
+        return cut
+
+
+def _may_be(graph: Graph, a: str, shape: tuple[int | str | None, ...]) -> bool:
+    try:
+        mine = graph.shape(a)
+    except NotProved:
+        return False
+    return len(mine) == len(shape) and all(
+        not (isinstance(p, int) and isinstance(q, int)) or p == q
+        for p, q in zip(mine, shape, strict=True)
+    )
+
+
+def _inferred(a: Form, b: Form, unit: float) -> Relation:
+    """The scales and shifts that make most of one form into the other."""
+    if a.maps.keys() != b.maps.keys():
+        raise NotLinear("it is computed from other values")
+    axes = [f.constant.axis for f in (a, b)]
+    above: np.ndarray | float = 0.0
+    below: np.ndarray | float = 0.0
+    for name, mine in a.maps.items():
+        x, y = alike(mine, b.maps[name])
+        axes += [x.axis, y.axis]
+        v, w = (c.reshape(len(c), -1) if c.ndim > 1 else c for c in (_rows(x), _rows(y)))
+        above = above + ((v * w).sum(axis=1) if v.ndim > 1 else v * w)
+        below = below + ((v * v).sum(axis=1) if v.ndim > 1 else v * v)
+    with np.errstate(all="ignore"):
+        scale = np.where(below > 0.0, above / below, 1.0)
+    scale = np.where((np.abs(scale - 1.0) <= _SNAP * unit) | (scale == 0.0), 1.0, scale)
+    shift = b.constant.shift - scale * a.constant.shift
+    size = np.abs(scale) * a.constant.magnitude + np.abs(b.constant.shift)
+    shift = np.where(np.abs(shift) <= _SNAP * unit * size, 0.0, shift)
+    axis = next((axis for axis in axes if axis is not None), None)
+    return Relation.of(axis, *np.broadcast_arrays(scale, shift))
+
+
+def _rows(m: Map) -> np.ndarray:
+    """A map's coefficients with its output channels first."""
+    c = m.coefficients
+    if m.kind == "matrix":
+        return c.T
+    if m.kind != "deconv":
+        return c
+    groups, (i, o) = m.geometry[0], c.shape[:2]
+    return np.moveaxis(c.reshape(groups, i // groups, o, -1), 2, 1).reshape(groups * o, -1)
