@@ -76,7 +76,7 @@ def test_the_python_interface_folds_and_verifies(light, where):
     assert light.run("python use.py", where).split() == ["PASS", "PASS", "onnx"]
 
 
-@pytest.mark.parametrize("command", ["fold", "export", "verify", "bench", "train"])
+@pytest.mark.parametrize("command", ["fold", "export", "verify", "bench", "train", "schema"])
 def test_help_needs_no_torch(light, tmp_path, command):
     assert "Usage: " in light.run(f"python -m bnfuse {command} --help", tmp_path)
 

@@ -61,7 +61,7 @@ def test_every_way_in_is_the_same_command(full, way, quick_start):
     where, _ = quick_start
     version = full.run(f"{way} --version", where)
     assert version.endswith(f"bnfuse, version {bnfuse.__version__}\n")
-    for command in ("fold", "export", "verify", "bench", "train"):
+    for command in ("fold", "export", "verify", "bench", "train", "schema"):
         assert "Usage: " in full.run(f"{way} {command} --help", where)
     assert "PASS" in full.run(f"{way} verify model.pt model.onnx", where)
 
