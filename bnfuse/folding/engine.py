@@ -143,7 +143,6 @@ class _Folding:
                 self._routes[site].move_on(normalizer.title, plan)
             self._editor.carry_out(plan, normalizer.sites)
             set_normalizer(node, normalizer.bare())
-            self._names.rename((y,))
             self._applications.append(
                 Application(normalizer.sites, plan.targets, plan.through, plan.rules)
             )

@@ -157,3 +157,17 @@ def a_gamma_of_zero_before_an_activation(net: Net, x: str) -> str:
     beta = net.const(np.array([0.0, -3.0, 0.0, 2.0]).reshape(4, 1, 1))
     normed = net.op("Add", net.op("Mul", net.op("Sigmoid", x), gamma), beta)
     return quiet(net, net.conv(net.op("LeakyRelu", normed), 4, 4, (1, 1)))
+
+
+@graph(2, 4, 4, 4)
+def a_scale_behind_a_square(net: Net, x: str) -> str:
+    conv = net.conv(x, 4, 4, (1, 1))
+    return quiet(net, scale(net, net.op("Mul", conv, conv)))
+
+
+@graph(2, 4, 4, 4)
+def choices_between_a_norm_and_what_lost_its_shift(net: Net, x: str) -> str:
+    normed = net.norm(net.op("Sigmoid", x), 4, 2, positive=True)
+    pooled = net.op("MaxPool", normed, kernel_shape=[3, 3], pads=[1] * 4)
+    chosen = net.op("Max", normed, net.op("Sub", pooled, normed))
+    return quiet(net, net.conv(chosen, 4, 4, (1, 1)))

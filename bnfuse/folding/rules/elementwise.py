@@ -53,7 +53,8 @@ class MoveThroughActivation(CommutingRule):
         activate = _ACTIVATIONS.get(node.op_type)
         if activate is None or np.any(affine.shift[affine.scale != 0.0]):
             return super().forward(node, index, affine, constants)
-        alpha = node.attributes.get_float("alpha", 0.01)
+        # The attribute is stored as float32: the double nearest to that is what runs.
+        alpha = float(np.float32(node.attributes.get_float("alpha", 0.01)))
         shift = activate(affine.shift, alpha)
         moved = ChannelAffine.of(affine.axis, affine.scale, shift, affine.magnitude)
         refusal = self.refusal(node, affine.only_scale(), constants)
