@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
 
+_ROUNDING = 1e-13
+
 
 @dataclass(frozen=True, eq=False)
 class ChannelAffine:
@@ -90,6 +92,14 @@ class ChannelAffine:
         """Whether ``after(self(x))`` is again such a map: one axis, or one of them uniform."""
         return self.axis is None or after.axis is None or self.axis == after.axis
 
+    def agrees(self, other: ChannelAffine) -> bool:
+        """Whether it is the same map but for the rounding of a few operations."""
+        return (
+            self.axis == other.axis
+            and np.allclose(self.scale, other.scale, rtol=_ROUNDING, atol=0.0)
+            and np.allclose(self.shift, other.shift, rtol=_ROUNDING, atol=0.0)
+        )
+
     def then(self, after: ChannelAffine) -> ChannelAffine:
         """``after(self(x))``: scales multiply, and the first shift is scaled by the second.
 
@@ -113,20 +123,35 @@ class ChannelAffine:
         """``y = x + shift``."""
         return ChannelAffine.of(self.axis, np.ones_like(self.scale), self.shift, self.magnitude)
 
-    def shift_before_scale(self) -> ChannelAffine:
-        """``y = x + shift / scale``: what, scaled afterwards, is the whole map again.
+    def parted(self) -> tuple[ChannelAffine, ChannelAffine]:
+        """``y = x + shift / scale``, and what makes the whole map of that: the scale.
 
-        Raises:
-            ZeroDivisionError: A scale is 0, so the shift cannot come first.
+        Where the scale is 0 no shift can come before it, and the second map has it.
         """
-        if np.any(self.scale == 0.0):
-            raise ZeroDivisionError("a channel's scale is 0")
-        return ChannelAffine.of(
+        zero = self.scale == 0.0
+        divisor = np.where(zero, 1.0, self.scale)
+        before = ChannelAffine.of(
             self.axis,
             np.ones_like(self.scale),
-            self.shift / self.scale,
-            self.magnitude / np.abs(self.scale),
+            np.where(zero, 0.0, self.shift / divisor),
+            np.where(zero, 0.0, self.magnitude / np.abs(divisor)),
         )
+        after = ChannelAffine.of(
+            self.axis,
+            self.scale,
+            np.where(zero, self.shift, 0.0),
+            np.where(zero, self.magnitude, 0.0),
+        )
+        return before, after
+
+    def shift_times(self, factor: float) -> ChannelAffine:
+        """The same scale, and ``factor`` times the shift."""
+        magnitude = self.magnitude * abs(factor)
+        return ChannelAffine.of(self.axis, self.scale, self.shift * factor, magnitude)
+
+    def signs(self) -> ChannelAffine:
+        """``y = -x`` in the channels whose scale is negative; its own inverse."""
+        return ChannelAffine.of(self.axis, np.where(self.scale < 0.0, -1.0, 1.0))
 
     def inverse(self) -> ChannelAffine:
         """``x = (y - shift) / scale``.

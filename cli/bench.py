@@ -10,7 +10,7 @@ import click
 
 from bnfuse.cli.console import Terminal
 from bnfuse.cli.output import check_outputs, write_json
-from bnfuse.cli.report import JsonCommand, document
+from bnfuse.cli.report import JsonCommand, document, files_json
 from bnfuse.target import STDOUT
 
 if TYPE_CHECKING:
@@ -77,7 +77,10 @@ def bench(
         )
     render(comparison, terminal.out)
     if json_file is not None:
-        write_json(document("bench", 0, comparison.to_json()), json_file)
+        data = comparison.to_json()
+        for timed in data["models"]:
+            timed["files"] = files_json(Path(timed["path"]))
+        write_json(document("bench", 0, data), json_file)
     return 0
 
 

@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from bnfuse.fingerprint import fingerprints
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -104,7 +102,6 @@ class Comparison:
         return {
             "path": str(contestant.path),
             "bytes": contestant.bytes,
-            "files": [asdict(item) for item in fingerprints(contestant.path)],
             "seconds": asdict(contestant.seconds),
             "ratio": None if first else asdict(contestant.ratio),
             "difference": None if first else self.difference(contestant).value,

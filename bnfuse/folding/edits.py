@@ -94,5 +94,10 @@ def _compose(edit: Compose, sites: tuple[Site, ...]) -> None:
     if edit.side == "before":
         first, second = second, first
     taken = (*lifted.taken, *sites)
-    joined = LiftedAffine(first.then(second), lifted.sites, taken=taken, anchor=lifted.anchor)
+    moments = lifted.moments
+    if moments is not None and edit.side == "before":
+        moments = moments.after(edit.affine)
+    joined = LiftedAffine(
+        first.then(second), lifted.sites, taken=taken, anchor=lifted.anchor, moments=moments
+    )
     set_affine(edit.node, joined)

@@ -7,8 +7,6 @@ __all__ = ["fold"]
 from collections import deque
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from bnfuse.affine import ChannelAffine
 from bnfuse.folding.edits import Editor
 from bnfuse.folding.giving import plan_to_give
@@ -18,7 +16,7 @@ from bnfuse.folding.merges import Merge, MergeRefusal, Rewrite, find_merges
 from bnfuse.folding.names import FreshNames
 from bnfuse.folding.plan import Plan, Refusal
 from bnfuse.folding.rules import RULES
-from bnfuse.folding.search import Search
+from bnfuse.folding.search import Reach, Search
 from bnfuse.folding.tidy import tidy
 from bnfuse.lifting.dead import drop_dead
 from bnfuse.lifting.nodes import LiftedAffine, affine_of
@@ -59,7 +57,8 @@ class _Folding:
         initializers = Initializers(lifted.model.graph, self._names)
         self._editor = Editor(lifted.constants, initializers, self._names)
         self._pending: deque[ir.Node] = deque()
-        self._reasons: dict[ir.Node, str] = {}
+        self._stuck: dict[ir.Node, None] = {}
+        self._reasons: dict[ir.Node, tuple[str, ...]] = {}
         self._routes = {site: Route() for site in lifted.sites}
         self._applications: list[Application] = []
         self._merges: list[Merge] = []
@@ -70,6 +69,7 @@ class _Folding:
         # What one plan moved away may be what stood in another's way.
         while applied != len(self._applications):
             applied = len(self._applications)
+            self._search.forget()
             self._pending.extend(node for node in self._graph if affine_of(node) is not None)
             self._drain()
             self._tidy()
@@ -83,10 +83,14 @@ class _Folding:
         )
 
     def _drain(self) -> None:
-        while self._pending and self._limit != len(self._applications):
-            node = self._pending.popleft()
+        """Near and local plans first: what spans a stream may stand in the way of many of those."""
+        while (self._pending or self._stuck) and self._limit != len(self._applications):
+            is_far = not self._pending
+            node = next(iter(self._stuck)) if is_far else self._pending.popleft()
+            reaches = (Reach.FAR,) if is_far else (Reach.NEAR, Reach.LOCAL)
+            self._stuck.pop(node, None)
             if node.graph is not None:
-                self._try(node)
+                self._try(node, reaches)
 
     def _tidy(self) -> None:
         if self._limit == len(self._applications):
@@ -94,6 +98,7 @@ class _Folding:
         reached = tidy(self._graph, self._constants)
         if reached:
             self._applications.append(Application((), reached, rules=("tidy",)))
+            self._search.forget()
             self._pending.extend(node for node in self._graph if affine_of(node) is not None)
             self._drain()
 
@@ -132,13 +137,12 @@ class _Folding:
                 continue
             plan = plan_to_give(y, normalizer.affine, self._search)
             if isinstance(plan, Refusal):
-                self._reasons[node] = plan.reason
+                self._reasons[node] = (plan.reason,)
                 continue
             for site in normalizer.sites:
                 self._routes[site].move_on(normalizer.title, plan)
             self._editor.carry_out(plan, normalizer.sites)
             set_normalizer(node, normalizer.bare())
-            self._names.rename((y,))
             self._applications.append(
                 Application(normalizer.sites, plan.targets, plan.through, plan.rules)
             )
@@ -147,35 +151,37 @@ class _Folding:
         """Whether one of a node's sites is to be left alone; then so is the node."""
         reason = next((self._barred[s.name] for s in sites if s.name in self._barred), None)
         if reason is not None:
-            self._reasons[node] = reason
+            self._reasons[node] = (reason,)
         return reason is not None
 
-    def _try(self, node: ir.Node) -> None:
+    def _try(self, node: ir.Node, reaches: tuple[Reach, ...]) -> None:
         if self._bars(node, _lifted(node).all_sites):
             return
         if _lifted(node).anchor:
-            self._reasons[node] = _lifted(node).anchor
+            self._reasons[node] = (_lifted(node).anchor,)
             return
         affine = _lifted(node).affine
         if affine.is_identity:
             self._drop(node)
             return
         if not affine.is_finite:
-            self._reasons[node] = "its constants are not finite"
+            self._reasons[node] = ("its constants are not finite",)
             return
         x, y = _ends(node)
-        refusals: list[str] = []
-        self._search.met_shared()
-        for look in (self._search.plan, self._search.far_plan):
-            if look == self._search.far_plan and not self._search.met_shared():
+        refusals = list(self._reasons.get(node, ())) if Reach.FAR in reaches else []
+        self._search.met_shared = False
+        for reach in reaches:
+            if reach is Reach.LOCAL and not self._search.met_shared:
                 break
-            for pulled, pushed in _ways(affine):
-                plan = look(x, pulled, y, pushed)
+            for pulled, pushed in _ways(affine, reach):
+                plan = self._search.plan(x, pulled, y, pushed, reach)
                 if isinstance(plan, Plan):
                     self._carry_out(node, plan, pushed)
                     return
                 refusals.append(plan.reason)
-        self._reasons[node] = "; ".join(dict.fromkeys(refusals))
+        self._reasons[node] = tuple(dict.fromkeys(refusals))
+        if self._search.met_shared:
+            self._stuck[node] = None
 
     def _carry_out(self, node: ir.Node, plan: Plan, pushed: ChannelAffine) -> None:
         sites = _lifted(node).all_sites
@@ -197,7 +203,7 @@ class _Folding:
         if y.is_graph_output():
             if rename_to(x, node):
                 return
-            self._reasons[node] = "it changes nothing but names a graph output"
+            self._reasons[node] = ("it changes nothing but names a graph output",)
             return
         _disconnect(node)
 
@@ -210,19 +216,28 @@ class _Folding:
             if normalizer is not None:
                 own = normalizer.own_sites
             for site in own:
-                left[site] = self._reasons.get(node, "it was not to be folded")
+                left[site] = "; ".join(self._reasons.get(node, ("it was not to be folded",)))
         return {site: route.fate(left.get(site)) for site, route in self._routes.items()}
 
 
-def _ways(affine: ChannelAffine) -> Iterator[tuple[ChannelAffine, ChannelAffine]]:
+def _ways(affine: ChannelAffine, reach: Reach) -> Iterator[tuple[ChannelAffine, ChannelAffine]]:
     """How to part an affine into what goes backward and, after that, what goes forward."""
+    before, after = affine.parted()
+    if reach is not Reach.NEAR:
+        # A shift can be made up for close by, and a sign, in all channels at once, is made once.
+        yield before, after
+    if reach is Reach.LOCAL:
+        return
+    signs = affine.signs()
+    if reach is Reach.FAR and signs.has_scale:
+        yield before.then(signs), signs.then(after)
     nothing = ChannelAffine.of(None)
     yield affine, nothing
     yield nothing, affine
     if affine.has_scale and affine.has_shift:
         yield affine.only_scale(), affine.only_shift()
-        if np.all(affine.scale != 0.0):
-            yield affine.shift_before_scale(), affine.only_scale()
+        if reach is Reach.NEAR:
+            yield before, after
 
 
 def _disconnect(node: ir.Node) -> None:

@@ -36,10 +36,14 @@ class Refusal:
     Attributes:
         reason: One clause, as in ``"Conv 'conv1' also feeds Add 'add_3'"``.
         node: The name of the node that blocks.
+        lasts: Whether it holds whichever way led there.
+        pins: Whether it holds for every scale but 1.
     """
 
     reason: str
     node: str
+    lasts: bool = True
+    pins: bool = False
 
 
 @dataclass(frozen=True, eq=False)

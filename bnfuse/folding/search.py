@@ -6,58 +6,88 @@ for. Both are all or nothing, so a graph is only changed by a whole plan.
 
 A value that others read as well may be pulled into all the same: it has then lost the inverse as
 far as they are concerned, which is pushed on to them. So the norms that read a residual stream
-through a Relu go into the branches that add to it, and the stream carries them on. Such plans
-reach far, and are looked for when there is no other.
+through a Relu go: the scale passes the Relu, the shift is added by the branch before, and taken
+away again by the branch behind. Where more than that is needed, a plan may span the stream, and is
+looked for when there is no other.
 
 Each step maps every value at a node by an affine under which the node's identity holds, and such
-steps compose as long as each is whole before another begins at the same node or value.
+steps compose as long as each is whole before another begins at the same node or value. So where two
+ways lead to one node, both must ask the same of it; what flows with the data has all arrived there
+before the node is asked, since nodes are followed in the graph's order.
 """
 
 from __future__ import annotations
 
-__all__ = ["Rule", "Search", "title"]
+__all__ = ["Reach", "Search"]
 
+import enum
+import heapq
+import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import onnx_ir as ir
 
+from bnfuse.folding.digits import refuse_gain, refuse_growth
 from bnfuse.folding.fitting import refuse_copy, refuse_repeats
 from bnfuse.folding.plan import Answer, Plan, Recompute, Refusal, Response
+from bnfuse.folding.rule import Join
+from bnfuse.folding.ties import Ties
+from bnfuse.folding.wording import comes_back, is_ours, no_rule, title, two_ways
 from bnfuse.lifting.limits import Limits
-from bnfuse.lifting.nodes import DOMAIN, affine_of, linear_of
 from bnfuse.lifting.readers import Use, readers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from bnfuse.affine import ChannelAffine
+    from bnfuse.folding.rule import Rule
     from bnfuse.lifting.constants import Constant, ConstantEvaluator
 
-
-_LINEAR = ("Conv", "ConvTranspose", "Gemm")
 
 _HALF_FACTOR = 16.0
 """How far a float16 value that others read as well may be scaled."""
 
 
-class Rule(Protocol):
-    """One exact identity, for the ops it is about."""
+class Reach(enum.Enum):
+    """How much of the graph a plan may change."""
 
-    @property
-    def op_types(self) -> Sequence[str]:
-        """The ops it is about, internal ones included."""
+    NEAR = "no value that others read as well"
+    LOCAL = "such values too, if those who read them make up for it close by"
+    FAR = "as much as it takes"
 
-    def backward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
-        """``affine`` stands after output ``index``: what must happen for it to go."""
 
-    def forward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
-        """``affine`` stood before input ``index`` and is gone: what makes up for it."""
+class _Blocked(NamedTuple):
+    """A demand of an answer that cannot be met."""
+
+    refusal: Refusal
+    value: ir.Value
+    affine: ChannelAffine
+
+    def blocks(self, answer: Answer) -> bool:
+        """Whether another answer asks at least as much: answers differ in who gets the shift."""
+        if self.affine.has_shift:
+            return False
+        return any(value is self.value for value, _ in (*answer.pull, *answer.push))
+
+
+@dataclass(eq=False)
+class _Flow:
+    """What follows from values that lost an affine.
+
+    Attributes:
+        values: Those values, all of them lost it to all that read them.
+        arrived: What each node that is still to be followed has lost, by input.
+        order: Those nodes, as a heap in the graph's order.
+        asked: What those answered that need no other input to do so.
+    """
+
+    values: list[ir.Value] = field(default_factory=list)
+    arrived: dict[ir.Node, dict[int, ChannelAffine]] = field(default_factory=dict)
+    order: list[tuple[int, int, ir.Node]] = field(default_factory=list)
+    asked: dict[ir.Node, Response] = field(default_factory=dict)
 
 
 class Search:
@@ -67,69 +97,100 @@ class Search:
         rules: The rules.
         constants: The graph's constants.
         nodes: How many nodes the graph has, which bounds all far-reaching searches together.
+
+    Attributes:
+        met_shared: Whether a shared value stood in the way of a near plan; its reader resets it.
+        ties: Which values' scales are known to be fixed.
     """
 
     _BUDGET = 2000
     """Nodes looked at for one affine: far beyond any real path, and an end to any search."""
 
-    _DEPTH = 320
-    """Nodes and values that one path may lead through: well within Python's own stack."""
+    _LOCAL = 64
+    """Nodes looked at for a plan that makes up for a change close by."""
 
-    _FAR = 20_000, 2
-    """Nodes looked at for all plans that change shared values: so many, and so many per node."""
+    _FAR = 20_000, 8
+    """Nodes looked at for all plans that span the net: so many, and so many per node."""
+
+    _DEPTH = 10_000
+    """Nodes and values that one path may lead through."""
+
+    _FRAMES = 5
+    """Python's frames for each of them, at most: they lie on the heap."""
 
     def __init__(self, rules: Sequence[Rule], constants: ConstantEvaluator, nodes: int) -> None:
         self._rules: Mapping[str, Rule] = {op: rule for rule in rules for op in rule.op_types}
         self._constants = constants
         self._left_to_look_at = 0
         self._left_for_far = self._FAR[0] + self._FAR[1] * nodes
-        self._shares = False
-        self._met_shared = False
-        self._grew = False
+        self._reach = Reach.NEAR
+        self.met_shared = False
         self._leaving: ir.Node | None = None
         self._open: set[ir.Value | ir.Node] = set()
+        self._followed: dict[ir.Node, Answer] = {}
+        self._order: dict[ir.Node, int] = {}
+        self.ties = Ties()
 
     def plan(
-        self, x: ir.Value, pulled: ChannelAffine, y: ir.Value, pushed: ChannelAffine
+        self,
+        x: ir.Value,
+        pulled: ChannelAffine,
+        y: ir.Value,
+        pushed: ChannelAffine,
+        reach: Reach = Reach.NEAR,
     ) -> Plan | Refusal:
         """Let ``x``'s producer apply ``pulled`` and ``y``'s consumers, after it, ``pushed``."""
-        self._shares = False
-        self._left_to_look_at = self._BUDGET
-        return self._plan(x, pulled, y, pushed)
-
-    def met_shared(self) -> bool:
-        """Whether a shared value stood in the way since this was last asked."""
-        met, self._met_shared = self._met_shared, False
-        return met
-
-    def far_plan(
-        self, x: ir.Value, pulled: ChannelAffine, y: ir.Value, pushed: ChannelAffine
-    ) -> Plan | Refusal:
-        """The same, and further consumers of a value on the way make up for what it gains."""
-        self._shares = True
-        allowed = self._left_to_look_at = min(self._BUDGET, self._left_for_far)
-        plan = self._plan(x, pulled, y, pushed)
-        self._left_for_far -= allowed - max(self._left_to_look_at, 0)
-        if self._grew:
-            # One search without an end is seldom alone.
-            self._left_for_far //= 2
+        self._reach = reach
+        # Half of what is left, so that a search without an end leaves something to the others.
+        far = self._left_for_far // 2
+        allowed = {Reach.NEAR: self._BUDGET, Reach.LOCAL: self._LOCAL, Reach.FAR: far}[reach]
+        self._left_to_look_at = allowed
+        self.ties.begin()
+        with _deep_stack(self._DEPTH * self._FRAMES):
+            plan = self._plan(x, pulled, y, pushed)
+        if reach is Reach.FAR:
+            self._left_for_far -= allowed - max(self._left_to_look_at, 0)
+            if isinstance(plan, Refusal):
+                self.ties.remember(plan)
         return plan
+
+    def forget(self) -> None:
+        """The graph is another one: a merge may have taken away what tied its values."""
+        self.ties.forget()
+        self._order = {}
 
     def _plan(
         self, x: ir.Value, pulled: ChannelAffine, y: ir.Value, pushed: ChannelAffine
     ) -> Plan | Refusal:
         # The node that is to go must not be what takes its own parts.
         self._leaving = y.producer()
-        self._grew = False
         self._open.clear()
+        self._followed.clear()
+        if len(readers(x)) > 1 and (refusal := self._refuse_digits(None, pulled)):
+            return refusal
+        flow = _Flow()
+        refusal = self._lose(flow, y, pushed)
+        if refusal is not None:
+            return refusal
         back = self._pull(x, pulled, self._leaving)
         if isinstance(back, Refusal):
             return back
-        ahead = self._push(y, pushed)
+        # What stands before a norm that goes in two parts is not tied to what stands behind.
+        self.ties.begin()
+        ahead = self._run(flow)
         if isinstance(ahead, Refusal):
             return ahead
         plan = back + ahead
-        return refuse_repeats(plan.edits) or plan
+        return refuse_repeats(plan.edits) or self._refuse_digits(plan, pulled) or plan
+
+    def _refuse_digits(self, plan: Plan | None, pulled: ChannelAffine) -> Refusal | None:
+        """Whether what the norm reads, or others read, loses digits; it alone has none to lose."""
+        if self._reach is Reach.NEAR or (plan is not None and not plan.corrections):
+            return None
+        own = None
+        if self._leaving is not None and np.all(pulled.scale != 0.0):
+            own = refuse_gain(self._leaving, pulled.inverse())
+        return own or (refuse_growth(plan) if plan is not None else None)
 
     def _pull(
         self,
@@ -140,133 +201,207 @@ class Search:
     ) -> Plan | Refusal:
         if affine.is_identity:
             return Plan()
+        tied = self.ties.follow(value, affine)
+        if tied is not None and self._reach is not Reach.NEAR:
+            return tied
         constant = self._constants.constant(value)
         if constant is not None and consumer is not None and consumer is not self._leaving:
             return _recompute(consumer, constant, affine, occurrence)
-        node, index = value.producer(), value.index()
-        if value.is_graph_input() or node is None or index is None:
+        node = value.producer()
+        if value.is_graph_input() or node is None:
             what = "the graph's input" if value.is_graph_input() else "the constant"
-            return Refusal(f"it is fed by {what} {value.name!r}", value.name or "")
+            return Refusal(f"it is fed by {what} {value.name!r}", value.name or "", pins=True)
         if value.is_graph_output():
-            return Refusal(f"{title(node)} gives the graph output {value.name!r}", _name(node))
+            reason = f"{title(node)} gives the graph output {value.name!r}"
+            return Refusal(reason, node.name or "", pins=True)
         if node is self._leaving or value in self._open:
-            return Refusal(f"a part of {title(node)} would come back to it", _name(node))
+            return comes_back(node)
         rule = self._rules.get(node.op_type)
-        if rule is None or not _is_ours(node):
-            return Refusal(_no_rule(node, "back"), _name(node))
+        if rule is None or not is_ours(node):
+            return no_rule(node, "back")
         others = self._others(value, node, affine, consumer)
         if isinstance(others, Refusal):
             return others
-        with self._opened(value):
-            # The others first: most often it is one of them that refuses, and at once.
-            made_up = self._push_to(others, value, affine.inverse()) if others else Plan()
-            if isinstance(made_up, Refusal):
-                return made_up
-            response = rule.backward(node, index, affine, self._constants)
-            plan = self._resolve(response, node, changed=(value,))
-        return plan if isinstance(plan, Refusal) else plan + made_up.as_correction()
+        self._open.add(value)
+        try:
+            # The others are asked first: most often it is one of them that refuses, and at once.
+            flow = self._flow(others, value, affine)
+            if isinstance(flow, Refusal):
+                return flow
+            index = value.index()
+            assert index is not None
+            found = self._resolve(rule.backward(node, index, affine, self._constants), node)
+            if isinstance(found, Refusal):
+                return found
+            made_up = self._run(flow)
+        finally:
+            self._open.discard(value)
+        if isinstance(made_up, Refusal):
+            return made_up
+        return found[0] + Plan(changed=(value,)) + made_up.as_correction()
 
     def _others(
         self, value: ir.Value, node: ir.Node, affine: ChannelAffine, consumer: ir.Node | None
     ) -> list[Use] | Refusal:
         """Who else reads a value that is to gain ``affine``, if they can lose it again."""
         uses = readers(value)
-        others = [use for use in uses if use.node is not consumer]
-        if len(uses) < 2:
+        asking = [
+            use
+            for use in uses
+            if (use.node is consumer and consumer is self._leaving)
+            or self._asks(use, value, affine)
+        ]
+        if len(asking) == len(uses):
             return []
         names = ", ".join(sorted(title(use.node) for use in uses)[:3])
-        shared = Refusal(f"{title(node)} feeds {len(uses)} consumers ({names})", _name(node))
-        if len(others) + 1 < len(uses):
+        shared = Refusal(f"{title(node)} feeds {len(uses)} consumers ({names})", node.name or "")
+        if self._reach is Reach.NEAR:
+            self.met_shared = True
             return shared
-        if not self._shares:
-            self._met_shared = True
-            return shared
+        others = [use for use in uses if use not in asking]
         return others if _can_be_undone(affine, value) else shared
 
-    def _push(self, value: ir.Value, affine: ChannelAffine) -> Plan | Refusal:
-        if affine.is_identity:
-            return Plan()
-        if value in self._open:
-            return Refusal(f"a part of it would come back to {value.name!r}", value.name or "")
-        if value.is_graph_output():
-            return Refusal(f"{value.name!r} is an output of the graph", value.name or "")
-        with self._opened(value):
-            return self._push_to(readers(value), value, affine)
+    def _asks(self, use: Use, value: ir.Value, affine: ChannelAffine) -> bool:
+        """Whether a node that is being followed asks that a value gain just this, as all inputs."""
+        answer = self._followed.get(use.node)
+        if answer is None:
+            return False
+        asked = [part for x, part in answer.pull if x is value]
+        uses = sum(x is value for x in use.node.inputs)
+        return len(asked) == uses and all(part.agrees(affine) for part in asked)
 
-    def _push_to(
-        self, uses: Sequence[Use], value: ir.Value, affine: ChannelAffine
-    ) -> Plan | Refusal:
-        responses: list[tuple[ir.Node, Response]] = []
+    def _lose(self, flow: _Flow, value: ir.Value, affine: ChannelAffine) -> Refusal | None:
+        """A value loses an affine, which is lost to its readers too."""
+        if affine.is_identity:
+            return None
+        tied = self.ties.follow(value, affine)
+        if tied is not None and self._reach is not Reach.NEAR:
+            return tied
+        if value in self._open:
+            reason = f"a part of it would come back to {value.name!r}"
+            return Refusal(reason, value.name or "", lasts=False)
+        if value.is_graph_output():
+            return Refusal(f"{value.name!r} is an output of the graph", value.name or "", pins=True)
+        self._open.add(value)
+        flow.values.append(value)
+        return self._arrive(flow, readers(value), value, affine)
+
+    def _flow(self, uses: Sequence[Use], value: ir.Value, affine: ChannelAffine) -> _Flow | Refusal:
+        """What follows where a value gains ``affine`` and some readers must lose it again."""
+        flow = _Flow()
+        refusal = self._arrive(flow, uses, value, affine.inverse()) if uses else None
+        return refusal or flow
+
+    def _arrive(
+        self, flow: _Flow, uses: Sequence[Use], value: ir.Value, affine: ChannelAffine
+    ) -> Refusal | None:
+        """Ask all of these readers before any is followed: a refusal next door is cheap."""
         for use in uses:
             node = use.node
             rule = self._rules.get(node.op_type)
-            if rule is None or not _is_ours(node) or node.graph is not value.graph:
-                return Refusal(_no_rule(node, "on"), _name(node))
-            if sum(other.node is node for other in uses) > 1:
-                return Refusal(f"{title(node)} takes it more than once", _name(node))
+            if rule is None or not is_ours(node) or node.graph is not value.graph:
+                return no_rule(node, "on")
             if node is self._leaving:
-                return Refusal(f"a part of {title(node)} would come back to it", _name(node))
-            response = rule.forward(node, use.idx, affine, self._constants)
-            if isinstance(response, Refusal):
-                return response
-            responses.append((node, response))
-        # Each consumer has been asked before any is followed: a refusal next door is cheap.
+                return comes_back(node)
+            if node in self._open:
+                if np.all(affine.scale != 0.0) and self._asks(use, value, affine.inverse()):
+                    continue
+                return two_ways(node)
+            lost = flow.arrived.setdefault(node, {})
+            if not lost:
+                heapq.heappush(flow.order, (self._position(node), id(node), node))
+            lost[use.idx] = affine
+            if not isinstance(rule, Join):
+                if len(lost) > 1:
+                    return two_ways(node)
+                response = rule.forward(node, use.idx, affine, self._constants)
+                if isinstance(response, Refusal):
+                    return response
+                flow.asked[node] = response
+        return None
+
+    def _run(self, flow: _Flow) -> Plan | Refusal:
+        """Follow the nodes in the graph's order, so that all that one loses has arrived."""
         plan = Plan()
-        for node, response in responses:
-            resolved = self._resolve(response, node, changed=())
-            if isinstance(resolved, Refusal):
-                return resolved
-            plan += resolved
-        return plan
-
-    @contextmanager
-    def _opened(self, place: ir.Value | ir.Node) -> Iterator[None]:
-        """No other step may begin here before this one is whole."""
-        self._open.add(place)
         try:
-            yield
+            while flow.order:
+                *_, node = heapq.heappop(flow.order)
+                rule = self._rules[node.op_type]
+                response = flow.asked.get(node)
+                if response is None:
+                    assert isinstance(rule, Join)
+                    response = rule.join(node, flow.arrived.pop(node), self._constants)
+                found = self._resolve(response, node)
+                if isinstance(found, Refusal):
+                    return found
+                plan += found[0]
+                for value, affine in found[1].push:
+                    refusal = self._lose(flow, value, affine)
+                    if refusal is not None:
+                        return refusal
         finally:
-            self._open.discard(place)
+            self._open.difference_update(flow.values)
+        return plan + Plan(changed=tuple(flow.values))
 
-    def _resolve(
-        self, response: Response, node: ir.Node, changed: tuple[ir.Value, ...]
-    ) -> Plan | Refusal:
-        """Follow what an answer asks of the neighbours; the first answer that works is taken."""
+    def _position(self, node: ir.Node) -> int:
+        if node not in self._order and node.graph is not None:
+            self._order = {other: place for place, other in enumerate(node.graph)}
+        return self._order[node]
+
+    def _resolve(self, response: Response, node: ir.Node) -> tuple[Plan, Answer] | Refusal:
+        """The first answer whose inputs can gain what it asks of them, and how they do."""
         if isinstance(response, Refusal):
             return response
         if node in self._open:
-            return Refusal(f"two ways lead to {title(node)}", _name(node))
+            return two_ways(node)
         self._left_to_look_at -= 1
         if self._left_to_look_at < 0 or len(self._open) > self._DEPTH:
-            self._grew = True
-            return Refusal("the search for a place to put it grew too large", _name(node))
-        answers = response if isinstance(response, tuple) else (response,)
-        refusals: list[Refusal] = []
-        with self._opened(node):
-            for answer in answers:
+            reason = "the search for a place to put it grew too large"
+            return Refusal(reason, node.name or "", lasts=False)
+        blocked: list[_Blocked] = []
+        self._open.add(node)
+        try:
+            for answer in response if isinstance(response, tuple) else (response,):
+                if any(demand.blocks(answer) for demand in blocked):
+                    continue
                 plan = self._follow(answer, node)
                 if isinstance(plan, Plan):
-                    return plan + Plan(changed=changed)
-                refusals.append(plan)
-        return refusals[0]
+                    return plan, answer
+                blocked.append(plan)
+        finally:
+            self._open.discard(node)
+        return blocked[0].refusal
 
-    def _follow(self, answer: Answer, node: ir.Node) -> Plan | Refusal:
+    def _follow(self, answer: Answer, node: ir.Node) -> Plan | _Blocked:
         passes = bool(answer.pull or answer.push)
         through = (node.op_type, *(other.op_type for other in answer.passed)) if passes else ()
         plan = Plan(answer.edits, through, tuple(other.outputs[0] for other in answer.passed))
-        for position, (value, affine) in enumerate(answer.pull):
-            # A rule asks for its inputs in order: the second mention is the second place.
-            before = sum(other is value for other, _ in answer.pull[:position])
-            found = self._pull(value, affine, node, before)
-            if isinstance(found, Refusal):
-                return found
-            plan += found
-        for value, affine in answer.push:
-            found = self._push(value, affine)
-            if isinstance(found, Refusal):
-                return found
-            plan += found if affine.is_identity else found + Plan(changed=(value,))
+        reader = answer.passed[-1] if answer.passed else node
+        self._followed[reader] = answer
+        try:
+            for position, (value, affine) in enumerate(answer.pull):
+                if value in plan.changed:
+                    # Another way led there and asked for the same.
+                    continue
+                # A rule asks for its inputs in order: the second mention is the second place.
+                before = sum(other is value for other, _ in answer.pull[:position])
+                found = self._pull(value, affine, reader, before)
+                if isinstance(found, Refusal):
+                    return _Blocked(found, value, affine)
+                plan += found
+        finally:
+            del self._followed[reader]
         return plan
+
+
+@contextmanager
+def _deep_stack(frames: int) -> Iterator[None]:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, frames))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def _recompute(
@@ -292,27 +427,3 @@ def _can_be_undone(affine: ChannelAffine, value: ir.Value) -> bool:
     return value.dtype != ir.DataType.FLOAT16 or bool(
         np.all(sizes <= _HALF_FACTOR) and np.all(sizes >= 1 / _HALF_FACTOR)
     )
-
-
-def title(node: ir.Node) -> str:
-    """A node in a sentence, as in ``Conv 'features.0'``, internal ops by what they stand for."""
-    linear, lifted = linear_of(node), affine_of(node)
-    if linear is not None:
-        return f"{linear.op_type} {linear.label!r}"
-    if lifted is not None:
-        return f"the norm {lifted.sites[0].label!r}"
-    return f"{node.op_type} {_name(node)!r}"
-
-
-def _no_rule(node: ir.Node, way: str) -> str:
-    if node.op_type in _LINEAR and _is_ours(node):
-        return f"the weight of {title(node)} is no stored float constant"
-    return f"no exact rule moves it {way} through {title(node)}"
-
-
-def _name(node: ir.Node) -> str:
-    return node.name or ""
-
-
-def _is_ours(node: ir.Node) -> bool:
-    return node.domain in ("", "ai.onnx", DOMAIN)

@@ -6,7 +6,7 @@ BatchNormalization-15).
 
 from __future__ import annotations
 
-__all__ = ["read_batch_norm"]
+__all__ = ["DEFAULT_EPSILON", "read_batch_norm"]
 
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bnfuse.lifting.constants import ConstantEvaluator
 
-_DEFAULT_EPSILON = 1e-5
+DEFAULT_EPSILON = 1e-5
 _MODE_BY_OUTPUTS = 7
 """From this opset on the op trains if it has more than one output; before, unless ``is_test``."""
 _MODE_BY_ATTRIBUTE = 14
@@ -46,7 +46,7 @@ def read_batch_norm(
         return NotPerChannel(batch_statistics(node) or "its parameters are computed at run time")
     gamma, beta, mean, variance = (np.asarray(p, dtype=np.float64) for p in parameters)
     # The attribute is stored as float32: the double nearest to that is what runs.
-    epsilon = float(np.float32(node.attributes.get_float("epsilon", _DEFAULT_EPSILON)))
+    epsilon = float(np.float32(node.attributes.get_float("epsilon", DEFAULT_EPSILON)))
     with np.errstate(all="ignore"):
         scale = gamma / np.sqrt(variance + epsilon)
         centred = mean * scale

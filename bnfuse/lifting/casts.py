@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bnfuse.affine import ChannelAffine
+    from bnfuse.lifting.moments import Moments
     from bnfuse.lifting.sites import Site
 
 
@@ -32,7 +33,11 @@ class Casts:
     down: ir.Node
 
     def replace(
-        self, members: Sequence[ir.Node], affine: ChannelAffine, sites: Sequence[Site]
+        self,
+        members: Sequence[ir.Node],
+        affine: ChannelAffine,
+        sites: Sequence[Site],
+        moments: Moments | None,
     ) -> None:
         """Make one Affine of the run and its casts."""
         graph, x = self.down.graph, self.up.inputs[0]
@@ -44,7 +49,7 @@ class Casts:
         node = new_affine(
             x,
             output_like(self.down.outputs[0]),
-            LiftedAffine(affine, tuple(sites), origins),
+            LiftedAffine(affine, tuple(sites), origins, moments=moments),
             members[-1].name or "",
         )
         substitute(self.down, node)

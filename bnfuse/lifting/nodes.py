@@ -12,6 +12,7 @@ __all__ = [
     "LiftedAffine",
     "Origin",
     "affine_of",
+    "composed",
     "linear_of",
     "new_affine",
     "new_linear",
@@ -24,11 +25,14 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
+from bnfuse.affine import ChannelAffine
 from bnfuse.lifting.linear import LinearMap
 from bnfuse.lifting.source import Source
 
 if TYPE_CHECKING:
-    from bnfuse.affine import ChannelAffine
+    from collections.abc import Iterable
+
+    from bnfuse.lifting.moments import Moments
     from bnfuse.lifting.sites import Site
 
 DOMAIN = "bnfuse.internal"
@@ -71,6 +75,7 @@ class LiftedAffine:
             take others in; empty where it may move.
         is_fixed: Whether it may not take others in either.
         taken: Further sites, whose own op is gone since this one computes their part too.
+        moments: The mean and deviation of its input, where it begins with a norm.
     """
 
     affine: ChannelAffine
@@ -79,6 +84,7 @@ class LiftedAffine:
     anchor: str = ""
     is_fixed: bool = False
     taken: tuple[Site, ...] = ()
+    moments: Moments | None = None
 
     @property
     def all_sites(self) -> tuple[Site, ...]:
@@ -104,6 +110,16 @@ def affine_of(node: ir.Node | None) -> LiftedAffine | None:
     """What an Affine node holds; ``None`` for any other node."""
     payload = None if node is None else node.meta.get(_PAYLOAD)
     return payload if isinstance(payload, LiftedAffine) else None
+
+
+def composed(nodes: Iterable[ir.Node]) -> ChannelAffine:
+    """What Affine nodes that follow one another compute together."""
+    affine = ChannelAffine.of(None)
+    for node in nodes:
+        lifted = affine_of(node)
+        assert lifted is not None
+        affine = affine.then(lifted.affine)
+    return affine
 
 
 def linear_of(node: ir.Node | None) -> LinearMap | None:

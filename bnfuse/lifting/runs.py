@@ -15,10 +15,12 @@ from bnfuse.errors import NonFiniteNormError
 from bnfuse.lifting.casts import Casts, casts_around
 from bnfuse.lifting.gelu import gelu_numbers
 from bnfuse.lifting.limits import fits
+from bnfuse.lifting.moments import Moments, moments_of
 from bnfuse.lifting.nodes import (
     LiftedAffine,
     Origin,
     affine_of,
+    composed,
     linear_of,
     set_affine,
     set_linear,
@@ -53,10 +55,12 @@ def join_runs(
         groups = cut_into_sites([steps[member] for member in members])
         found = [Site.of(group) for group in groups]
         left = iter(members)
-        for site, group in zip(found, groups, strict=True):
-            _check_finite(site, [next(left) for _ in group])
+        parts = [[next(left) for _ in group] for group in groups]
+        for site, part in zip(found, parts, strict=True):
+            _check_finite(site, part)
         is_fixed = members[:1] == run[:1] and run[0] in fixed
-        _merge(members, found, None if is_fixed else casts_around(members))
+        moments = moments_of(zip(found, parts, strict=True), steps, constants)
+        _merge(members, found, None if is_fixed else casts_around(members), moments)
         if is_fixed:
             _anchor(run[0], _PART_OF_GELU, is_fixed=True)
         sites.extend(found)
@@ -76,11 +80,11 @@ def _part_tail(
         return members, None
     group = cut_into_sites([steps[member] for member in members])[0]
     first = group[0]
-    if first.op_type != "Mul" or not first.per_channel or not _composed(members).is_finite:
+    if first.op_type != "Mul" or not first.per_channel or not composed(members).is_finite:
         return members, None
     tail, rest = members[: len(group)], members[len(group) :]
     site = Site.of(group, Kind.AFFINE)
-    _merge(tail, [site], None)
+    _merge(tail, [site], None, None)
     lifted = affine_of(tail[-1])
     assert lifted is not None
     if how is Standardized.FUSED and _is_vector(lifted.origins[0], constants):
@@ -175,7 +179,7 @@ def _join_bias(node: ir.Node, step: Step, constants: ConstantEvaluator) -> bool:
 
 
 def _check_finite(site: Site, members: Sequence[ir.Node]) -> None:
-    affine = _composed(members)
+    affine = composed(members)
     if affine.is_finite or site.kind is Kind.SCALAR or _is_mask(affine):
         return
     broken = ~(np.isfinite(affine.scale) & np.isfinite(affine.shift))
@@ -197,23 +201,22 @@ def _is_mask(affine: ChannelAffine) -> bool:
     return not affine.has_scale and bool(np.any(np.isneginf(affine.shift)))
 
 
-def _composed(members: Sequence[ir.Node]) -> ChannelAffine:
-    affine = ChannelAffine.of(None)
-    for member in members:
-        affine = affine.then(_affine(member))
-    return affine
-
-
-def _merge(members: Sequence[ir.Node], sites: Sequence[Site], casts: Casts | None) -> None:
+def _merge(
+    members: Sequence[ir.Node],
+    sites: Sequence[Site],
+    casts: Casts | None,
+    moments: Moments | None,
+) -> None:
     """Make one Affine node of a run: the last one, fed by what fed the first."""
     if not members:
         return
     if casts is not None:
-        casts.replace(members, _composed(members), sites)
+        casts.replace(members, composed(members), sites, moments)
         return
     lifted = [affine_of(member) for member in members]
     origins = tuple(origin for part in lifted if part is not None for origin in part.origins)
-    set_affine(members[-1], LiftedAffine(_composed(members), tuple(sites), origins))
+    joined = LiftedAffine(composed(members), tuple(sites), origins, moments=moments)
+    set_affine(members[-1], joined)
     if len(members) > 1:
         x = members[0].inputs[0]
         assert x is not None

@@ -15,7 +15,7 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 
 from bnfuse.verifying.calibration import SINGLE, lanes_of
-from bnfuse.verifying.double_ops import DOUBLE_OPS, NARROW, RANDOM, promoted
+from bnfuse.verifying.double_ops import DOUBLE_OPS, NARROW, RANDOM, as_stored, promoted
 from bnfuse.verifying.jitter import (
     CONSTANT_OPS,
     EXACT_OPS,
@@ -61,6 +61,7 @@ class DoubleEvaluator(ReferenceEvaluator):
         super().__init__(proto, *args, **kwargs)
         self.rt_inits_ = {name: promoted(value) for name, value in self.rt_inits_.items()}
         self._last_use = _last_uses(self.nodes_)
+        self._rounding = _constant_casts(self.nodes_, self.rt_inits_)
 
     def run(  # type: ignore[override]
         self,
@@ -92,6 +93,8 @@ class DoubleEvaluator(ReferenceEvaluator):
             if self.jitter is not None:
                 self._roughen(node.onnx_node, inputs)
             outputs = [promoted(value) for value in node.run(*inputs, **context, **linked)]
+            if position in self._rounding:
+                outputs = [as_stored(outputs[0], self._rounding[position])]
             if self.jitter is not None:
                 outputs = self._rough(node.onnx_node, inputs, outputs)
             results.update(zip(node.output, outputs, strict=False))
@@ -184,6 +187,23 @@ def node_uses(node: onnx.NodeProto) -> Iterable[str]:
             for inner in graph.node:
                 yield from node_uses(inner)
             yield from (output.name for output in graph.output)
+
+
+def _constant_casts(nodes: Sequence[onnx.NodeProto], constants: Iterable[str]) -> dict[int, int]:
+    """The positions of casts of constants to a float type, and the type.
+
+    Such a cast says which numbers the constant has. A cast of what is computed is a choice of
+    precision, and truth keeps every digit of it.
+    """
+    known = {"", *constants}
+    casts: dict[int, int] = {}
+    for position, node in enumerate(nodes):
+        if not known.issuperset(node_uses(node)) or node.op_type in RANDOM:
+            continue
+        known.update(node.output)
+        if node.op_type == "Cast":
+            casts[position] = next(item.i for item in node.attribute if item.name == "to")
+    return casts
 
 
 def _last_uses(nodes: Iterable[onnx.NodeProto]) -> dict[int, list[str]]:

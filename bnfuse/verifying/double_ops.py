@@ -23,7 +23,7 @@ from bnfuse.verifying.boxes import selected
 from bnfuse.verifying.erf import erf
 from bnfuse.verifying.floats import is_float
 
-__all__ = ["DOUBLE_OPS", "NARROW", "RANDOM", "promoted"]
+__all__ = ["DOUBLE_OPS", "NARROW", "RANDOM", "as_stored", "promoted"]
 
 Array = np.ndarray[Any, Any]
 
@@ -67,6 +67,17 @@ def promoted(value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.dtype != np.float64:
         return value.astype(np.float64) if is_float(value.dtype) else value
     return value
+
+
+def as_stored(value: Array, dtype: int) -> Array:
+    """Return ``value`` rounded to a float type, in float64; unchanged if the type is none."""
+    if dtype not in _FLOATS or value.dtype != np.float64:
+        return value
+    from onnx.reference.ops.op_cast import cast_to
+
+    narrow = cast_to(value, TensorProto.DataType.ValueType(dtype), True)
+    rounded: Array = promoted(narrow)
+    return rounded
 
 
 class Cast(OpRun):

@@ -55,7 +55,7 @@ class Measure:
     """The errors of one scope (a whole output or one channel) over the samples of one regime.
 
     Attributes:
-        regime: Which inputs: ``given``, ``signed``, ``wide``, ``edge`` or ``zero``.
+        regime: Which inputs: ``given``, ``signed``, ``wide``, ``edge``, ``zero`` or ``found``.
         axis: The channel axis, or -1 for the whole output.
         index: The channel's position on that axis.
         count: Finite elements measured.

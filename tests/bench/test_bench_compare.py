@@ -174,7 +174,7 @@ def test_auto_is_not_one_provider(model):
         compare([model], provider="auto", **QUICK)
 
 
-@pytest.mark.parametrize("provider", ["coreml", "nonsense"])
+@pytest.mark.parametrize("provider", ["coreml", "rknpuexecutionprovider"])
 def test_a_provider_that_is_not_there_leaves_with_three(model, provider):
     with pytest.raises(ProviderError, match=provider) as caught:
         compare([model], provider=provider, **QUICK)

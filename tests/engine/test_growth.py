@@ -37,6 +37,16 @@ def residual(count: int) -> onnx.ModelProto:
     return net.model(x)
 
 
+def stream(count: int, activation: str, *, positive: bool) -> onnx.ModelProto:
+    """Norms that only the stream holds: local plans, or searches that end in a refusal."""
+    net = Net(dtype=np.float32)
+    x = net.conv(net.input(["N", 4, 8, 8]), 4, 4, (1, 1))
+    for _ in range(count):
+        y = net.op(activation, net.norm(x, 4, 2, positive=positive))
+        x = net.op("Add", x, net.conv(y, 4, 4, (1, 1)))
+    return net.model(x)
+
+
 def concat(count: int) -> onnx.ModelProto:
     net = Net(dtype=np.float32)
     x = net.input(["N", 4, 8, 8])
@@ -69,7 +79,14 @@ def fold_all(model: ir.Model) -> None:
     model_bytes(model)
 
 
-@pytest.mark.parametrize("make", [chain, residual, concat])
+STREAMS = [
+    pytest.param(partial(stream, activation=name, positive=positive), id=f"{name}-{positive}")
+    for name in ("Relu", "Softsign")
+    for positive in (True, False)
+]
+
+
+@pytest.mark.parametrize("make", [chain, residual, concat, *STREAMS])
 def test_twice_the_graph_is_twice_the_work(make: Callable[[int], onnx.ModelProto]) -> None:
     models = [ir.serde.deserialize_model(make(size)) for size in (20, 40, 80)]
     counts = [calls(partial(fold_all, model)) for model in models]

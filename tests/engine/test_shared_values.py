@@ -172,8 +172,8 @@ def test_two_edits_of_one_weight_must_hold_together():
 
 def test_a_stream_longer_than_a_search_may_be_ends_it(monkeypatch):
     """It stops, says so, and what is folded is right."""
-    monkeypatch.setattr(Search, "_DEPTH", 20)
+    monkeypatch.setattr(Search, "_FAR", (20, 0))
     net = Net()
-    stream = _stream(net, net.input([1, 3, 4, 4]), [[1, 1, 1, 1]] * 20)
+    stream = _stream(net, net.input([1, 3, 4, 4]), [[1, -1, 1, 1]] * 20)
     result = fold_model(net.model(net.conv(stream, 4, 2)))
     assert_left(result, "the search for a place to put it grew too large", sizes=(1,))

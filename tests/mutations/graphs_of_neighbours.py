@@ -111,3 +111,63 @@ def scale_back_and_shift_on(net: Net, x: str) -> tuple[str, ...]:
     negative = net.op("Mul", shifted, net.const(-np.linspace(0.5, 2, 4).reshape(4, 1, 1)))
     second = net.conv(shift(net, negative, 4, 1, 1), 4, 4, pads=[1] * 4)
     return first, second
+
+
+@graph(2, 4, 4, 4)
+def values_that_meet_again(net: Net, x: str) -> tuple[str, ...]:
+    """A norm whose two readers join: in a sum, a difference, a product, a choice and a Concat."""
+    joins = []
+    for op_type in ("Add", "Sub", "Mul", "Max", "Concat"):
+        normed = net.norm(net.op("Sigmoid", x), 4, 2, positive=True)
+        pooled = net.op("MaxPool", normed, kernel_shape=[3, 3], pads=[1] * 4)
+        options = {"axis": 1} if op_type == "Concat" else {}
+        joined = net.op(op_type, pooled, normed, **options)
+        channels = 8 if op_type == "Concat" else 4
+        joins.append(quiet(net, net.conv(joined, channels, 4, (1, 1))))
+    return tuple(joins)
+
+
+@graph(2, 4, 4, 4)
+def scales_that_meet_again(net: Net, x: str) -> tuple[str, ...]:
+    joins = []
+    for op_type in ("Mul", "Sub", "Max"):
+        scaled = scale(net, net.op("Sigmoid", x))
+        others = scaled, net.op("Relu", net.op("Neg", scaled))
+        joins.append(quiet(net, net.conv(net.op(op_type, scaled, scaled), 4, 4, (1, 1))))
+        joins.append(quiet(net, net.conv(net.op(op_type, *others), 4, 4, (1, 1))))
+    return tuple(joins)
+
+
+@graph(2, 4, 4, 4)
+def a_scale_behind_values_that_met_again(net: Net, x: str) -> tuple[str, ...]:
+    joins = []
+    for op_type in ("Mul", "Add", "Sub", "Max"):
+        conv = net.conv(x, 4, 4, (1, 1))
+        pooled = net.op("MaxPool", conv, kernel_shape=[3, 3], pads=[1] * 4)
+        for pair in ((pooled, conv), (conv, conv)):
+            joined = net.op(op_type, *pair)
+            joins.append(quiet(net, net.norm(joined, 4, 2, positive=True)))
+            conv = net.conv(x, 4, 4, (1, 1))
+    return tuple(joins)
+
+
+@graph(2, 4, 4, 4)
+def a_gamma_of_zero_before_an_activation(net: Net, x: str) -> str:
+    gamma = net.const(np.array([1.0, 0.0, 2.0, 0.0]).reshape(4, 1, 1))
+    beta = net.const(np.array([0.0, -3.0, 0.0, 2.0]).reshape(4, 1, 1))
+    normed = net.op("Add", net.op("Mul", net.op("Sigmoid", x), gamma), beta)
+    return quiet(net, net.conv(net.op("LeakyRelu", normed), 4, 4, (1, 1)))
+
+
+@graph(2, 4, 4, 4)
+def a_scale_behind_a_square(net: Net, x: str) -> str:
+    conv = net.conv(x, 4, 4, (1, 1))
+    return quiet(net, scale(net, net.op("Mul", conv, conv)))
+
+
+@graph(2, 4, 4, 4)
+def choices_between_a_norm_and_what_lost_its_shift(net: Net, x: str) -> str:
+    normed = net.norm(net.op("Sigmoid", x), 4, 2, positive=True)
+    pooled = net.op("MaxPool", normed, kernel_shape=[3, 3], pads=[1] * 4)
+    chosen = net.op("Max", normed, net.op("Sub", pooled, normed))
+    return quiet(net, net.conv(chosen, 4, 4, (1, 1)))

@@ -11,12 +11,15 @@ import graphs_of_normalizers  # noqa: F401
 import graphs_of_passes  # noqa: F401
 import numpy as np
 import onnx
+import onnx_ir as ir
 from graphs import Net, feeds_for, fold_model, run
 from mutation_registry import GRAPHS, model_of
 from onnx import helper
 from random_graphs import seeded_model
 
 from bnfuse.errors import FoldError
+from bnfuse.folding.fitting import refuse_repeats
+from bnfuse.folding.plan import Repad
 from bnfuse.lifting.linear import LinearMap
 
 RTOL = 1e-10
@@ -122,7 +125,15 @@ def a_constant_on_both_sides_is_folded() -> None:
     assert fold_model(net.model(net.norm(joined, 12, 2))).all_folded
 
 
+def one_node_is_not_padded_anew_twice() -> None:
+    """Each of the two numbers would be right, and only one can be stored."""
+    pad = ir.node("Pad", [ir.val("x")])
+    assert refuse_repeats([Repad(pad, 1.0)]) is None
+    assert refuse_repeats([Repad(pad, 1.0), Repad(pad, 2.0)]) is not None
+
+
 PROBES = (
+    one_node_is_not_padded_anew_twice,
     a_constant_on_both_sides_is_folded,
     tampering_is_noticed,
     half_precision_holds,

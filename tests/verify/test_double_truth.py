@@ -164,6 +164,22 @@ def test_the_budget_stops_a_run() -> None:
         evaluator.run(None, {"x": X[0]})
 
 
+@pytest.mark.parametrize("narrow", [10, 16, 17])
+def test_a_constant_keeps_the_rounding_of_its_casts_and_a_computed_value_its_digits(
+    narrow: int,
+) -> None:
+    body = f"""
+    g (float[3,5] x) => (float[3,5] y)
+    {{ w = Constant<value = float {{0.3}}>()  n = Cast<to = {narrow}>(w)  f = Cast<to = 1>(n)
+       h = Cast<to = 10>(x)  z = Cast<to = 1>(h)  y = Mul(z, f) }}
+    """
+    model = parse(body, opset=19)
+    dtype = helper.tensor_dtype_to_np_dtype(narrow)
+    rounded = np.float32(0.3).astype(dtype).astype(np.float64)
+    got = DoubleEvaluator(model).run(None, {"x": X})[0]
+    np.testing.assert_array_equal(got, WIDE * rounded)
+
+
 def test_dropout_in_training_mode_is_random_and_in_eval_is_not() -> None:
     body = (
         "g (float[N] x) => (float[N] y) <float r = {0.5}, bool t = {%d}> { y = Dropout(x, r, t) }"

@@ -10,6 +10,7 @@ import onnx
 import pytest
 from onnxruntime.capi import onnxruntime_inference_collection
 
+from bnfuse.errors import UsageError
 from bnfuse.verifying import Verdict, providers, runtime, verify
 from bnfuse.verifying.providers import Row, resolve
 from bnfuse.verifying.runtime import RunError, Session, unproven
@@ -84,7 +85,7 @@ def test_a_provider_that_does_not_start_says_why(monkeypatch: pytest.MonkeyPatch
     assert "libcudnn" in resolve(["auto"]).skipped[0]
 
 
-@pytest.mark.parametrize("name", ["cuda", "tensorrt", "openvino", "NoSuchExecutionProvider"])
+@pytest.mark.parametrize("name", ["cuda", "tensorrt", "openvino", "RknpuExecutionProvider"])
 def test_a_provider_by_name_that_is_not_there_is_inconclusive(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,6 +95,11 @@ def test_a_provider_by_name_that_is_not_there_is_inconclusive(
     assert result.verdict.exit_code == 3
     assert "has no" in result.reason
     assert {row.verdict for row in result.rows if row.provider == "cpu"} == {Verdict.PASS}
+
+
+def test_what_is_no_provider_anywhere_is_refused() -> None:
+    with pytest.raises(UsageError, match="Did you mean cuda"):
+        verify(MODEL, MODEL, providers=["cpu", "cudaa"])
 
 
 def test_full_names_are_known() -> None:

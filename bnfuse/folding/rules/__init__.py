@@ -25,7 +25,7 @@ from bnfuse.folding.rules.select import MoveThroughSelection
 from bnfuse.folding.rules.space import MoveThroughSpace
 
 if TYPE_CHECKING:
-    from bnfuse.folding.search import Rule
+    from bnfuse.folding.rule import Rule
 
 RULES: tuple[Rule, ...] = (
     AbsorbIntoLinear(),

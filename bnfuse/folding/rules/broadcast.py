@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-__all__ = ["over", "under"]
+__all__ = ["joined", "over", "under"]
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bnfuse.folding.axes import input_axis
 from bnfuse.folding.plan import Refusal
+from bnfuse.folding.wording import two_ways
 from bnfuse.lifting.channel import static_dim
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import onnx_ir as ir
 
     from bnfuse.affine import ChannelAffine
@@ -43,6 +48,34 @@ def over(node: ir.Node, x: ir.Value | None, affine: ChannelAffine) -> ChannelAff
     if static_dim(y.shape, axis) != affine.channels:
         return _unknown(node)
     return affine.along(axis)
+
+
+def joined(
+    node: ir.Node,
+    lost: Mapping[int, ChannelAffine],
+    signed: Callable[[int, ChannelAffine], ChannelAffine] = lambda _, part: part,
+) -> ChannelAffine | Refusal:
+    """The scale that several inputs lost, along the output's axis, and the sum of their shifts.
+
+    Args:
+        node: The op that joins them.
+        lost: What its inputs lost, by their places.
+        signed: What an input's affine is in the output.
+    """
+    total: ChannelAffine | None = None
+    for place, affine in lost.items():
+        placed = over(node, node.inputs[place], affine)
+        if isinstance(placed, Refusal):
+            return placed
+        part = signed(place, placed)
+        if total is None:
+            total = part
+        elif total.composes_with(part) and np.all(total.scale == part.scale):
+            total = total.only_scale().then(total.only_shift()).then(part.only_shift())
+        else:
+            return two_ways(node)
+    assert total is not None
+    return total
 
 
 def _unknown(node: ir.Node) -> Refusal:

@@ -17,10 +17,11 @@ import numpy as np
 
 from bnfuse.affine import ChannelAffine
 from bnfuse.folding.plan import Answer, Refusal, Response
-from bnfuse.folding.rules.broadcast import over, under
+from bnfuse.folding.rules.broadcast import joined, under
+from bnfuse.folding.wording import two_ways
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import onnx_ir as ir
 
@@ -45,25 +46,33 @@ class MoveThroughChoice:
     def forward(
         self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
     ) -> Response:
+        """One branch lost the affine."""
+        return self.join(node, {index: affine}, constants)
+
+    def join(
+        self, node: ir.Node, lost: Mapping[int, ChannelAffine], constants: ConstantEvaluator
+    ) -> Response:
         """The other branches take the inverse."""
         del constants
-        y = node.outputs[0]
-        refusal = _refuse_sign(node, affine)
+        y, (first, *rest) = node.outputs[0], lost.values()
+        refusal = _refuse_sign(node, first)
         if refusal is not None:
             return refusal
-        if np.any(affine.scale == 0.0):
-            return Refusal(f"a scale of 0 cannot be undone in {node.name!r}", node.name or "")
-        out = over(node, node.inputs[index], affine)
+        out = joined(node, lost)
         if isinstance(out, Refusal):
             return out
-        others = [x for position, x in _branches(node).items() if position != index]
-        undo, gained = out.inverse(), out
+        undo = out.only_scale()
         if node.op_type == "Mean":
-            part = 1.0 / len(node.inputs)
-            undo = out.only_scale().inverse()
-            gained = ChannelAffine.of(out.axis, out.scale, out.shift * part, out.magnitude * part)
-        found = _pulled(node, others, undo)
-        return found if isinstance(found, Refusal) else replace(found, push=((y, gained),))
+            out = out.shift_times(1.0 / len(node.inputs))
+        elif all(first.agrees(affine) for affine in rest):
+            undo = out = out.shift_times(1.0 / len(lost))
+        else:
+            return two_ways(node)
+        others = [x for position, x in _branches(node).items() if position not in lost]
+        if others and np.any(out.scale == 0.0):
+            return Refusal(f"a scale of 0 cannot be undone in {node.name!r}", node.name or "")
+        found = _pulled(node, others, undo.inverse()) if others else Answer()
+        return found if isinstance(found, Refusal) else replace(found, push=((y, out),))
 
 
 def _pulled(node: ir.Node, branches: Iterable[ir.Value], affine: ChannelAffine) -> Answer | Refusal:

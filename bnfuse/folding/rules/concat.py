@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bnfuse.affine import ChannelAffine
 from bnfuse.folding.plan import Answer, Refusal, Response
 from bnfuse.folding.rules.channels import embed
 from bnfuse.lifting.channel import static_dim
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import onnx_ir as ir
 
-    from bnfuse.affine import ChannelAffine
     from bnfuse.lifting.constants import ConstantEvaluator
 
 
@@ -45,20 +47,33 @@ class MoveThroughConcat:
     def forward(
         self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
     ) -> Response:
-        """The affine stood before one input: the others' channels keep what they have."""
+        """The affine stood before one input."""
+        return self.join(node, {index: affine}, constants)
+
+    def join(
+        self, node: ir.Node, lost: Mapping[int, ChannelAffine], constants: ConstantEvaluator
+    ) -> Response:
+        """The channels of the inputs that lost nothing keep what they have."""
         del constants
         y, inputs, axis = node.outputs[0], _inputs(node), _axis(node)
+        first, *rest = lost.values()
+        whole = len(lost) == len(inputs) and all(first.agrees(affine) for affine in rest)
+        if whole and (first.axis is None or first.axis != axis):
+            return Answer(push=((y, first),))
         channels = static_dim(y.shape, axis) if axis is not None else None
         spans = _spans(node, inputs)
         if axis is None or spans is None or channels is None:
             return _unknown(node)
-        if affine.axis not in (None, axis):
+        if any(affine.axis not in (None, axis) for affine in lost.values()):
             return Refusal(
                 f"Concat {node.name!r} joins it with values that the affine does not concern",
                 node.name or "",
             )
-        own = np.arange(spans[index].start, spans[index].stop)
-        return Answer(push=((y, embed(affine, axis, own, channels)),))
+        out = ChannelAffine.of(axis, np.ones(channels))
+        for place, affine in lost.items():
+            own = np.arange(spans[place].start, spans[place].stop)
+            out = out.then(embed(affine, axis, own, channels))
+        return Answer(push=((y, out),))
 
 
 def _inputs(node: ir.Node) -> list[ir.Value]:

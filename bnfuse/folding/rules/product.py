@@ -10,14 +10,17 @@ __all__ = ["MoveThroughProduct"]
 
 from typing import TYPE_CHECKING
 
+from bnfuse.affine import ChannelAffine
 from bnfuse.folding.plan import Answer, Refusal, Response
 from bnfuse.folding.rules.broadcast import over, under
+from bnfuse.folding.wording import two_ways
 from bnfuse.lifting.batch_statistics import batch_statistics
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import onnx_ir as ir
 
-    from bnfuse.affine import ChannelAffine
     from bnfuse.lifting.constants import ConstantEvaluator
 
 
@@ -43,16 +46,26 @@ class MoveThroughProduct:
     def forward(
         self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
     ) -> Response:
-        """The product lost the scale that the factor lost."""
+        """One factor lost the affine."""
+        return self.join(node, {index: affine}, constants)
+
+    def join(
+        self, node: ir.Node, lost: Mapping[int, ChannelAffine], constants: ConstantEvaluator
+    ) -> Response:
+        """The product lost the scales that the factors lost."""
         del constants
-        x, y = node.inputs[index], node.outputs[0]
-        if node.op_type == "Div" and index == 1:
+        if node.op_type == "Div" and 1 in lost:
             return Refusal(f"it is the divisor of Div {node.name!r}", node.name or "")
-        refusal = _refuse_shift(node, affine)
-        if refusal is not None:
-            return refusal
-        out = over(node, x, affine)
-        return out if isinstance(out, Refusal) else Answer(push=((y, out),))
+        product = ChannelAffine.of(None)
+        for place, affine in lost.items():
+            refusal = _refuse_shift(node, affine)
+            out = refusal or over(node, node.inputs[place], affine)
+            if isinstance(out, Refusal):
+                return out
+            if not product.composes_with(out):
+                return two_ways(node)
+            product = product.then(out)
+        return Answer(push=((node.outputs[0], product),))
 
 
 def _refuse_shift(node: ir.Node, affine: ChannelAffine) -> Refusal | None:

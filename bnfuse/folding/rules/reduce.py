@@ -47,7 +47,7 @@ class MoveThroughReduction:
         count = _count(x, reduced) if node.op_type == "ReduceSum" else 1
         if count is None and affine.has_shift:
             return _uncounted(node)
-        return Answer(pull=((x, _shift_times(affine.along(axis), 1.0 / (count or 1))),))
+        return Answer(pull=((x, affine.along(axis).shift_times(1.0 / (count or 1))),))
 
     def forward(
         self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
@@ -70,7 +70,7 @@ class MoveThroughReduction:
         count = _count(x, reduced) if node.op_type == "ReduceSum" else 1
         if count is None and affine.has_shift:
             return _uncounted(node)
-        moved = _shift_times(affine.along(axis), float(count or 1))
+        moved = affine.along(axis).shift_times(float(count or 1))
         return Answer(push=((node.outputs[0], moved),))
 
 
@@ -104,12 +104,6 @@ def _count(x: ir.Value, reduced: tuple[int, ...]) -> int | None:
     lengths = [static_dim(x.shape, axis) for axis in reduced]
     known = [length for length in lengths if length is not None]
     return int(np.prod(known)) if len(known) == len(lengths) else None
-
-
-def _shift_times(affine: ChannelAffine, factor: float) -> ChannelAffine:
-    return ChannelAffine.of(
-        affine.axis, affine.scale, affine.shift * factor, affine.magnitude * factor
-    )
 
 
 def _refuse_sign(node: ir.Node, affine: ChannelAffine) -> Refusal | None:
