@@ -84,12 +84,12 @@ def test_help_needs_no_torch(light, tmp_path, command):
 @pytest.mark.parametrize(
     "line",
     [
-        "fold model.pt",
-        "export model.pt",
+        "fold model.pt -o new.onnx",
+        "export model.pt -o new.onnx",
         "verify model.pt model.onnx",
         "fold weights.pt --model nets:Net",
         "fold script.pt --trust",
-        "fold model.pt2 --trust",
+        "fold model.pt2 --trust -o new.onnx",
         "train scratch-cnn",
         "train --list",
     ],
