@@ -17,6 +17,9 @@ def _filled(model):
         # A fresh layer norm scales by one and shifts by nothing: there would be nothing to fold.
         if "norm" in name.lower():
             torch.nn.init.uniform_(parameter, 0.5, 1.5)
+        elif parameter.ndim == 4:
+            # The libraries' own are so small that nothing of the input reaches the output.
+            torch.nn.init.kaiming_normal_(parameter)
     return model.eval()
 
 

@@ -101,7 +101,7 @@ def test_plot_needs_no_display_and_leaves_pyplot_alone(tmp_path):
 
 
 def test_plot_into_nowhere_is_refused(tmp_path):
-    with pytest.raises(OutputError, match="does not exist"):
+    with pytest.raises(OutputError, match="there is no folder"):
         plot(comparison(training(0.9), training(0.8)), tmp_path / "nowhere" / "plot.png")
 
 
