@@ -33,8 +33,9 @@ def prove(
 ) -> int:
     """Prove that CANDIDATE computes what ORIGINAL computes, for all inputs.
 
-    Both are ONNX files; who made the second does not matter. Exit code 0 means proved. 3 means that
-    no proof was found, which is no verdict: verify judges by samples.
+    Both are ONNX files; who made the second does not matter. Exit code 0 means proved. 1 means that
+    all is proved but for one stored constant, which is another. 3 means that no proof was found,
+    which is no verdict: verify judges by samples.
 
     \b
     Examples:
@@ -50,8 +51,12 @@ def prove(
     with terminal.stage("prove") as stage:
         found = search(original, candidate)
         stage.detail = f"{len(found.certificate['cuts'])} cuts" if found.certificate else ""
+    silent = quiet or output == STDOUT
+    if found.difference is not None:
+        click.echo(f"DIFFERENT {found.difference}", err=silent)
+        return 1
     if found.certificate is None:
-        click.echo(f"NOT PROVED {found.reason}", err=quiet or output == STDOUT)
+        click.echo(f"NOT PROVED {found.reason}", err=silent)
         return 3
     if output is not None:
         names = [path.name for path in (original, candidate)]

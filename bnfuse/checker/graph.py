@@ -135,10 +135,18 @@ class Graph:
             NotProved: The file holds what the checker does not speak of.
         """
         path = Path(path)
-        proto = onnx.load(str(path), load_external_data=False)
+        return cls.of(onnx.load(str(path), load_external_data=False), path.parent)
+
+    @classmethod
+    def of(cls, proto: onnx.ModelProto, folder: Path | None = None) -> Graph:
+        """Take a model in memory, whose external data lies in ``folder``.
+
+        Raises:
+            NotProved: It holds what the checker does not speak of.
+        """
         if proto.functions:
             proto = inliner.inline_local_functions(proto, True)
-        self = cls(proto, path.parent)
+        self = cls(proto, folder or Path())
         graph = proto.graph
         if graph.sparse_initializer or proto.training_info:
             raise NotProved("sparse initializers and training information are not spoken of")

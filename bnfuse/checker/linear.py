@@ -32,12 +32,14 @@ class Expanded:
         reach: Of each value that the form is of, the smallest and the largest factor that it has
             anywhere on the way.
         top: The largest constant anywhere on the way.
+        constants: The names of the constants in it.
     """
 
     form: Form
     unit: float
     reach: dict[str, tuple[float, float]]
     top: float
+    constants: tuple[str, ...]
 
 
 def expand(graph: Graph, value: str, stops: Collection[str]) -> Expanded:
@@ -58,6 +60,7 @@ class _Expansion:
         self._unit = 2.0**-53
         self._reach: dict[str, tuple[float, float]] = {}
         self._top = 0.0
+        self._constants: dict[str, None] = {}
 
     def run(self, value: str) -> Expanded:
         stack = [value]
@@ -78,7 +81,8 @@ class _Expansion:
             else:
                 self._forms[name] = form = LINEAR[node.op](self, node)
                 self._measure(form)
-        return Expanded(self._forms[value], self._unit, self._reach, self._top)
+        constants = tuple(self._constants)
+        return Expanded(self._forms[value], self._unit, self._reach, self._top, constants)
 
     def _measure(self, form: Form) -> None:
         self._top = max(self._top, float(np.max(form.constant.magnitude, initial=0.0)))
@@ -157,6 +161,7 @@ class _Expansion:
         if numbers is None:
             raise NotLinear(f"{what} is computed at run time")
         self._unit = max(self._unit, self.graph.unit(name))
+        self._constants[name] = None
         return numbers
 
     def relation(self, node: Node, place: int, other: int) -> Relation:

@@ -5,9 +5,9 @@ What is found is admitted by the code of :mod:`bnfuse.checker` alone, which can 
 
 from __future__ import annotations
 
-__all__ = ["Proved", "prove"]
+__all__ = ["Difference", "Proved", "prove"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -15,12 +15,15 @@ import onnx
 
 from bnfuse import __version__
 from bnfuse.checker.certificate import written
-from bnfuse.checker.check import unbelieving
+from bnfuse.checker.check import check, unbelieving
 from bnfuse.checker.graph import Graph, NotProved, digest_of
+from bnfuse.proving.differences import Difference, difference
 from bnfuse.proving.search import Search
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from bnfuse.checker.check import Cut
 
 
 @dataclass(frozen=True)
@@ -33,35 +36,50 @@ class Proved:
         where: Where it was met.
         value: The first value of the candidate that has no match; empty where proved.
         reason: Why it has none.
-        certificate: The proof, ready for ``json.dumps``; ``None`` where there is none.
+        cuts: The proof; empty where there is none.
+        difference: The one constant that is another, where everything else was proved.
+        certificate: The proof of two files, ready for ``json.dumps``.
     """
 
     proved: bool
-    units: float
-    where: str
-    value: str
-    reason: str
-    certificate: dict[str, Any] | None
+    units: float = 0.0
+    where: str = ""
+    value: str = ""
+    reason: str = ""
+    cuts: tuple[Cut, ...] = ()
+    difference: Difference | None = None
+    certificate: dict[str, Any] | None = None
 
 
-def prove(original: str | Path, candidate: str | Path) -> Proved:
-    """Look for a proof that two ONNX files compute the same, for all inputs.
+def prove(
+    original: str | Path | onnx.ModelProto, candidate: str | Path | onnx.ModelProto
+) -> Proved:
+    """Look for a proof that two ONNX models compute the same, for all inputs, and check it.
 
     Args:
-        original: The file that is right.
-        candidate: The file that should compute the same, whoever made it.
+        original: The model that is right, as a file or, all its data within, in memory.
+        candidate: The model that should compute the same, whoever made it.
     """
+    sides = original, candidate
+    search = None
     try:
         with unbelieving():
-            search = Search(Graph.read(original), Graph.read(candidate))
+            graphs = _graph(original), _graph(candidate)
+            search = Search(*graphs)
             search.run()
+            cuts = tuple(search.needed())
+        found = check(*graphs, cuts)
     except NotProved as refusal:
-        return Proved(False, 0.0, "", refusal.value, str(refusal), None)
-    return Proved(True, *_found(search, original, candidate))
-
-
-def _found(search: Search, original: str | Path, candidate: str | Path) -> tuple[Any, ...]:
-    units, where = search.proving.units, search.proving.where
+        differs = difference(search) if search is not None else None
+        return Proved(False, value=refusal.value, reason=str(refusal), difference=differs)
+    proved = Proved(True, found.units, found.where, cuts=cuts)
+    files = [side for side in sides if not isinstance(side, onnx.ModelProto)]
+    if len(files) < len(sides):
+        return proved
     versions = {"bnfuse": __version__, "numpy": numpy.__version__, "onnx": onnx.__version__}
-    digests = [digest_of(path) for path in (original, candidate)]
-    return units, where, "", "", written(digests, units, where, search.needed(), versions)
+    digests = [digest_of(path) for path in files]
+    return replace(proved, certificate=written(digests, found.units, found.where, cuts, versions))
+
+
+def _graph(side: str | Path | onnx.ModelProto) -> Graph:
+    return Graph.of(side) if isinstance(side, onnx.ModelProto) else Graph.read(side)

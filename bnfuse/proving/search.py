@@ -7,7 +7,7 @@ the checker's own code, so a mistake here finds no proof and never a wrong one.
 
 from __future__ import annotations
 
-__all__ = ["Search", "Unmatched"]
+__all__ = ["Search", "Unmatched", "rows_of"]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from bnfuse.checker.graph import NotProved
 from bnfuse.checker.linear import LINEAR, expand
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from bnfuse.checker.graph import Graph, Node
 
@@ -51,12 +51,34 @@ class Unmatched:
 
 
 class Search:
-    """One walk over the candidate."""
+    """One walk over the candidate.
 
-    def __init__(self, original: Graph, candidate: Graph) -> None:
+    Attributes:
+        cuts: What was found.
+        unmatched: What was not, in order.
+        tried: What was tried of the first value that was not found.
+        assumed: Of ``given``, what was met and not proved.
+    """
+
+    def __init__(
+        self,
+        original: Graph,
+        candidate: Graph,
+        given: Mapping[tuple[str, str], Relation] | None = None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            original: The graph that is right.
+            candidate: The other.
+            given: Relations that are taken for true, so that nothing that is found is a proof.
+        """
         self.proving = Proving(original, candidate)
         self.cuts: list[Cut] = []
         self.unmatched: list[Unmatched] = []
+        self.tried: list[Cut] = []
+        self.assumed: dict[tuple[str, str], Cut] = {}
+        self._given = dict(given or {})
         self._original = original
         self._candidate = candidate
         self._matches: dict[str, list[str]] = {}
@@ -108,11 +130,13 @@ class Search:
         return kept[::-1]
 
     def _match(self, node: Node) -> None:
+        if not self.unmatched:
+            self.tried.clear()
         refusals: list[NotProved] = []
         found = self._match_op(node, refusals)
         if node.op in LINEAR:
             found = self._match_form(node, refusals, found) or found
-        if not found:
+        if not found and not (self._given and self._assume(node)):
             refusals.sort(key=lambda refusal: not refusal.wrong)
             reason = str(refusals[0]) if refusals else f"no {node.op} of the original reads it"
             wrong = bool(refusals) and refusals[0].wrong
@@ -125,14 +149,25 @@ class Search:
             try:
                 self.proving.same_op(a, b)
             except NotProved as refusal:
+                self._try(Cut(a, b, "op"))
                 refusals.append(refusal)
                 continue
             found = True
             self.cuts.append(Cut(a, b, "op"))
             for x, y in zip(other.outputs, node.outputs, strict=True):
                 if x and y:
+                    self.proving.known[x, y] = self._given.get((x, y), self.proving.known[x, y])
                     self._add(x, y)
         return found
+
+    def _assume(self, node: Node) -> bool:
+        b = node.outputs[0]
+        pairs = [(other.outputs[0], b) for other in self._same_ops(node)]
+        given = [pair for pair in pairs if pair in self._given]
+        for pair in given:
+            self.proving.known[pair] = self._given[pair]
+            self._add(*pair)
+        return bool(given)
 
     def _add(self, a: str, b: str) -> None:
         """Remember a match, and those with the affines of ``a`` that the original computes."""
@@ -232,10 +267,22 @@ class Search:
             if not chosen:
                 raise NotLinear("it is computed from other values")
             over.append((chosen[0], source))
+        if (a, b) in self._given:
+            cut = self.assumed[a, b] = Cut(a, b, "linear", self._given[a, b], tuple(over))
+            self.proving.known[a, b] = cut.relation
+            return cut
         x, y, unit = self.proving.forms(a, b, over)
         cut = Cut(a, b, "linear", _inferred(x, y, unit), tuple(over))
-        self.proving.same_form(cut)
+        try:
+            self.proving.same_form(cut)
+        except NotProved:
+            self._try(cut)
+            raise
         return cut
+
+    def _try(self, cut: Cut) -> None:
+        if not self.unmatched:
+            self.tried.append(cut)
 
 
 def _may_be(graph: Graph, a: str, shape: tuple[int | str | None, ...]) -> bool:
@@ -259,7 +306,7 @@ def _inferred(a: Form, b: Form, unit: float) -> Relation:
     for name, mine in a.maps.items():
         x, y = alike(mine, b.maps[name])
         axes += [x.axis, y.axis]
-        v, w = (c.reshape(len(c), -1) if c.ndim > 1 else c for c in (_rows(x), _rows(y)))
+        v, w = (c.reshape(len(c), -1) if c.ndim > 1 else c for c in (rows_of(x), rows_of(y)))
         above = above + ((v * w).sum(axis=1) if v.ndim > 1 else v * w)
         below = below + ((v * v).sum(axis=1) if v.ndim > 1 else v * v)
     with np.errstate(all="ignore"):
@@ -272,7 +319,7 @@ def _inferred(a: Form, b: Form, unit: float) -> Relation:
     return Relation.of(axis, *np.broadcast_arrays(scale, shift))
 
 
-def _rows(m: Map) -> np.ndarray:
+def rows_of(m: Map) -> np.ndarray:
     """A map's coefficients with its output channels first."""
     c = m.coefficients
     if m.kind == "matrix":
