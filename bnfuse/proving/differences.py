@@ -72,9 +72,9 @@ def difference(failed: Search) -> Difference | None:
         try:
             with unbelieving():
                 again.run()
+                found = _of_form(again, *pair) if pair in again.assumed else _of_op(failed, *pair)
         except NotProved:
             continue
-        found = _of_form(again, *pair) if pair in again.assumed else _of_op(failed, *pair)
         if found is not None and found.units >= BEYOND:
             return found
     return None
@@ -142,13 +142,10 @@ def _righted(failed: Search, cut: Cut) -> Relation | None:
 def _of_form(search: Search, a: str, b: str) -> Difference | None:
     """The coefficient in which two forms differ the most."""
     cut = search.assumed[a, b]
-    try:
-        mine, theirs, unit = search.proving.forms(a, b, cut.over)
-        mine = mine.after(cut.relation)
-        constants = expand(search.proving.candidate, b, [y for _, y in cut.over]).constants
-        return _largest(search.proving.candidate, b, mine, theirs, unit, constants)
-    except (NotProved, NotLinear):
-        return None
+    mine, theirs, unit = search.proving.forms(a, b, cut.over)
+    mine = mine.after(cut.relation)
+    constants = expand(search.proving.candidate, b, [y for _, y in cut.over]).constants
+    return _largest(search.proving.candidate, b, mine, theirs, unit, constants)
 
 
 def _largest(
