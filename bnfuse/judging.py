@@ -86,6 +86,7 @@ class Judge:
             baseline=self.unfolded if localize and self.entry.exporter is not None else None,
             localize=localize,
             reached=reached,
+            unfolded=self.unfolded if self.entry.exporter is not None else None,
             **{"inputs": self.entry.inputs, **self.options},
         )
 

@@ -242,7 +242,7 @@ def _write(
             report = judge(writing.candidate, inner, report)
             mended = _mended(judge, inner, report) if mends else None
         if mended is None:
-            files = writing.seal(report.verdict)
+            files = writing.seal(report.verdict, report.proved)
             if report.verification is None or report.verdict == "PASS":
                 path = writing.accept()
             else:

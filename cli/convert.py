@@ -84,6 +84,8 @@ def convert(
     inputs: str | None,
     ranges: tuple[str, ...],
     truth_budget: float | None,
+    require_proof: bool,
+    no_proof: bool,
     quiet: bool,
     verbosity: int,
     strict: bool = False,
@@ -101,10 +103,11 @@ def convert(
         binary="-o",
         clobber=not no_clobber,
     )
-    judging = judged_by(inputs, ranges, truth_budget)
-    if no_verify and (inputs or ranges or junit or github):
+    judging = judged_by(inputs, ranges, truth_budget, require_proof, no_proof)
+    if no_verify and (inputs or ranges or junit or github or require_proof):
         raise UsageError(
-            "--no-verify leaves out what --inputs, --range, --junit and --github are about.",
+            "--no-verify leaves out what --inputs, --range, --require-proof, --junit and --github "
+            "are about.",
             "Leave --no-verify out, or them.",
         )
     streamed = str(given) == STDOUT

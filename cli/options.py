@@ -61,6 +61,8 @@ _JUDGING = (
         type=float,
         help="For the float64 run of the original; then truth is estimated.  [default: 300]",
     ),
+    click.option("--require-proof", is_flag=True, help="Pass nothing that is not proved equal."),
+    click.option("--no-proof", is_flag=True, help="Look for no proof; judge by samples alone."),
     click.option("--junit", metavar="FILE", help="Write JUnit XML; - is stdout."),
     click.option("--github", is_flag=True, help="Print GitHub annotations."),
 )
@@ -74,14 +76,22 @@ def judging_options(command: Command) -> Command:
 
 
 def judged_by(
-    inputs: str | None, ranges: tuple[str, ...], truth_budget: float | None
+    inputs: str | None,
+    ranges: tuple[str, ...],
+    truth_budget: float | None,
+    require_proof: bool = False,
+    no_proof: bool = False,
 ) -> dict[str, Any]:
     """Return the arguments of :func:`bnfuse.verifying.verify` that these options stand for.
 
     Raises:
-        UsageError: A range is none.
+        UsageError: A range is none, or a proof is both required and left out.
     """
+    if require_proof and no_proof:
+        raise UsageError("--require-proof and --no-proof say opposite things.", "Leave one out.")
     found: dict[str, Any] = {"ranges": dict(_range(item) for item in ranges)}
+    if require_proof or no_proof:
+        found["proof"] = "require" if require_proof else "none"
     if inputs is not None:
         found["inputs"] = inputs
     if truth_budget is not None:

@@ -13,7 +13,17 @@ import bnfuse
 
 ROOT = Path(bnfuse.__file__).parent
 STAGES = ("loading", "exporting", "lifting", "folding", "lowering", "verifying", "reporting")
-SHARED = {"errors", "affine", "fingerprint", "layout", "packages", "target", "__version__"}
+SHARED = {
+    "checker",
+    "proving",
+    "errors",
+    "affine",
+    "fingerprint",
+    "layout",
+    "packages",
+    "target",
+    "__version__",
+}
 PER_STAGE = {"entry", "writing", "progress", "pipeline", "cli", "models", "bench", "testing"}
 
 

@@ -135,6 +135,12 @@ class Report:
         return "NOT VERIFIED" if self.verification is None else self.verification.verdict.name
 
     @property
+    def proved(self) -> str:
+        """What was proved of the folded model, in a few words, or the empty string."""
+        proof = None if self.verification is None else self.verification.proof
+        return str(proof) if proof is not None and proof.proved else ""
+
+    @property
     def folded(self) -> str:
         """What was folded, in a few words."""
         kinds = (("norms", self.norms), ("normalisers' scales and shifts", self.affines))

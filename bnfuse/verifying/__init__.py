@@ -8,6 +8,7 @@ from __future__ import annotations
 from bnfuse.verifying.check import TRUTH_BUDGET, verify
 from bnfuse.verifying.constants import Derived, check_constants
 from bnfuse.verifying.localize import first_bad_step
+from bnfuse.verifying.proof import Proof
 from bnfuse.verifying.result import (
     ConstantParity,
     LocalizedValue,
@@ -27,6 +28,7 @@ __all__ = [
     "LocalizedValue",
     "OutputParity",
     "Parity",
+    "Proof",
     "Thresholds",
     "Truth",
     "Verdict",

@@ -18,6 +18,7 @@ from bnfuse.verifying.inputs import choose_samples, unsteadiness
 from bnfuse.verifying.judge import PRINCIPAL, broken_runtime, unjudgeable
 from bnfuse.verifying.models import is_onnx, onnx_source, signature_gate, weight_count
 from bnfuse.verifying.originals import Remembered
+from bnfuse.verifying.proof import proof_of
 from bnfuse.verifying.providers import resolve
 from bnfuse.verifying.reading import reading_order, unread_rows
 from bnfuse.verifying.result import ConstantParity, Parity, Truth, Verdict, Verification, overall
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bnfuse.verifying.models import OnnxSource
+    from bnfuse.verifying.proof import Wanted
     from bnfuse.verifying.samples import Sample
     from bnfuse.verifying.truth import TruthSource
 
@@ -58,6 +60,8 @@ def verify(
     load_options: Mapping[str, Any] | None = None,
     localize: bool = False,
     repro: str | Path | None = None,
+    proof: Wanted = "try",
+    unfolded: Any = None,
     reached: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """Judge whether ``candidate`` computes the same function as ``original``.
@@ -81,6 +85,10 @@ def verify(
         localize: If it fails, say at which of the values that both models name they part. A
             module without a ``baseline`` is exported for that.
         repro: If it fails, the folder to write a minimal reproduction to.
+        proof: Whether to look for a proof first, so that few samples are enough where the
+            original is an ONNX model, or to pass nothing without one.
+        unfolded: For a module, the ONNX export that the candidate was folded from: what a proof
+            is of. The module itself is sampled in full.
         reached: Hears how many samples have been compared, and of how many, as they are.
         load_options: Passed to :func:`bnfuse.loading.load` if ``original`` is a module file.
 
@@ -122,6 +130,12 @@ def verify(
 
     if failure or obstacle:
         return early(failure, obstacle)
+    export = None if unfolded is None else onnx_source(unfolded, "export")
+    proved = (
+        proof_of(source, new, proof, "the original")
+        if is_onnx(original)
+        else proof_of(export, new, proof, "its export")
+    )
     side = (
         onnx_side(source, new, inputs, plan.rows, truth_budget, branches)
         if is_onnx(original)
@@ -145,7 +159,8 @@ def verify(
         side.masks,
     )
     remembered = Remembered(side.original)
-    chosen = choose_samples(remembered, draft, side.given)
+    few = proved is not None and proved.proved and is_onnx(original)
+    chosen = choose_samples(remembered, draft, side.given, few=few)
     obstacle = unsteadiness(remembered, chosen.samples)
     if obstacle:
         detail = _why_no_truth(side.truth, chosen.samples)
@@ -178,7 +193,7 @@ def verify(
         if isinstance(side.truth, OnnxTruth) and contest.exact and side.graph is not None
         else []
     )
-    verdict, reason = overall(rows, constants)
+    verdict, reason = overall(rows, constants, proved)
     result = Verification(
         verdict,
         reason,
@@ -199,12 +214,13 @@ def verify(
             *_lost(rows, limits),
             *_blind(rows),
             *_broken(rows),
-            *untaken_warnings(counts),
+            *([] if few else untaken_warnings(counts)),
             *added,
         ),
         constants,
         counts,
         limits,
+        proof=proved,
     )
     if verdict is Verdict.FAIL and (localize or repro is not None):
         failed = Failure(

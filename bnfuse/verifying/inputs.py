@@ -49,20 +49,27 @@ class Chosen:
         return stirring(original, self.draft, self.sizes, still)
 
 
-def choose_samples(original: Remembered, draft: Draft, given: Given) -> Chosen:
-    """Return the samples to compare on; the original refuses none of the sizes."""
+def choose_samples(
+    original: Remembered, draft: Draft, given: Given, *, few: bool = False
+) -> Chosen:
+    """Return the samples to compare on; the original refuses none of the sizes.
+
+    ``few`` of them, of one size, are enough where the models were proved equal.
+    """
     known = given.samples(draft.ports)
     if given.real:
         return Chosen(known)
     accepted = None
     for attempt in _attempts(draft):
-        found = _accepted(original, attempt)
+        found = _accepted(original, attempt, alone=few)
         if found is None:
             continue
         if _overflows(original, attempt.draw(probe(found[0], first=True))):
             accepted = accepted or (attempt, found)
             continue
-        chosen = _planned(original, attempt, known, *found)
+        chosen = (
+            _few(attempt, known, found[0]) if few else _planned(original, attempt, known, *found)
+        )
         notes = () if accepted is None else (_told(attempt, draft),)
         return replace(chosen, notes=(*chosen.notes, *notes))
     if accepted is not None:
@@ -110,7 +117,14 @@ def _repeated(one: Any, two: Any) -> bool:
     return bool((np.abs(a[finite] - b[finite]) <= room).all())
 
 
-def _accepted(original: Remembered, draft: Draft) -> tuple[Sizes, Sizes] | None:
+def _few(draft: Draft, known: list[Sample], sizes: Sizes) -> Chosen:
+    """One sample, and those that were given."""
+    return Chosen(_Drawn(tuple(known), draft, (probe(sizes, first=True),)), (), {}, draft, sizes)
+
+
+def _accepted(
+    original: Remembered, draft: Draft, *, alone: bool = False
+) -> tuple[Sizes, Sizes] | None:
     """Return the first pair of sizes that the original accepts, or one of them twice, or None."""
     known: dict[tuple[tuple[str, int], ...], bool] = {}
 
@@ -120,13 +134,15 @@ def _accepted(original: Remembered, draft: Draft) -> tuple[Sizes, Sizes] | None:
             known[key] = _refusal(original, draft.draw(probe(sizes, first=role))) is None
         return known[key]
 
-    alone: Sizes | None = None
+    single: Sizes | None = None
     for first, second in candidates(draft, uneven=True):
         if accepts(first, True):
+            if alone:
+                return first, first
             if accepts(second, False):
                 return first, second
-            alone = alone or first
-    return None if alone is None else (alone, alone)
+            single = single or first
+    return None if single is None else (single, single)
 
 
 def _planned(

@@ -7,6 +7,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bnfuse.verifying.proof import Proof
 from bnfuse.verifying.thresholds import Measure, Thresholds
 
 __all__ = [
@@ -212,6 +213,7 @@ class Verification:
         branches: The piecewise ops and which of their sides were exercised.
         thresholds: What the numbers were judged by.
         localized: Where the models part, if that was asked for and they do.
+        proof: What the search for a proof came to; ``None`` where there was none.
     """
 
     verdict: Verdict
@@ -226,6 +228,7 @@ class Verification:
     branches: tuple[BranchCount, ...] = ()
     thresholds: Thresholds = field(default_factory=Thresholds)
     localized: tuple[LocalizedValue, ...] = ()
+    proof: Proof | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the answer as data for :mod:`json`: metrics and thresholds apart.
@@ -237,7 +240,9 @@ class Verification:
         return dict(data)
 
 
-def overall(rows: tuple[Parity, ...], constants: tuple[ConstantParity, ...]) -> tuple[Verdict, str]:
+def overall(
+    rows: tuple[Parity, ...], constants: tuple[ConstantParity, ...], proof: Proof | None = None
+) -> tuple[Verdict, str]:
     """Return the verdict over rows and constants, and the sentence that explains it."""
     checks: list[tuple[Verdict, str]] = [
         (row.verdict, f"{row.provider}, optimisation {row.optimization}: {row.reason}")
@@ -251,6 +256,8 @@ def overall(rows: tuple[Parity, ...], constants: tuple[ConstantParity, ...]) -> 
                 return verdict, reason
     if not checks:
         return Verdict.INCONCLUSIVE, "nothing was compared"
+    if proof is not None and proof.lacking:
+        return Verdict.INCONCLUSIVE, proof.lacking
     return Verdict.PASS, "no further from float64 truth than the original's own rounding explains"
 
 

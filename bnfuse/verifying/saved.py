@@ -67,7 +67,7 @@ def rejudge(saved: Verification, thresholds: Thresholds | None = None) -> Verifi
     rows = tuple(_row(row, limits, saved.truth.exact) for row in saved.rows)
     if not rows and not saved.constants:
         return saved
-    verdict, reason = overall(rows, saved.constants)
+    verdict, reason = overall(rows, saved.constants, saved.proof)
     if verdict is Verdict.PASS and _is_stricter(limits, saved.thresholds):
         verdict = Verdict.INCONCLUSIVE
         reason = (

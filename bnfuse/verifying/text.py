@@ -40,8 +40,11 @@ def render(result: Verification, console: Console, verbosity: int = 0) -> None:
         say(f"  {item.tensor}: {item.reason}")
     for line in _localized_lines(result):
         say(line)
+    if result.proof is not None:
+        say(f"proof: {result.proof}")
     say(f"truth: {result.truth.kind}, {result.truth.seconds:.2f} s{_detail(result)}")
-    say(f"inputs: seed {result.seed}, {len(result.samples)} samples")
+    count = len(result.samples)
+    say(f"inputs: seed {result.seed}, {count} sample{'' if count == 1 else 's'}")
     if verbosity:
         for label in result.samples:
             say(f"  {label}")

@@ -116,8 +116,8 @@ class Writing:
                 f"Write to the file itself: -o {shlex.quote(str(target))}",
             )
 
-    def seal(self, verdict: str) -> tuple[Fingerprint, ...]:
-        """Put the verdict behind the candidate.
+    def seal(self, verdict: str, proof: str = "") -> tuple[Fingerprint, ...]:
+        """Put the verdict, and what was proved, behind the candidate.
 
         Returns:
             The fingerprints of its files, under the names that they will have when accepted.
@@ -127,7 +127,7 @@ class Writing:
         """
         candidate, data = targets(self.candidate)
         with self._disk_errors():
-            files = seal(candidate, data if data.exists() else None, verdict)
+            files = seal(candidate, data if data.exists() else None, verdict, proof)
         names = map(str, targets(self.path))
         return tuple(replace(file, path=name) for file, name in zip(files, names, strict=False))
 

@@ -32,8 +32,9 @@ _PREFIX = "bnfuse."
 _SOURCE = f"{_PREFIX}source"
 _VERDICT = f"{_PREFIX}verdict"
 _BODY = f"{_PREFIX}body_sha256"
+_PROOF = f"{_PREFIX}proof"
 _DATA = f"{_PREFIX}data_sha256"
-_SEAL = (_VERDICT, _DATA, _BODY)
+_SEAL = (_VERDICT, _PROOF, _DATA, _BODY)
 """The entries behind the message, in their order."""
 _PROPS_KEY = varint(onnx.ModelProto.METADATA_PROPS_FIELD_NUMBER << 3 | 2)
 
@@ -66,8 +67,10 @@ def describe(model: ir.Model, source: str, files: Sequence[Fingerprint], folded:
     model.producer_name, model.producer_version = "bnfuse", __version__
 
 
-def seal(path: Path, data: Path | None, verdict: str) -> tuple[Fingerprint, ...]:
+def seal(path: Path, data: Path | None, verdict: str, proof: str = "") -> tuple[Fingerprint, ...]:
     """Put the verdict behind the model in ``path``, with the SHA-256 of what was judged.
+
+    What was proved of the model stands beside its verdict.
 
     Returns:
         The fingerprints of the model as it is now, and of its data.
@@ -75,7 +78,7 @@ def seal(path: Path, data: Path | None, verdict: str) -> tuple[Fingerprint, ...]
     Raises:
         OSError: The disk refuses.
     """
-    said = {_VERDICT: verdict}
+    said = {_VERDICT: verdict, **({_PROOF: proof} if proof else {})}
     files = () if data is None else (fingerprint(data),)
     if files:
         said[_DATA] = files[0].sha256
