@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["TOOLS", "MissingToolError", "Tool", "open_optimised"]
+__all__ = ["TOOLS", "MissingToolError", "Tool", "open_optimised", "optimised_by_runtime"]
 
 import contextlib
 import importlib
@@ -126,11 +126,17 @@ def _onnxscript(source: Path, target: Path) -> None:
 
 def _onnxruntime(source: Path, target: Path) -> None:
     """Its own optimiser's file, before the layout of this processor is chosen."""
+    optimised_by_runtime(source, target, "extended")
+
+
+def optimised_by_runtime(source: Path, target: Path, level: str) -> None:
+    """ONNX Runtime's own optimiser's file: ``basic`` or ``extended``."""
     import onnxruntime
 
+    levels = onnxruntime.GraphOptimizationLevel
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+    options.graph_optimization_level = getattr(levels, f"ORT_ENABLE_{level.upper()}")
     options.optimized_model_filepath = str(target)
     onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
 

@@ -30,7 +30,7 @@ def check_files(proof: str | Path, original: str | Path, candidate: str | Path) 
         if digest_of(path) != content[side]["sha256"]:
             raise NotProved(f"the certificate is of another {side} than {str(path)!r}")
     with unbelieving():
-        graphs = Graph.read(original), Graph.read(candidate)
+        graphs = Graph.pair(original, candidate)
     result = check(*graphs, cuts)
     if result.units > content["units"]:
         raise NotProved(f"it claims {content['units']:.3g} units and {result.units:.3g} were met")

@@ -8,7 +8,8 @@ from __future__ import annotations
 __all__ = ["PARAMETERS", "RANDOM", "Graph", "Node", "NotProved", "digest_of"]
 
 import hashlib
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import external_data_helper, helper, inliner, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
+
+from bnfuse.checker.definitions import DEFINITIONS, Writing, name_of
 
 Array = NDArray[Any]
 
@@ -138,8 +141,35 @@ class Graph:
         return cls.of(onnx.load(str(path), load_external_data=False), path.parent)
 
     @classmethod
-    def of(cls, proto: onnx.ModelProto, folder: Path | None = None) -> Graph:
-        """Take a model in memory, whose external data lies in ``folder``.
+    def pair(
+        cls, original: str | Path | onnx.ModelProto, candidate: str | Path | onnx.ModelProto
+    ) -> tuple[Graph, Graph]:
+        """Read both, ops written out by their definitions where the two have them otherwise.
+
+        Raises:
+            NotProved: One holds what the checker does not speak of.
+        """
+        sides: list[tuple[onnx.ModelProto, Path | None]] = [
+            (given, None)
+            if isinstance(given, onnx.ModelProto)
+            else (onnx.load(str(given), load_external_data=False), Path(given).parent)
+            for given in (original, candidate)
+        ]
+        x, y = (Counter(name_of(node) for node in proto.graph.node) for proto, _ in sides)
+        kinds = {kind for kind in DEFINITIONS if x[kind] != y[kind]}
+        first, second = (cls.of(proto, folder, kinds) for proto, folder in sides)
+        return first, second
+
+    @classmethod
+    def of(
+        cls, proto: onnx.ModelProto, folder: Path | None = None, kinds: Collection[str] = ()
+    ) -> Graph:
+        """Take a model in memory.
+
+        Args:
+            proto: The model; it is not changed.
+            folder: Where its external data lies.
+            kinds: Ops to write out by their definitions.
 
         Raises:
             NotProved: It holds what the checker does not speak of.
@@ -148,9 +178,14 @@ class Graph:
             proto = inliner.inline_local_functions(proto, True)
         self = cls(proto, folder or Path())
         graph = proto.graph
+        opsets = {o.domain if o.domain != "ai.onnx" else "": o.version for o in proto.opset_import}
+        written = Writing(_float_type(graph), opsets.get("", 1), kinds)
+        nodes = [made for node in graph.node for made in written.out(node)]
         if graph.sparse_initializer or proto.training_info:
             raise NotProved("sparse initializers and training information are not spoken of")
-        self._tensors = {t.name: t for t in graph.initializer}
+        self._tensors = {t.name: t for t in (*graph.initializer, *written.tensors)}
+        if len(self._tensors) != len(graph.initializer) + len(written.tensors):
+            raise NotProved("two constants have one name")
         names = set(self._tensors)
         # An initializer that is also an input can be fed another value (IR version 4 and later).
         fed = [i for i in graph.input if i.name not in names or proto.ir_version >= 4]
@@ -158,8 +193,7 @@ class Graph:
         for name in self.inputs:
             self._tensors.pop(name, None)
         self.outputs = {o.name: o for o in graph.output}
-        opsets = {o.domain if o.domain != "ai.onnx" else "": o.version for o in proto.opset_import}
-        self.nodes = tuple(_node(node, opsets) for node in graph.node)
+        self.nodes = tuple(_node(node, opsets) for node in nodes)
         seen = {"", *self.inputs, *self._tensors}
         for node in self.nodes:
             if not seen.issuperset(node.inputs):
@@ -176,7 +210,7 @@ class Graph:
         return self
 
     def _infer(self) -> None:
-        inferred = shape_inference.infer_shapes(_without_weights(self.proto)).graph
+        inferred = shape_inference.infer_shapes(self._without_weights()).graph
         for info in (*inferred.value_info, *inferred.output, *self.inputs.values()):
             kind = info.type.tensor_type
             shape = None
@@ -188,6 +222,24 @@ class Graph:
             self._types[info.name] = kind.elem_type, shape
         for name, tensor in self._tensors.items():
             self._types[name] = tensor.data_type, tuple(tensor.dims)
+
+    def _without_weights(self) -> onnx.ModelProto:
+        """The model with every large tensor as an input of the same type and shape."""
+        lean, graph = onnx.ModelProto(), self.proto.graph
+        lean.ir_version = self.proto.ir_version
+        lean.opset_import.extend(self.proto.opset_import)
+        lean.graph.name = graph.name
+        lean.graph.node.extend(node.proto for node in self.nodes)
+        lean.graph.input.extend(graph.input)
+        lean.graph.output.extend(graph.output)
+        known = {i.name for i in graph.input}
+        for name, tensor in self._tensors.items():
+            if len(tensor.dims) <= 1 and np.prod(tensor.dims, dtype=int) <= 64:
+                lean.graph.initializer.append(tensor)
+            elif name not in known:
+                info = helper.make_tensor_value_info(name, tensor.data_type, tensor.dims)
+                lean.graph.input.append(info)
+        return lean
 
     def dtype(self, name: str) -> int:
         """The element type of a value; 0 where it is not known."""
@@ -389,23 +441,12 @@ def _type_of(array: Array) -> onnx.TypeProto:
     return helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
 
 
-def _without_weights(proto: onnx.ModelProto) -> onnx.ModelProto:
-    """The model with every large tensor as an input of the same type and shape."""
-    lean = onnx.ModelProto()
-    lean.ir_version = proto.ir_version
-    lean.opset_import.extend(proto.opset_import)
-    lean.graph.name = proto.graph.name
-    lean.graph.node.extend(proto.graph.node)
-    lean.graph.input.extend(proto.graph.input)
-    lean.graph.output.extend(proto.graph.output)
-    known = {i.name for i in proto.graph.input}
-    for tensor in proto.graph.initializer:
-        if len(tensor.dims) <= 1 and np.prod(tensor.dims, dtype=int) <= 64:
-            lean.graph.initializer.append(tensor)
-        elif tensor.name not in known:
-            info = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
-            lean.graph.input.append(info)
-    return lean
+def _float_type(graph: onnx.GraphProto) -> int:
+    """The one float type that a model is of; 0 where there are several."""
+    found = {t.data_type for t in graph.initializer}
+    found |= {i.type.tensor_type.elem_type for i in graph.input}
+    floats = found & set(_FLOATS)
+    return floats.pop() if len(floats) == 1 else 0
 
 
 def _divide(x: Array, y: Array) -> Array:

@@ -68,7 +68,7 @@ def prove(
     search = None
     try:
         with unbelieving():
-            graphs = _graph(original), _graph(candidate)
+            graphs = Graph.pair(original, candidate)
             search = Search(*graphs)
             search.run()
             cuts = tuple(search.needed())
@@ -83,7 +83,3 @@ def prove(
     versions = {"bnfuse": __version__, "numpy": numpy.__version__, "onnx": onnx.__version__}
     digests = [digest_of(path) for path in files]
     return replace(proved, certificate=written(digests, found.units, found.where, cuts, versions))
-
-
-def _graph(side: str | Path | onnx.ModelProto) -> Graph:
-    return Graph.of(side) if isinstance(side, onnx.ModelProto) else Graph.read(side)
