@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
-from bnfuse.checker.forms import IDENTITY, Form, NotLinear, Relation, compose, residual
+from bnfuse.checker.forms import (
+    IDENTITY,
+    Form,
+    NotLinear,
+    Relation,
+    compose,
+    residual,
+    units_apart,
+)
 from bnfuse.checker.graph import PARAMETERS, RANDOM, Graph, Node, NotProved
-from bnfuse.checker.laws import LAWS, identity
+from bnfuse.checker.laws import LAWS, VIEWS, identity, reshaped
 from bnfuse.checker.linear import expand
+from bnfuse.checker.turned import TURNED, Perm, inverse, then
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -57,9 +66,11 @@ class Cut:
     Attributes:
         a: A value of the original.
         b: A value of the candidate.
-        law: ``input``, ``op`` (the same op on related inputs) or ``linear`` (equal linear forms).
+        law: ``op`` (the same op on related inputs), ``linear`` (equal linear forms), ``view``
+            (the same elements in the same order and shape), ``turn`` (behind Transposes) or
+            ``turned`` (the same op on values with their axes in another order).
         relation: The claim.
-        over: Of ``linear``: the earlier cuts, as pairs (a, b), that the forms are written over.
+        over: Of ``linear``, ``view`` and ``turn``: the earlier cuts (a, b) that it is about.
     """
 
     a: str
@@ -94,6 +105,7 @@ class Proving:
     original: Graph
     candidate: Graph
     known: dict[tuple[str, str], Relation] = field(default_factory=dict)
+    turned: dict[tuple[str, str], Perm] = field(default_factory=dict)
     units: float = 0.0
     where: str = ""
 
@@ -137,6 +149,12 @@ class Proving:
             self.same_op(cut.a, cut.b)
         elif cut.law == "linear":
             self.same_form(cut)
+        elif cut.law == "view":
+            self.same_view(cut)
+        elif cut.law == "turn":
+            self.turn(cut)
+        elif cut.law == "turned":
+            self.same_op_turned(cut.a, cut.b)
         else:
             raise NotProved(f"there is no law {cut.law!r}", cut.b)
 
@@ -175,6 +193,87 @@ class Proving:
             self.units, self.where = units, f"{cut.b}: {where}"
         self._remember(cut.a, cut.b, cut.relation)
 
+    def same_view(self, cut: Cut) -> None:
+        """The same elements in row-major order, in one shape, whatever shapes came between."""
+        if len(cut.over) != 1 or cut.over[0] not in self.known:
+            raise NotProved("nothing is known of what is viewed", cut.b)
+        x, y = cut.over[0]
+        for graph, name, start in ((self.original, cut.a, x), (self.candidate, cut.b, y)):
+            while name != start:
+                node, _ = self._made(graph, name)
+                if node.op not in VIEWS:
+                    raise NotProved(f"{node.op} does not keep the order of elements", cut.b)
+                name = node.inputs[0]
+        shape = self.original.shape(cut.a)
+        pairs = list(zip(shape, self.candidate.shape(cut.b), strict=False))
+        open_ = [p for p in pairs if not isinstance(p[0], int) or p[0] != p[1]]
+        # One size is told by the count of all elements, if the others are not 0.
+        told = not open_ or (len(open_) == 1 and all(p[0] != 0 for p in pairs))
+        different = any(isinstance(p, int) and isinstance(q, int) for p, q in open_)
+        if len(shape) != len(self.candidate.shape(cut.b)) or not told or different:
+            raise NotProved("shapes that cannot be told to be the same", cut.b)
+        relation = reshaped(self.known[x, y], self.original.shape(x), shape)
+        self._remember(cut.a, cut.b, relation)
+
+    def turn(self, cut: Cut) -> None:
+        """Transposes on either side, or both, of values that are equal up to a turn."""
+        if len(cut.over) != 1:
+            raise NotProved("nothing is known of what is turned", cut.b)
+        x, y = cut.over[0]
+        perm = self.perm(x, y)
+        mine, theirs = (
+            self._turns(graph, name, start, perm)
+            for graph, name, start in ((self.original, cut.a, x), (self.candidate, cut.b, y))
+        )
+        self._remember_turned(cut.a, cut.b, then(then(inverse(mine), perm), theirs))
+
+    def _turns(self, graph: Graph, name: str, start: str, perm: Perm) -> Perm:
+        total = tuple(range(len(perm)))
+        while name != start:
+            node, _ = self._made(graph, name)
+            if node.op != "Transpose":
+                raise NotProved(f"{node.op} is no turn", name)
+            own = tuple(node.attributes["perm"] or reversed(range(len(perm))))
+            if sorted(own) != list(range(len(perm))):
+                raise NotProved("a Transpose of another rank", name)
+            total, name = then(own, total), node.inputs[0]
+        return total
+
+    def perm(self, a: str, b: str) -> Perm:
+        """How a value is turned against another that has the same numbers."""
+        relation = self.relation_of(a, b)
+        if (a, b) in self.turned:
+            return self.turned[a, b]
+        if relation is None or not relation.is_identity:
+            raise NotProved(f"{a!r} and {b!r} are not known to have the same numbers", b)
+        return tuple(range(len(self.original.shape(a))))
+
+    def _remember_turned(self, a: str, b: str, perm: Perm) -> None:
+        if perm == tuple(range(len(perm))):
+            self._remember(a, b, IDENTITY)
+        elif self.original.dtype(a) != self.candidate.dtype(b):
+            raise NotProved(f"{b!r} has another type than {a!r}", b)
+        else:
+            self.turned[a, b] = perm
+
+    def same_op_turned(self, a: str, b: str) -> None:
+        """The same op on values that are all turned in one way."""
+        node, other = self._made(self.original, a)[0], self._made(self.candidate, b)[0]
+        if node.op != other.op or node.op not in TURNED or len(node.inputs) != len(other.inputs):
+            raise NotProved(f"no law turns {node.op} into {other.op}", b)
+        if (node.outputs, other.outputs) != ((a,), (b,)):
+            raise NotProved(f"{node.op} has several results", b)
+        step = _Step(node, other, self)
+        data = range(1 if node.op in PARAMETERS else len(node.inputs))
+        perms = {
+            self.perm(node.inputs[place], other.inputs[place])
+            for place in data
+            if not step.is_constant(place)
+        }
+        if len(perms) != 1:
+            raise NotProved("the operands are turned in different ways", b)
+        self._remember_turned(a, b, TURNED[node.op](step, perms.pop()))
+
     def forms(self, a: str, b: str, over: Sequence[tuple[str, str]]) -> tuple[Form, Form, float]:
         """Both values as linear forms of the original's values in ``over``.
 
@@ -205,7 +304,8 @@ class Proving:
         if theirs.top > limit * max(top, 1.0):
             raise NotProved(f"constants on the way to {b!r} grow beyond {limit:g} times", b)
         sized = compose(constant, Relation.of(sizes.axis, 1.0, 0.0, sizes.magnitude))
-        return Form(mine.form.maps, sized), form, theirs.unit
+        # Where the candidate stores nothing, the rounding is that of the relation it rests on.
+        return Form(mine.form.maps, sized), form, theirs.unit if theirs.constants else mine.unit
 
     def _remember(self, a: str, b: str, relation: Relation) -> None:
         if self.original.dtype(a) != self.candidate.dtype(b):
@@ -278,11 +378,11 @@ class _Step:
         for node in (self.a, self.b):
             if (node.opset if "::" not in op else 1) < 1:
                 raise NotProved("an operator set without a version")
-        if op in _CHANGED and not _same_schema(op, self.a.opset, self.b.opset):
+        if self._means_otherwise() and not _same_schema(op, self.a.opset, self.b.opset):
             raise NotProved(f"{op} means something else in another operator set")
         parameters = PARAMETERS.get(op, ())
         names = {*self.a.attributes, *self.b.attributes} - set(parameters)
-        for name in names:
+        for name in names - self._unread():
             x, y = (_attribute(node, name, (self.a, self.b)) for node in (self.a, self.b))
             if x != y:
                 raise NotProved(f"{name} of {op} differs")
@@ -295,6 +395,23 @@ class _Step:
             if op not in ("Clip", "Pad") or name == "pads" or name == "axes":
                 self._demand_same_parameter(name)
         self._demand_same_bodies()
+
+    def _unread(self) -> set[str]:
+        """Attributes that say nothing here."""
+        if self.a.op != "Reshape":
+            return set()
+        shapes = [
+            graph.constant(node.inputs[1]) if len(node.inputs) > 1 else None
+            for graph, node in ((self.original, self.a), (self.candidate, self.b))
+        ]
+        return {"allowzero"} if all(s is not None and np.all(s) for s in shapes) else set()
+
+    def _means_otherwise(self) -> bool:
+        """Whether another operator set has another meaning of this node."""
+        if self.a.op == "AveragePool":
+            # Whole windows are what they were.
+            return bool(self.a.attributes["ceil_mode"] or min(self.a.opset, self.b.opset) < 10)
+        return self.a.op in _CHANGED
 
     def _demand_same_parameter(self, name: str) -> None:
         graphs = ((self.original, self.a), (self.candidate, self.b))
@@ -358,6 +475,15 @@ class _Step:
             raise NotProved(f"input {place} of {self.a.op} is another constant")
         if not np.all(np.abs(want - y) <= UNITS * unit * size + _FLOOR[unit]):
             raise NotProved(f"input {place} of {self.a.op} is another constant", wrong=True)
+
+    def close(self, place: int, want: Any, got: Any, size: Any) -> None:
+        unit = self.candidate.unit(self.b.inputs[place])
+        units, where = units_apart(want, got, size, unit, _FLOOR[unit])
+        what = f"input {place} of {self.a.op}"
+        if not units <= UNITS:
+            raise NotProved(f"{where} of {what} differs by {units:.3g} rounding units", wrong=True)
+        if units > self.known.units:
+            self.known.units, self.known.where = units, f"{self.b.outputs[0]}: {where} of {what}"
 
     def parameter(self, name: str) -> Any:
         value = self.original.parameter(self.a, name)

@@ -14,8 +14,8 @@ __all__ = [
     "Relation",
     "apply",
     "compose",
-    "grown",
     "residual",
+    "units_apart",
 ]
 
 from collections.abc import Sequence
@@ -442,11 +442,13 @@ def residual(a: Form, b: Form, unit: float, floor: float) -> tuple[float, str]:
     worst, where = 0.0, ""
     for name, mine in a.maps.items():
         x, y = alike(mine, b.maps[name])
-        units, place = _units(x.coefficients, y.coefficients, x.magnitudes, unit, floor)
+        units, place = units_apart(x.coefficients, y.coefficients, x.magnitudes, unit, floor)
         if not units <= worst:
             worst, where = units, f"the coefficient {place} of {name!r}"
     compose(a.constant, b.constant)
-    units, place = _units(a.constant.shift, b.constant.shift, a.constant.magnitude, unit, floor)
+    units, place = units_apart(
+        a.constant.shift, b.constant.shift, a.constant.magnitude, unit, floor
+    )
     if not units <= worst:
         worst, where = units, f"the constant {place}"
     return worst, where
@@ -470,7 +472,8 @@ def alike(a: Map, b: Map) -> tuple[Map, Map]:
     )
 
 
-def _units(x: Vector, y: Vector, size: Vector, unit: float, floor: float) -> tuple[float, str]:
+def units_apart(x: Any, y: Any, size: Any, unit: float, floor: float) -> tuple[float, str]:
+    """The largest difference of two arrays in rounding units of ``size``, and its index."""
     difference = np.abs(x - y)
     if not difference.any():
         return (0.0, "") if np.isfinite(difference).all() else (np.inf, "")
@@ -480,15 +483,3 @@ def _units(x: Vector, y: Vector, size: Vector, unit: float, floor: float) -> tup
     units = np.where(np.isnan(units), np.inf, units)
     place = np.unravel_index(int(np.argmax(units)), units.shape)
     return float(units[place]), str([int(i) for i in place])
-
-
-def grown(a: Form, b: Form) -> float:
-    """How many times larger the candidate's terms are than the original's, at the most."""
-    worst = 0.0
-    for name, mine in a.maps.items():
-        theirs = b.maps[name]
-        top = float(np.max(np.abs(mine.magnitudes), initial=0.0))
-        size = float(np.max(np.abs(theirs.magnitudes), initial=0.0))
-        if size > 0.0:
-            worst = max(worst, size / top if top > 0.0 else np.inf)
-    return worst

@@ -210,7 +210,7 @@ class Graph:
         return self
 
     def _infer(self) -> None:
-        inferred = shape_inference.infer_shapes(self._without_weights()).graph
+        inferred = shape_inference.infer_shapes(self._without_weights(), data_prop=True).graph
         for info in (*inferred.value_info, *inferred.output, *self.inputs.values()):
             kind = info.type.tensor_type
             shape = None
@@ -231,7 +231,9 @@ class Graph:
         lean.graph.name = graph.name
         lean.graph.node.extend(node.proto for node in self.nodes)
         lean.graph.input.extend(graph.input)
-        lean.graph.output.extend(graph.output)
+        for output in graph.output:
+            # What shape it says that it has, nobody held it to.
+            lean.graph.output.add(name=output.name)
         known = {i.name for i in graph.input}
         for name, tensor in self._tensors.items():
             if len(tensor.dims) <= 1 and np.prod(tensor.dims, dtype=int) <= 64:

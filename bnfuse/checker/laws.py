@@ -7,7 +7,7 @@ here has the law ``identity``: from equal inputs, equal results.
 
 from __future__ import annotations
 
-__all__ = ["LAWS", "Step", "identity"]
+__all__ = ["LAWS", "VIEWS", "Shape", "Step", "identity", "reshaped"]
 
 import math
 from collections.abc import Callable
@@ -18,6 +18,11 @@ import numpy as np
 
 from bnfuse.checker.forms import IDENTITY, Relation, compose
 from bnfuse.checker.graph import Graph, Node, NotProved
+
+Shape = tuple[int | str | None, ...]
+
+VIEWS = ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
+"""Ops that keep the elements in row-major order."""
 
 
 class Step(Protocol):
@@ -47,6 +52,9 @@ class Step(Protocol):
 
     def constant_follows(self, place: int, relation: Relation, rank: int) -> None:
         """Demand that the constants at a place are related, ``rank`` axes in the result."""
+
+    def close(self, place: int, want: Any, got: Any, size: Any) -> None:
+        """Demand that numbers of the candidate's constant at a place are within rounding."""
 
     def constants(self, place: int) -> tuple[Any, Any]:
         """The two constants at a place; ``None`` where it is left out."""
@@ -401,14 +409,26 @@ def _transposed(step: Step, r: Relation) -> Relation:
 
 
 def _reshaped(step: Step, r: Relation) -> Relation:
-    """Row-major order is kept: what is written out over a block is read back from it."""
+    """Row-major order is kept."""
+    return reshaped(r, step.shape(0), step.result())
+
+
+def reshaped(r: Relation, before: Shape, after: Shape) -> Relation:
+    """A relation's channels after a change of shape that keeps the row-major order.
+
+    Raises:
+        NotProved: They are spread over several axes, or where they go cannot be told.
+    """
     if r.axis is None:
         return r
-    before, after = step.shape(0), step.result()
     behind = before[r.axis :]
     if None not in behind and after[len(after) - len(behind) :] == behind:
         # The channels whole, and behind them as many elements, whatever the sizes before.
         return r.along(len(after) - len(behind))
+    block = _count(before[r.axis + 1 :])
+    for place, size in enumerate(after):
+        if block is not None and size == r.scale.size and _count(after[place + 1 :]) == block:
+            return r.along(place)
     head = 0
     while head < min(r.axis, len(after)) and before[head] == after[head] is not None:
         head += 1
@@ -423,6 +443,12 @@ def _reshaped(step: Step, r: Relation) -> Relation:
     sizes = [size for size in (*old, *new) if isinstance(size, int)]
     _need(len(sizes) == len(old) + len(new), "sizes that are not known")
     return _read_back(r, r.axis - head, sizes[: len(old)], sizes[len(old) :], head)
+
+
+def _count(sizes: Shape) -> int | None:
+    """How many elements sizes come to; ``None`` where one is not known."""
+    known = [size for size in sizes if isinstance(size, int)]
+    return math.prod(known) if len(known) == len(sizes) else None
 
 
 def _read_back(r: Relation, axis: int, old: list[int], new: list[int], head: int) -> Relation:
@@ -499,6 +525,29 @@ def _split(step: Step) -> list[Relation]:
     return [r.take(slice(end - size, end)) for size, end in zip(sizes, ends, strict=True)]
 
 
+def _recurrent(step: Step) -> Relation:
+    """The gates are linear in X: its weights and their bias may have taken what X lost."""
+    if not step.is_constant(1):
+        return identity(step)
+    r, (w, v), (b, c) = step.relation(0), step.constants(1), step.constants(3)
+    for place, name in enumerate(step.a.inputs):
+        if name and place not in (0, 1, 3):
+            _need(step.relation(place).is_identity, "another recurrence")
+    _need(r.axis in (None, 2), "the numbers run along another axis than the features")
+    _need(v is not None and np.shape(w) == np.shape(v), "other weights")
+    step.close(1, w, v * r.scale, np.abs(w))
+    if b is None or c is None:
+        _need(b is c and not r.has_shift, "a shift without a bias that takes it")
+        return IDENTITY
+    _need(np.shape(b) == np.shape(c), "another bias")
+    half = np.shape(b)[1] // 2
+    moved = v * r.shift
+    size = np.abs(b[:, :half]) + np.abs(moved).sum(axis=2)
+    step.close(3, b[:, :half], c[:, :half] + moved.sum(axis=2), size)
+    _need(np.array_equal(b[:, half:], c[:, half:]), "another recurrence")
+    return IDENTITY
+
+
 def _softmax(step: Step) -> Relation:
     """A shift that is the same for all that is normalised together vanishes."""
     r, rank = step.relation(0), len(step.shape(0))
@@ -526,9 +575,8 @@ LAWS: dict[str, Law] = {
     **_each("ReduceL1 ReduceL2", Row("absolute", False, _reduced)),
     **_each("ReduceMax ReduceMin", Row("positive", True, _reduced)),
     **_each("Resize Upsample", Row("any", _weights_sum_to_one, _resized)),
-    **_each("Identity", Row("any", True, _here)),
     **_each("Transpose", Row("any", True, _transposed)),
-    **_each("Reshape Flatten Squeeze Unsqueeze", Row("any", True, _reshaped)),
+    **dict.fromkeys(VIEWS, Row("any", True, _reshaped)),
     **_each("Expand Tile", Row("any", True, _repeated)),
     **_each("Slice", Row("any", True, _sliced)),
     **_each("DepthToSpace SpaceToDepth", Row("any", True, _blocks)),
@@ -544,6 +592,7 @@ LAWS: dict[str, Law] = {
     **_each("Where", _where),
     **_each("MatMul", _matmul),
     **_each("Softmax", _softmax),
+    **_each("RNN GRU LSTM", _recurrent),
     **_each(
         "LayerNormalization RMSNormalization InstanceNormalization GroupNormalization", _normalized
     ),

@@ -126,7 +126,12 @@ class _Expansion:
         if made is None or made.op != "Expand" or len(node.inputs) != 2 or name in self._stops:
             return None
         sizes, _ = self.graph.producers.get(made.inputs[1], (None, 0))
-        if sizes is None or sizes.op != "Shape" or sizes.inputs[0] != node.inputs[1 - place]:
+        if sizes is None or sizes.op != "Shape":
+            return None
+        shapes = [self.graph.shape(i) for i in (sizes.inputs[0], node.inputs[1 - place])]
+        if sizes.inputs[0] != node.inputs[1 - place] and (
+            None in shapes[0] or shapes[0] != shapes[1]
+        ):
             return None
         whole = not sizes.attributes.get("start") and sizes.attributes.get("end") is None
         return made.inputs[0] if whole and self.number(made.inputs[0]) is not None else None

@@ -83,6 +83,7 @@ def difference(failed: Search) -> Difference | None:
 def _suspects(failed: Search) -> Iterator[tuple[tuple[str, str], Relation]]:
     """The relations that may be the only wrong ones, put right."""
     seen = set()
+    known = failed.proving.known
     for cut in sorted(failed.tried, key=lambda cut: cut.law):
         pairs = list(cut.over)
         if cut.law == "linear":
@@ -98,12 +99,12 @@ def _suspects(failed: Search) -> Iterator[tuple[tuple[str, str], Relation]]:
                 )
             )
             pairs = list(zip(node.inputs, other.inputs, strict=False))
-            yield (cut.a, cut.b), IDENTITY
+            if all(known[pair].is_identity for pair in pairs if pair in known):
+                yield (cut.a, cut.b), IDENTITY
         for pair in pairs:
-            known = failed.proving.known.get(pair)
-            if known is not None and pair not in seen and not known.is_identity:
+            if pair in known and pair not in seen and not known[pair].is_identity:
                 seen.add(pair)
-                relation = _cleaned(known)
+                relation = _cleaned(known[pair])
                 if relation is not None:
                     yield pair, relation
 

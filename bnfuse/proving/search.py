@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnfuse.checker.check import Cut, Proving
-from bnfuse.checker.forms import Form, Map, NotLinear, Relation, alike
+from bnfuse.checker.forms import IDENTITY, Form, Map, NotLinear, Relation, alike
 from bnfuse.checker.graph import NotProved
+from bnfuse.checker.laws import VIEWS
 from bnfuse.checker.linear import LINEAR, expand
+from bnfuse.checker.turned import TURNED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -82,6 +84,7 @@ class Search:
         self._original = original
         self._candidate = candidate
         self._matches: dict[str, list[str]] = {}
+        self._turned: dict[str, list[str]] = {}
         self._readers: dict[str, list[Node]] = {}
         for node in original.nodes:
             for name in dict.fromkeys(node.inputs):
@@ -114,7 +117,7 @@ class Search:
         wanted = {(name, name) for name in self._candidate.outputs}
         kept = []
         for cut in reversed(self.cuts):
-            if cut.law == "linear":
+            if cut.over:
                 if (cut.a, cut.b) in wanted:
                     kept.append(cut)
                     wanted.update(cut.over)
@@ -136,6 +139,9 @@ class Search:
         found = self._match_op(node, refusals)
         if node.op in LINEAR:
             found = self._match_form(node, refusals, found) or found
+        if not found and node.op in VIEWS:
+            found = self._match_view(node, refusals)
+        found = self._match_turned(node) or found
         if not found and not (self._given and self._assume(node)):
             refusals.sort(key=lambda refusal: not refusal.wrong)
             reason = str(refusals[0]) if refusals else f"no {node.op} of the original reads it"
@@ -159,6 +165,80 @@ class Search:
                     self.proving.known[x, y] = self._given.get((x, y), self.proving.known[x, y])
                     self._add(x, y)
         return found
+
+    def _match_view(self, node: Node, refusals: list[NotProved]) -> bool:
+        """Look for a view of what the node's first input is, across views of the original."""
+        y = node.outputs[0]
+        while y in self._candidate.producers and self._candidate.producers[y][0].op in VIEWS:
+            y = self._candidate.producers[y][0].inputs[0]
+            for x in self._matches.get(y, ()):
+                for a in (x, *self._views(x)):
+                    if self._add_view(a, node.outputs[0], (x, y), refusals):
+                        return True
+        return False
+
+    def _add_view(self, a: str, b: str, over: tuple[str, str], refusals: list[NotProved]) -> bool:
+        cut = Cut(a, b, "view", IDENTITY, (over,))
+        try:
+            self.proving.admit(cut)
+        except NotProved as refusal:
+            refusals.append(refusal)
+            return False
+        self.cuts.append(cut)
+        self._add(a, b)
+        return True
+
+    def _views(self, a: str) -> list[str]:
+        """What the original makes of a value by views of it."""
+        following = [a]
+        for value in following:
+            following += [
+                reader.outputs[0]
+                for reader in self._readers.get(value, ())
+                if reader.op in VIEWS and reader.inputs[0] == value and len(following) < _REACH
+            ]
+        return following[1:]
+
+    def _match_turned(self, node: Node) -> bool:
+        """Look for values that are the same with their axes in another order."""
+        b, found = node.outputs[0], False
+        if node.op == "Transpose":
+            y = node.inputs[0]
+            for x in (*self._matches.get(y, ()), *self._turned.get(y, ())):
+                found = self._add_turned(Cut(x, b, "turn", IDENTITY, ((x, y),))) or found
+        elif node.op in TURNED:
+            readers = [
+                reader.outputs[0]
+                for y in node.inputs
+                for x in self._turned.get(y, ())
+                for reader in self._readers.get(x, ())
+                if reader.op == node.op
+            ]
+            for a in dict.fromkeys(readers):
+                found = self._add_turned(Cut(a, b, "turned")) or found
+        return found
+
+    def _add_turned(self, cut: Cut) -> bool:
+        a, b = cut.a, cut.b
+        if a in self._matches.get(b, ()) or a in self._turned.get(b, ()):
+            return True
+        try:
+            self.proving.admit(cut)
+        except NotProved:
+            return False
+        self.cuts.append(cut)
+        if (a, b) in self.proving.known:
+            self._add(a, b)
+        else:
+            self._turned.setdefault(b, []).append(a)
+            self._turn(a, b)
+        return True
+
+    def _turn(self, a: str, b: str) -> None:
+        """Remember what the original's Transposes make of a match."""
+        for reader in self._readers.get(a, ()):
+            if reader.op == "Transpose":
+                self._add_turned(Cut(reader.outputs[0], b, "turn", IDENTITY, ((a, b),)))
 
     def _assume(self, node: Node) -> bool:
         b = node.outputs[0]
@@ -186,6 +266,17 @@ class Search:
                 if cut is not None:
                     self.cuts.append(cut)
                     matches.append(after)
+        if self.proving.known[a, b].is_identity:
+            self._turn(a, b)
+        for after in self._views(a):
+            if after not in matches and self._looks_like(after, b):
+                self._add_view(after, b, (a, b), [])
+
+    def _looks_like(self, a: str, b: str) -> bool:
+        try:
+            return self._matters(a) and _may_be(self._original, a, self._candidate.shape(b))
+        except NotProved:
+            return False
 
     def _same_ops(self, node: Node) -> list[Node]:
         computed = [i for i in node.inputs if i in self._matches]
