@@ -21,7 +21,7 @@ from bnfuse.checker.forms import (
     units_apart,
 )
 from bnfuse.checker.graph import PARAMETERS, RANDOM, Graph, Node, NotProved
-from bnfuse.checker.laws import LAWS, VIEWS, identity, reshaped
+from bnfuse.checker.laws import LAWS, identity, is_view, reshaped
 from bnfuse.checker.linear import expand
 from bnfuse.checker.turned import TURNED, Perm, inverse, then
 
@@ -201,7 +201,7 @@ class Proving:
         for graph, name, start in ((self.original, cut.a, x), (self.candidate, cut.b, y)):
             while name != start:
                 node, _ = self._made(graph, name)
-                if node.op not in VIEWS:
+                if not is_view(graph, node):
                     raise NotProved(f"{node.op} does not keep the order of elements", cut.b)
                 name = node.inputs[0]
         shape = self.original.shape(cut.a)

@@ -6,15 +6,19 @@ The definitions are those of the ONNX operator specification, and of ONNX Runtim
 
 from __future__ import annotations
 
-__all__ = ["DEFINITIONS", "Writer", "Writing", "name_of"]
+__all__ = ["DEFINITIONS", "SWAPPED", "Writer", "Writing", "name_of"]
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
+
+_RUNTIME = "com.microsoft"
+SWAPPED = f"{_RUNTIME}::Swapped of the checker"
+"""A Transpose of the last two axes, whatever the rank."""
 
 
 class Writer:
@@ -23,24 +27,33 @@ class Writer:
     Attributes:
         node: The node.
         given: Its attributes.
+        opset: Of ONNX's own operators.
         nodes: What was written.
         tensors: The constants that were written.
     """
 
-    def __init__(self, node: onnx.NodeProto, dtype: int, opset: int) -> None:
+    def __init__(
+        self,
+        node: onnx.NodeProto,
+        dtype: int,
+        opset: int,
+        stored: Mapping[str, onnx.TensorProto],
+    ) -> None:
         self.node = node
         self.given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         self.nodes: list[onnx.NodeProto] = []
         self.tensors: list[onnx.TensorProto] = []
-        self._dtype, self._opset = dtype, opset
+        self._dtype, self.opset, self._stored = dtype, opset, stored
 
     def input(self, place: int) -> str:
         """The name of an input; empty where it is left out."""
         return self.node.input[place] if place < len(self.node.input) else ""
 
-    def op(self, kind: str, *inputs: str, last: bool = False, **attributes: Any) -> str:
-        """A node; the ``last`` gives the result."""
-        name = self.node.output[0] if last else self._name()
+    def op(
+        self, kind: str, *inputs: str, last: bool = False, result: str = "", **attributes: Any
+    ) -> str:
+        """A node; the ``last`` gives the result, or one gives a ``result`` of several."""
+        name = self.node.output[0] if last else result or self._name()
         self.nodes.append(helper.make_node(kind, list(inputs), [name], **attributes))
         return name
 
@@ -48,9 +61,26 @@ class Writer:
         """A constant of the model's float type."""
         return self._tensor(np.asarray(value, helper.tensor_dtype_to_np_dtype(self._dtype)))
 
+    def stored(self, name: str) -> np.ndarray[Any, Any] | None:
+        """A small constant of the model; ``None`` for what is none."""
+        tensor = self._stored.get(name)
+        if tensor is None or np.prod(tensor.dims, dtype=int) > 64 or tensor.external_data:
+            return None
+        return numpy_helper.to_array(tensor)
+
+    def part(self, x: str, axis: int, begin: int, size: int, result: str = "") -> str:
+        """Elements along an axis."""
+        end = begin + size or 2**31 - 1
+        numbers = (self._tensor(np.array([n], np.int64)) for n in (begin, end, axis))
+        return self.op("Slice", x, *numbers, result=result)
+
+    def without(self, x: str, axis: int) -> None:
+        """The result, which lacks an axis of one element."""
+        self.op("Squeeze", x, self._tensor(np.array([axis], np.int64)), last=True)
+
     def mean(self, x: str) -> str:
         """The mean over the last axis."""
-        if self._opset < 18:
+        if self.opset < 18:
             return self.op("ReduceMean", x, axes=[-1])
         return self.op("ReduceMean", x, self._tensor(np.array([-1], np.int64)))
 
@@ -100,9 +130,13 @@ def _fused_gemm(w: Writer) -> bool:
 
 
 def _fused_matmul(w: Writer) -> bool:
-    if any(w.given.get(k) for k in ("transA", "transB", "transBatchA", "transBatchB")):
+    if any(w.given.get(name) for name in ("transBatchA", "transBatchB")):
         return False
-    product = w.op("MatMul", *w.node.input)
+    x, y = (
+        w.op("Swapped of the checker", name, domain=_RUNTIME) if w.given.get(flag) else name
+        for name, flag in zip(w.node.input, ("transA", "transB"), strict=True)
+    )
+    product = w.op("MatMul", x, y)
     w.op("Mul", product, w.number(w.given.get("alpha", 1.0)), last=True)
     return True
 
@@ -190,6 +224,26 @@ def _skip_layer_norm(w: Writer) -> bool:
     return _centred(w, x, w.input(2), "" if simplified else w.input(3), not simplified)
 
 
+def _split(w: Writer) -> bool:
+    sizes = w.stored(w.input(1))
+    if sizes is None or len(sizes) != len(w.node.output):
+        return False
+    begins = np.cumsum(sizes) - sizes
+    for name, begin, size in zip(w.node.output, begins, sizes, strict=True):
+        if not size:
+            return False
+        w.part(w.input(0), w.given.get("axis", 0), int(begin), int(size), name)
+    return True
+
+
+def _gather_one(w: Writer) -> bool:
+    index, axis = w.stored(w.input(1)), w.given.get("axis", 0)
+    if index is None or index.ndim or w.opset < 13:
+        return False
+    w.without(w.part(w.input(0), axis, int(index), 1), axis)
+    return True
+
+
 DEFINITIONS: dict[str, Definition] = {
     "com.microsoft::FusedConv": _fused_conv,
     "com.microsoft::FusedGemm": _fused_gemm,
@@ -208,6 +262,8 @@ DEFINITIONS: dict[str, Definition] = {
     "HardSwish": _hard_swish,
     "Swish": _swish,
     "Mish": _mish,
+    "Split": _split,
+    "Gather": _gather_one,
 }
 """Each op's definition; of an attribute that has none, the op stays."""
 
@@ -224,21 +280,28 @@ class Writing:
         tensors: The constants that came with them.
     """
 
-    def __init__(self, dtype: int, opset: int, kinds: Collection[str]) -> None:
+    def __init__(
+        self,
+        dtype: int,
+        opset: int,
+        kinds: Collection[str],
+        stored: Mapping[str, onnx.TensorProto],
+    ) -> None:
         """Prepare.
 
         Args:
             dtype: The float type that the model is of; 0 where there are several.
             opset: Of ONNX's own operators.
             kinds: Keys of :data:`DEFINITIONS`; nothing else is written out.
+            stored: The graph's constants.
         """
         self.tensors: list[onnx.TensorProto] = []
-        self._dtype, self._opset = dtype, opset
+        self._dtype, self._opset, self._stored = dtype, opset, stored
         self._kinds = kinds if dtype else ()
 
     def out(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """The node, or what it is defined by."""
-        writer = Writer(node, self._dtype, self._opset)
+        writer = Writer(node, self._dtype, self._opset, self._stored)
         if name_of(node) not in self._kinds or not DEFINITIONS[name_of(node)](writer):
             return [node]
         self.tensors += writer.tensors

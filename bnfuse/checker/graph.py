@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import external_data_helper, helper, inliner, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-from bnfuse.checker.definitions import DEFINITIONS, Writing, name_of
+from bnfuse.checker.definitions import DEFINITIONS, SWAPPED, Writing, name_of
 
 Array = NDArray[Any]
 
@@ -179,7 +179,9 @@ class Graph:
         self = cls(proto, folder or Path())
         graph = proto.graph
         opsets = {o.domain if o.domain != "ai.onnx" else "": o.version for o in proto.opset_import}
-        written = Writing(_float_type(graph), opsets.get("", 1), kinds)
+        fed_names = {i.name for i in graph.input}
+        stored = {t.name: t for t in graph.initializer if t.name not in fed_names}
+        written = Writing(_float_type(graph), opsets.get("", 1), kinds, stored)
         nodes = [made for node in graph.node for made in written.out(node)]
         if graph.sparse_initializer or proto.training_info:
             raise NotProved("sparse initializers and training information are not spoken of")
@@ -194,6 +196,14 @@ class Graph:
             self._tensors.pop(name, None)
         self.outputs = {o.name: o for o in graph.output}
         self.nodes = tuple(_node(node, opsets) for node in nodes)
+        self._infer()
+        while any(node.op == SWAPPED for node in self.nodes):
+            # Which axes are the last two is known when the rank is.
+            nodes = [self._unswapped(node.proto) for node in self.nodes]
+            if nodes == [node.proto for node in self.nodes]:
+                break
+            self.nodes = tuple(_node(node, opsets) for node in nodes)
+            self._infer()
         seen = {"", *self.inputs, *self._tensors}
         for node in self.nodes:
             if not seen.issuperset(node.inputs):
@@ -206,8 +216,14 @@ class Graph:
                     self.producers[name] = node, place
         if not seen.issuperset(self.outputs):
             raise NotProved("an output has no producer")
-        self._infer()
         return self
+
+    def _unswapped(self, node: onnx.NodeProto) -> onnx.NodeProto:
+        shape = self._types.get(node.input[0] if node.input else "", (0, None))[1]
+        if name_of(node) != SWAPPED or shape is None:
+            return node
+        order = [*range(len(shape) - 2), len(shape) - 1, len(shape) - 2]
+        return helper.make_node("Transpose", list(node.input), list(node.output), perm=order)
 
     def _infer(self) -> None:
         inferred = shape_inference.infer_shapes(self._without_weights(), data_prop=True).graph

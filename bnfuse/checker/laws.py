@@ -7,7 +7,7 @@ here has the law ``identity``: from equal inputs, equal results.
 
 from __future__ import annotations
 
-__all__ = ["LAWS", "VIEWS", "Shape", "Step", "identity", "reshaped"]
+__all__ = ["LAWS", "Shape", "Step", "identity", "is_view", "reshaped"]
 
 import math
 from collections.abc import Callable
@@ -23,6 +23,21 @@ Shape = tuple[int | str | None, ...]
 
 VIEWS = ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 """Ops that keep the elements in row-major order."""
+
+
+_ALL = 2**31 - 1
+"""An end of a Slice that no axis reaches."""
+
+
+def is_view(graph: Graph, node: Node) -> bool:
+    """Whether a node gives its first input's elements, all of them, in row-major order."""
+    if node.op == "Cast":
+        return graph.dtype(node.inputs[0]) == graph.dtype(node.outputs[0]) != 0
+    if node.op != "Slice":
+        return node.op in VIEWS
+    starts, ends, steps = (graph.parameter(node, name) for name in ("starts", "ends", "steps"))
+    whole = all(start == 0 for start in starts) and all(end >= _ALL for end in ends)
+    return whole and all(step == 1 for step in steps or ())
 
 
 class Step(Protocol):

@@ -17,7 +17,7 @@ import numpy as np
 from bnfuse.checker.check import Cut, Proving
 from bnfuse.checker.forms import IDENTITY, Form, Map, NotLinear, Relation, alike
 from bnfuse.checker.graph import NotProved
-from bnfuse.checker.laws import VIEWS
+from bnfuse.checker.laws import is_view
 from bnfuse.checker.linear import LINEAR, expand
 from bnfuse.checker.turned import TURNED
 
@@ -139,7 +139,7 @@ class Search:
         found = self._match_op(node, refusals)
         if node.op in LINEAR:
             found = self._match_form(node, refusals, found) or found
-        if not found and node.op in VIEWS:
+        if not found and self._is_view(self._candidate, node):
             found = self._match_view(node, refusals)
         found = self._match_turned(node) or found
         if not found and not (self._given and self._assume(node)):
@@ -169,8 +169,11 @@ class Search:
     def _match_view(self, node: Node, refusals: list[NotProved]) -> bool:
         """Look for a view of what the node's first input is, across views of the original."""
         y = node.outputs[0]
-        while y in self._candidate.producers and self._candidate.producers[y][0].op in VIEWS:
-            y = self._candidate.producers[y][0].inputs[0]
+        while y in self._candidate.producers:
+            made = self._candidate.producers[y][0]
+            if not self._is_view(self._candidate, made):
+                break
+            y = made.inputs[0]
             for x in self._matches.get(y, ()):
                 for a in (x, *self._views(x)):
                     if self._add_view(a, node.outputs[0], (x, y), refusals):
@@ -188,6 +191,12 @@ class Search:
         self._add(a, b)
         return True
 
+    def _is_view(self, graph: Graph, node: Node) -> bool:
+        try:
+            return is_view(graph, node)
+        except NotProved:
+            return False
+
     def _views(self, a: str) -> list[str]:
         """What the original makes of a value by views of it."""
         following = [a]
@@ -195,7 +204,9 @@ class Search:
             following += [
                 reader.outputs[0]
                 for reader in self._readers.get(value, ())
-                if reader.op in VIEWS and reader.inputs[0] == value and len(following) < _REACH
+                if reader.inputs[0] == value
+                and len(following) < _REACH
+                and self._is_view(self._original, reader)
             ]
         return following[1:]
 

@@ -40,6 +40,8 @@ CASES: list[tuple[str, tuple[Any, ...], dict[str, Any], tuple[int, ...]]] = [
         (2, 6),
     ),
     ("com.microsoft::FusedMatMul", (V,), {"alpha": 0.25}, ROWS),
+    ("com.microsoft::FusedMatMul", (V.T,), {"alpha": 2.0, "transB": 1}, ROWS),
+    ("com.microsoft::FusedMatMul", (RNG.standard_normal((5, 3)),), {"transA": 1}, ROWS),
     ("com.microsoft::QuickGelu", (), {}, ROWS),
     ("com.microsoft::QuickGelu", (), {"alpha": 1.3}, ROWS),
     ("com.microsoft::Gelu", (), {}, ROWS),
@@ -140,7 +142,29 @@ def test_an_op_is_proved_equal_to_its_definition(case: tuple[Any, ...]) -> None:
 
 
 def test_every_definition_is_tried() -> None:
-    assert {case[0] for case in CASES} | {"Swish"} == set(DEFINITIONS)
+    assert {case[0] for case in CASES} | {"Swish", "Split", "Gather"} == set(DEFINITIONS)
+
+
+PARTS = """
+<ir_version: 10, opset_import: ["" : 20]>
+g (float[N,6,4] x) => (float[N,2,4] y, float[N,3,4] z, float[N,4] w)
+<int64[3] sizes = {{2, 3, 1}}, int64[1] none = {{0}}, int64[1] two = {{2}}, int64[1] five = {{5}},
+ int64[1] all = {{9}}, int64[1] one = {{1}}, int64 last = {{{last}}}> {{ {body} }}
+"""
+SLICES = (
+    "y = Slice(x, none, two, one)  z = Slice(x, two, five, one)"
+    "  v = Slice(x, five, all, one)  w = Squeeze(v, one)"
+)
+
+
+@pytest.mark.parametrize(("last", "proved"), [(5, True), (-1, False), (4, False)])
+def test_parts_are_parts_however_they_are_taken(last: int, proved: bool) -> None:
+    slices = onnx.parser.parse_model(PARTS.format(last=5, body=SLICES.replace("all", "six")))
+    split = "y, z, v = Split<axis = 1>(x, sizes)  w = Gather<axis = 1>(x, last)"
+    text = PARTS.format(last=last, body=split)
+    whole = slices
+    whole.graph.initializer.append(numpy_helper.from_array(np.array([6], np.int64), "six"))
+    assert prove(whole, onnx.parser.parse_model(text)).proved == proved
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,87 @@
+"""Break each rule of the engine in turn: no wrong fold that comes of it is proved equal.
+
+The checker has its own laws. A rule that is broken in the engine must not be able to make a wrong
+fold and its proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from graphs import run
+from mutation import Mutation
+from mutation_detector import Case, cases
+from mutation_list import MUTATIONS
+
+from bnfuse.folding import fold
+from bnfuse.lifting import lift
+from bnfuse.lifting.prepare import prepare
+from bnfuse.lowering import lower
+from bnfuse.proving import prove
+
+_ENOUGH = 4
+"""Wrong folds of one mistake that are tried."""
+
+
+@pytest.fixture(scope="module")
+def right() -> list[tuple[Case, bytes]]:
+    return [(case, folded(case.model).SerializeToString()) for case in cases()]
+
+
+def folded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The fold, whatever is wrong with it."""
+    graph = ir.serde.deserialize_model(model)
+    interface, _ = prepare(graph)
+    fold(lift(graph))
+    lower(graph)
+    interface.restore(graph)
+    return ir.serde.serialize_model(graph)
+
+
+def wrong_folds(right: list[tuple[Case, bytes]]) -> Iterator[tuple[Case, onnx.ModelProto]]:
+    """What comes out otherwise than it should, and is another function or none."""
+    for case, before in right:
+        try:
+            made = folded(case.model)
+        except Exception:
+            continue
+        if made.SerializeToString() != before and is_wrong(case, made):
+            yield case, made
+
+
+def is_wrong(case: Case, made: onnx.ModelProto) -> bool:
+    for feed, values in zip(case.feeds, case.values, strict=True):
+        try:
+            found = run(made, feed)
+        except Exception:
+            return True
+        for name, value in found.items():
+            if name not in values:
+                return True
+            if value.dtype.kind == "f":
+                scale = np.max(np.abs(values[name]), initial=1e-300)
+                same = value.shape == values[name].shape
+                if not (same and np.max(np.abs(value - values[name]), initial=0) <= 1e-8 * scale):
+                    return True
+    return False
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_no_wrong_fold_is_proved(right: list[tuple[Case, bytes]], mutation: Mutation) -> None:
+    found = []
+    with mutation.applied():
+        for item in wrong_folds(right):
+            found.append(item)
+            if len(found) >= _ENOUGH:
+                break
+    for case, made in found:
+        assert not prove(case.model, made).proved, f"{case.name}: {mutation.name}"
+
+
+def test_most_right_folds_are_proved(right: list[tuple[Case, bytes]]) -> None:
+    proved = [prove(case.model, onnx.ModelProto.FromString(made)).proved for case, made in right]
+    assert sum(proved) >= 0.6 * len(proved)
