@@ -33,6 +33,8 @@ _FLOATS: dict[int, float] = {
 """The float types that the laws speak of, and the relative error of rounding to each."""
 
 _STANDARD = ("", "ai.onnx")
+_SMALL, _KEPT = 1 << 16, 1 << 25
+"""Bytes of a constant from which on it is large, and of all large ones that are kept."""
 
 RANDOM = {
     "Bernoulli",
@@ -129,6 +131,7 @@ class Graph:
     _tensors: dict[str, onnx.TensorProto] = field(default_factory=dict)
     _types: dict[str, tuple[int, tuple[int | str | None, ...] | None]] = field(default_factory=dict)
     _constants: dict[str, Array | None] = field(default_factory=dict)
+    _large: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: str | Path) -> Graph:
@@ -290,9 +293,18 @@ class Graph:
         A rounding that a Cast to a narrower float makes is carried out.
         """
         if name not in self._constants:
+            self._forget()
             for step in self._constant_order(name):
-                self._constants[step] = self._evaluate(step)
+                self._constants[step] = found = self._evaluate(step)
+                if found is not None and found.nbytes >= _SMALL:
+                    self._large[step] = found.nbytes
         return self._constants[name]
+
+    def _forget(self) -> None:
+        """Drop the large constants that were read first; each is read again if it is needed."""
+        while sum(self._large.values()) > _KEPT:
+            name = next(iter(self._large))
+            del self._large[name], self._constants[name]
 
     def _constant_order(self, name: str) -> list[str]:
         """The values that ``name`` is computed from and that were not evaluated, in order."""
@@ -368,11 +380,6 @@ class Graph:
 
     def _widened(self, array: Array, name: str) -> Array:
         return array.astype(np.float64) if self.is_float(name) else array
-
-    def forget(self, name: str) -> None:
-        """Drop the numbers of a stored tensor: it was compared and is not read soon."""
-        if name in self._tensors:
-            self._constants.pop(name, None)
 
     def parameter(self, node: Node, name: str) -> Any:
         """An attribute, or the constant input that newer opsets have in its place.
