@@ -183,3 +183,12 @@ def test_zero_scales_pass():
     joined = net.op("Concat", net.conv(x, 3, 2, (1, 1)), net.conv(x, 3, 2, (1, 1)), axis=1)
     y = net.op("Mul", joined, net.const(np.array([0.0, 1.0, -2.0, 0.0]).reshape(4, 1, 1)))
     assert_folded(fold_model(net.model(y)), ["Conv", "Conv", "Concat"])
+
+
+def test_parts_of_unlike_width_that_all_lost_a_norm_meet_again():
+    net = Net()
+    parts = net.ops(
+        "Split", net.norm(net.input(["N", 8, 5, 5]), 8, 2), net.ints(3, 5), count=2, axis=1
+    )
+    swapped = net.op("Concat", *reversed(parts), axis=1)
+    assert_folded(fold_model(net.model(net.conv(swapped, 8, 4))))
