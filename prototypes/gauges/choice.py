@@ -95,7 +95,10 @@ def choose(lifted: Lifted, *, guarded: bool = True) -> Chosen:
         if grew and left:
             continue
         wrong = _solve(chosen)
-        torn = {n for n in left if wrong is None and _is_torn(chosen, n)} - narrow
+        torn = set()
+        if wrong is None:
+            torn = {n for n in lifted.model.graph if n not in vanished and _is_torn(chosen, n)}
+        torn -= narrow
         if torn:
             # Two axes meet in a uniform norm that stays: it takes neither, and all begins anew.
             narrow |= torn
@@ -163,14 +166,17 @@ def _round(
 
 
 def _is_torn(chosen: Chosen, node: ir.Node) -> bool:
-    """Whether a norm that stays would have to take something along two axes."""
-    affine, axes = _affine(node), set()
-    for value in (node.inputs[0], node.outputs[0]):
-        assert value is not None
-        for axis in chosen.relations.axes(value):
+    """Whether an op would need one number for each channel, or along two axes, and has not."""
+    own, x, axes = affine_of(node), node.inputs[0] if node.inputs else None, set()
+    if x is None or (own is None and node.op_type not in ("Clip", "Pad")):
+        return False
+    for value in (x, node.outputs[0]):
+        for axis in chosen.relations.lengths.get(value, ()):
             if axis is not None and not chosen.gauge(value, axis).is_identity:
                 axes.add(axis)
-    return affine.axis is None and len(axes) > 1
+    if own is None:
+        return bool(axes) and chosen.gauge(x, None).has_shift
+    return own.affine.axis is None and len(axes) > 1
 
 
 def _affine(node: ir.Node) -> ChannelAffine:

@@ -175,7 +175,7 @@ def _clip(node: ir.Node, r: Relations) -> bool:
         return False
     if any(b is not None and not r.constants.is_constant(b) for b in bounds):
         return False
-    _equal(r, x, None, y, None)
+    _equal(r, x, None, y, None, shifts=node not in r.narrow)
     r.positive(r.numbers(y, None))
     is_relu = _is_relu(bounds, ChannelAffine.of(None, 2.0), r.constants)
     for axis in set(r.axes(x)) - {None}:
@@ -211,7 +211,8 @@ def _pad(node: ir.Node, r: Relations) -> bool:
             r.pin(y, axis)
         else:
             # Where channels are scaled one by one, padding with s · t would not be one number.
-            _equal(r, x, axis, y, axis, shifts=not constant or (value != 0.0 and not held))
+            uniform = axis is None and not held and node not in r.narrow
+            _equal(r, x, axis, y, axis, shifts=not constant or uniform)
     return True
 
 
@@ -227,6 +228,7 @@ def _reduce(node: ir.Node, r: Relations) -> bool:
     count = _count(x, reduced) if name == "ReduceSum" else 1
     shifts = name not in ("ReduceL1", "ReduceL2") and count is not None
     r.pin(own, *(a for a in r.axes(own) if a in reduced))
+    r.pin(y, *(a for a in r.axes(y) if a is not None and kept[a] is None))
     for axis in r.axes(own):
         if axis in reduced:
             continue

@@ -116,7 +116,7 @@ class _Materialiser:
             is_relu = _is_relu(node.inputs[1:], ChannelAffine.of(None, 2.0), self.constants)
             for place in (1, 2):
                 bound = node.inputs[place] if place < len(node.inputs) else None
-                if bound is not None and not is_relu:
+                if bound is not None and not (is_relu and not self.chosen.gauge(x, None).has_shift):
                     value = self.constants.array(bound)
                     assert value is not None
                     self._bound(node, place, float(value.reshape(-1)[0]), x)

@@ -121,9 +121,18 @@ class System:
         r = np.take_along_axis(roots, order, axis=0)
         one, two = count == 1, count == 2
         if classes.nonzero:
+            squares = one & (np.abs(c[0]) != 1.0)
+            if squares.any():
+                root_of = np.abs(constant[squares]) ** (1.0 / c[0][squares])
+                classes.fix(r[0][squares], root_of, equation.by)
             one &= np.abs(c[0]) == 1.0
             if len(c) > 1:
-                two &= (c[0] == -c[1]) & (np.abs(c[0]) == 1.0)
+                ratio = (c[0] == -c[1]) & (np.abs(c[0]) == 1.0)
+                products = two & ~ratio
+                if products.any():
+                    # x · y = constant is no tie of these classes: y is left at 1.
+                    classes.fix(r[1][products], 1.0, equation.by)
+                two &= ratio
             if one.any():
                 classes.fix(r[0][one], constant[one] ** c[0][one], equation.by)
             if two.any():
