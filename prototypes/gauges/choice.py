@@ -71,6 +71,13 @@ class Chosen:
             return ChannelAffine.of(None, scale[0], shift[0])
         return ChannelAffine.of(axis, scale, shift)
 
+    def uniform(self, value: Value) -> ChannelAffine:
+        """What all elements of a value have alike: the scale, and the shift in its own units."""
+        gauges = [self.gauge(value, a) for a in self.relations.lengths.get(value, ())]
+        alike = [g for g in gauges if g.axis is None]
+        scale, shift = np.prod([g.scale for g in alike]), np.sum([g.shift for g in alike])
+        return ChannelAffine.of(None, float(scale), float(shift))
+
 
 def choose(lifted: Lifted, *, guarded: bool = True) -> Chosen:
     """Let as many norms of a lifted graph vanish as can, one by one in the graph's order."""
@@ -151,7 +158,7 @@ def _round(
             continue
         axes = [affine.axis]
         if affine.axis is None:
-            axes = [*(a for a in relations.axes(x) if a is not None), None]
+            axes = [*(a for a in relations.axes(x) if a), None]
         if node in before:
             axes = [before[node]]
         for axis in axes:
@@ -172,10 +179,10 @@ def _is_torn(chosen: Chosen, node: ir.Node) -> bool:
         return False
     for value in (x, node.outputs[0]):
         for axis in chosen.relations.lengths.get(value, ()):
-            if axis is not None and not chosen.gauge(value, axis).is_identity:
+            if chosen.gauge(value, axis).axis is not None:
                 axes.add(axis)
     if own is None:
-        return bool(axes) and chosen.gauge(x, None).has_shift
+        return bool(axes) and chosen.uniform(x).has_shift
     return own.affine.axis is None and len(axes) > 1
 
 

@@ -92,21 +92,25 @@ def _stay(node: ir.Node, r: Relations) -> None:
     lifted, x, y = affine_of(node), node.inputs[0], node.outputs[0]
     assert lifted is not None
     assert x is not None
-    own = (None, lifted.affine.axis)
     fixed = lifted.is_fixed or not lifted.affine.is_finite
     if lifted.affine.axis is None and not fixed and node not in r.narrow:
         # One number for all channels takes what comes along any axis, if it is one alone.
         return
     for value in (x, y):
-        r.pin(value, *(a for a in r.axes(value) if fixed or a not in own))
+        r.pin(value, *(r.axes(value) if fixed else _further(r, value, lifted.affine.axis)))
+
+
+def _further(r: Relations, value: Value, own: int | None) -> list[int | None]:
+    """The axes beside an op's own along which what is asked of it is not the same for all."""
+    return [axis for axis, n in r.axes(value).items() if axis != own and n > 1]
 
 
 def _linear(node: ir.Node, r: Relations) -> bool:
     linear, x, y = linear_of(node), node.inputs[0], node.outputs[0]
     assert linear is not None
     assert x is not None
-    r.pin(x, *(a for a in r.axes(x) if a not in (None, linear.input_axis)))
-    r.pin(y, *(a for a in r.axes(y) if a not in (None, linear.output_axis)))
+    r.pin(x, *_further(r, x, linear.input_axis))
+    r.pin(y, *_further(r, y, linear.output_axis))
     if linear.pads_with_zeros:
         r.pin_whole(x, scale=False)
     return True
@@ -117,8 +121,7 @@ def _normalizer(node: ir.Node, r: Relations) -> bool:
     own, y = normalizer_of(node), node.outputs[0]
     if own is None:
         return False
-    free = (None, own.axis)
-    r.pin(y, *(a for a in r.axes(y) if a not in free))
+    r.pin(y, *_further(r, y, own.axis))
     if not own.shifts:
         r.pin_whole(y, scale=False)
     if own.repeats > 1 and own.axis in r.axes(y):
@@ -175,11 +178,13 @@ def _clip(node: ir.Node, r: Relations) -> bool:
         return False
     if any(b is not None and not r.constants.is_constant(b) for b in bounds):
         return False
-    _equal(r, x, None, y, None, shifts=node not in r.narrow)
-    r.positive(r.numbers(y, None))
     is_relu = _is_relu(bounds, ChannelAffine.of(None, 2.0), r.constants)
-    for axis in set(r.axes(x)) - {None}:
-        if is_relu:
+    for axis in r.axes(x):
+        if r.axes(x)[axis] == 1:
+            # One number for all channels, with which the bounds go.
+            _equal(r, x, axis, y, axis, shifts=node not in r.narrow)
+            r.positive(r.numbers(y, axis))
+        elif is_relu:
             _equal(r, x, axis, y, axis, shifts=False)
             r.positive(r.numbers(y, axis))
         else:
@@ -206,12 +211,12 @@ def _pad(node: ir.Node, r: Relations) -> bool:
         elif refuse_padded(node, probe, r.constants) is not None:
             r.pin(x, axis)
             r.pin(y, axis)
-        elif constant and value != 0.0 and (axis is not None or held):
+        elif constant and value != 0.0 and (r.axes(x)[axis] > 1 or held):
             r.pin(x, axis)
             r.pin(y, axis)
         else:
             # Where channels are scaled one by one, padding with s · t would not be one number.
-            uniform = axis is None and not held and node not in r.narrow
+            uniform = r.axes(x)[axis] == 1 and not held and node not in r.narrow
             _equal(r, x, axis, y, axis, shifts=not constant or uniform)
     return True
 
@@ -306,7 +311,7 @@ def _selected_is_known(node: ir.Node, own: Value, r: Relations) -> bool:
             continue
         out = _output_axis(node, axis)
         for y in node.outputs:
-            r.pin(y, *([out] if out is not None else [a for a in r.axes(y) if a is not None]))
+            r.pin(y, *([out] if out is not None else []))
     return True
 
 

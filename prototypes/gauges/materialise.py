@@ -69,8 +69,10 @@ class _Materialiser:
 
     def _along(self, value: ir.Value, axis: int | None) -> ChannelAffine:
         """The gauge of a value along one axis, as a map of the value."""
-        of_all = self.chosen.gauge(value, None)
         own = self.chosen.gauge(value, axis) if axis is not None else ChannelAffine.of(None)
+        of_all = self.chosen.uniform(value)
+        if own.axis is None:
+            own = ChannelAffine.of(None)
         scale, shift = of_all.scale * own.scale, of_all.shift + own.shift
         return ChannelAffine.of(own.axis, scale, scale * shift)
 
@@ -116,7 +118,7 @@ class _Materialiser:
             is_relu = _is_relu(node.inputs[1:], ChannelAffine.of(None, 2.0), self.constants)
             for place in (1, 2):
                 bound = node.inputs[place] if place < len(node.inputs) else None
-                if bound is not None and not (is_relu and not self.chosen.gauge(x, None).has_shift):
+                if bound is not None and not (is_relu and not self.chosen.uniform(x).has_shift):
                     value = self.constants.array(bound)
                     assert value is not None
                     self._bound(node, place, float(value.reshape(-1)[0]), x)
@@ -127,7 +129,7 @@ class _Materialiser:
     def _bound(self, node: ir.Node, place: int, value: float, x: ir.Value) -> None:
         if node.op_type == "Pad" and node.attributes.get_string("mode", "constant") != "constant":
             return
-        of_all = self.chosen.gauge(x, None)
+        of_all = self.chosen.uniform(x)
         new = of_all.scale * (value + of_all.shift)
         if new == value:
             return
