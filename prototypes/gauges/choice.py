@@ -1,9 +1,9 @@
 """Which norms vanish: added one by one, each checked against the classes.
 
-A norm ``y = a · x + b`` is gone if ``x`` and ``y`` become one value: ``s_x = a · s_y`` and, in units
-of the values, ``a · t_x = b + t_y``. A norm that stays is a linear map of its own: it takes what is
-asked of it, along its own axis alone. Where a norm has vanished other axes pass, so the whole is
-done again until nothing more vanishes.
+A norm ``y = a · x + b`` is gone if ``x`` and ``y`` become one value: ``s_x = a · s_y`` and, in
+units of the values, ``a · t_x = b + t_y``. A norm that stays is a linear map of its own: it takes
+what is asked of it, along its own axis alone. Where a norm has vanished other axes pass, so the
+whole is done again until nothing more vanishes.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from prototypes.gauges.system import System
 
 if TYPE_CHECKING:
     import onnx_ir as ir
-    from prototypes.gauges.system import Equation
 
     from bnfuse.lifting import Lifted
     from prototypes.gauges.relations import Value
+    from prototypes.gauges.system import Equation
 
 _ROUNDING = 1e-12
 
@@ -286,7 +286,9 @@ def _solve(chosen: Chosen) -> str | None:
             if reason:
                 return f"{reason}, {chosen.relations.ops[equation.by]}"
         classes.flatten()
-        root = np.flatnonzero((classes.parent == np.arange(classes.parent.size)) & np.isnan(classes.value))
+        root = np.flatnonzero(
+            (classes.parent == np.arange(classes.parent.size)) & np.isnan(classes.value)
+        )
         sign = np.where(classes.sign[root] < 0.0, -1.0, 1.0)
         classes.value[root] = neutral * sign if system is chosen.scales else 0.0
     return None
@@ -294,7 +296,6 @@ def _solve(chosen: Chosen) -> str | None:
 
 def _use_up(system: System, equation: Equation, neutral: float) -> str:
     """Fix all but two numbers of an equation that is still waiting."""
-    classes = system.classes
     while (entries := system.waiting_entries(equation)).size:
         reason = _fix_one(system, equation, entries, neutral)
         if reason:

@@ -85,17 +85,18 @@ class Classes:
     def values(self, index: Index) -> Floats:
         """The numbers where their classes are fixed, else NaN."""
         root, mul, add = self.find(index)
-        return mul * self.value[root] + add
+        value: Floats = mul * self.value[root] + add
+        return value
 
     def tie(
         self, i: Index, j: Index, mul: Floats | float = 1.0, add: Floats | float = 0.0, by: int = -1
     ) -> None:
         """``x[i] = mul · x[j] + add``, entry by entry."""
-        mul, add = (np.broadcast_to(np.asarray(a, np.float64), i.shape) for a in (mul, add))
+        times, plus = (np.broadcast_to(np.asarray(a, np.float64), i.shape) for a in (mul, add))
         entry = np.arange(i.size)
         while i.size:
             (ri, mi, ai), (rj, mj, aj) = self.find(i), self.find(j)
-            k, d = mul * mj / mi, (mul * aj + add - ai) / mi
+            k, d = times * mj / mi, (times * aj + plus - ai) / mi
             same = ri == rj
             self._check_loops(ri[same], k[same], d[same], entry[same], by)
             apart = ~same
@@ -107,7 +108,7 @@ class Classes:
             k, d = np.where(low, k, 1.0 / k), np.where(low, d, -d / k)
             _, first = np.unique(child, return_index=True)
             self._hook(child[first], parent[first], k[first], d[first], kept[first])
-            i, j, mul, add, entry = i[apart], j[apart], mul[apart], add[apart], kept
+            i, j, times, plus, entry = i[apart], j[apart], times[apart], plus[apart], kept
 
     def _check_loops(self, root: Index, k: Floats, d: Floats, entry: Index, by: int) -> None:
         """``x = k · x + d`` says nothing, is wrong, or fixes x."""

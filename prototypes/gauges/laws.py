@@ -205,13 +205,12 @@ def _pad(node: ir.Node, r: Relations) -> bool:
     held = constant and len(node.inputs) < 2
     for axis in set(r.axes(x)) | set(r.axes(y)):
         probe = ChannelAffine.of(axis, 2.0 * np.ones(() if axis is None else 2))
-        if axis not in r.axes(x) or axis not in r.axes(y):
-            r.pin(x, axis)
-            r.pin(y, axis)
-        elif refuse_padded(node, probe, r.constants) is not None:
-            r.pin(x, axis)
-            r.pin(y, axis)
-        elif constant and value != 0.0 and (r.axes(x)[axis] > 1 or held):
+        if (
+            axis not in r.axes(x)
+            or axis not in r.axes(y)
+            or refuse_padded(node, probe, r.constants) is not None
+            or (constant and value != 0.0 and (r.axes(x)[axis] > 1 or held))
+        ):
             r.pin(x, axis)
             r.pin(y, axis)
         else:
@@ -342,7 +341,7 @@ def _branches(node: ir.Node, r: Relations, first: int = 0) -> list[tuple[int, Va
     return known if len(known) == len(found) else None
 
 
-def _under(r: Relations, node: ir.Node, x: Value, axis: int | None) -> int | None | bool:
+def _under(r: Relations, node: ir.Node, x: Value, axis: int | None) -> int | bool | None:
     """The axis of a broadcast input under one of the output; ``False`` where it has none."""
     if axis is None:
         return None
@@ -540,7 +539,12 @@ def _joint(r: Relations, origin: Sequence[np.ndarray], goal: Sequence[np.ndarray
 
 
 _LAWS: dict[str, Callable[[ir.Node, Relations], bool]] = {
-    **{op: _commuting(rule) for rule in RULES if isinstance(rule, CommutingRule) for op in rule.op_types},
+    **{
+        op: _commuting(rule)
+        for rule in RULES
+        if isinstance(rule, CommutingRule)
+        for op in rule.op_types
+    },
     "Linear": _linear,
     "Clip": _clip,
     "Pad": _pad,

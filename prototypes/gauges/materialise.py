@@ -48,9 +48,9 @@ class _Materialiser:
         for node in nodes:
             # Within a chain of rearrangements values have no gauge of their own.
             y = node.outputs[0]
-            if node.op_type in _LAYOUT and node.inputs[0] in changed and y not in changed:
-                if y not in self.chosen.relations.lengths:
-                    changed.append(y)
+            known = y in self.chosen.relations.lengths
+            if node.op_type in _LAYOUT and node.inputs[0] in changed and not known:
+                changed.append(y)
         for node in nodes:
             if node in self.chosen.vanished:
                 x, y = node.inputs[0], node.outputs[0]

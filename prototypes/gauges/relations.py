@@ -69,7 +69,7 @@ class Relations:
         constant = self.constants.constant(x)
         slot = Slot(node, position)
         if constant is not None and slot not in self.lengths:
-            axes = dict(enumerate(constant.shape))
+            axes: dict[Axis, int] = dict(enumerate(constant.shape))
             self.lengths[slot] = {None: 1, **axes}
             if refuse_copy(constant) is not None or not constant.dtype.is_floating_point():
                 self.pin_whole(slot)
@@ -80,7 +80,7 @@ class Relations:
         if value not in self.lengths:
             assert isinstance(value, ir.Value)
             dims = () if value.shape is None else tuple(value.shape)
-            known = {i: n for i, n in enumerate(dims) if isinstance(n, int) and n}
+            known: dict[Axis, int] = {i: n for i, n in enumerate(dims) if isinstance(n, int) and n}
             self.lengths[value] = {None: 1, **known}
         return self.lengths[value]
 

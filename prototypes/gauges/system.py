@@ -104,7 +104,9 @@ class System:
         for t in range(1, len(equation.terms)):
             for s in range(t):
                 alike = (roots[s] == roots[t]) & (coefficients[s] != 0.0)
-                coefficients[s] = np.where(alike, coefficients[s] + coefficients[t], coefficients[s])
+                coefficients[s] = np.where(
+                    alike, coefficients[s] + coefficients[t], coefficients[s]
+                )
                 coefficients[t] = np.where(alike, 0.0, coefficients[t])
         coefficients[np.abs(coefficients) < _TINY] = 0.0
         return coefficients, roots, constant, np.count_nonzero(coefficients, axis=0)
