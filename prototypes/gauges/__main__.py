@@ -1,7 +1,7 @@
-"""Gauges beside today's search: ``python -m prototypes.gauges [random] [streams] [nets] [styles]``.
+"""Gauges beside today's search: ``python -m prototypes.gauges [PART]…``, all parts by default.
 
-Random graphs are in double precision, and what the gauges make of them is run beside the original;
-nets are exported in float32 and run by ONNX Runtime.
+Random graphs are in double precision, and what the gauges make of them is compared with them, value
+by value; nets are exported in float32 and run by ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TOTAL = "{:28} norms {:6} left: fold {:5} search {:5} gauges {:5}  seconds {:7.
 def main() -> None:
     """Print a row for each graph whose fates differ, or for each net, and the totals."""
     parser = argparse.ArgumentParser(prog="python -m prototypes.gauges", description=__doc__)
-    parser.add_argument("parts", nargs="*", default=["random", "streams", "nets", "styles"])
+    parser.add_argument("parts", nargs="*", default=list(_PARTS), help=", ".join(_PARTS))
     parser.add_argument("--seeds", type=int, nargs=2, default=(0, 700), help="from, to")
     parser.add_argument("--blocks", type=int, nargs="*", default=[50, 100, 300, 1000])
     parser.add_argument("--keep", type=Path, help="a folder for exported nets, read if they exist")
@@ -56,6 +56,20 @@ def _random(arguments: argparse.Namespace) -> Iterator[Row]:
             print(f"seed {seed}: WRONG: {error}", flush=True)
         if row.worse or row.better:
             _line(row)
+        yield row
+
+
+def _minimal(arguments: argparse.Namespace) -> Iterator[Row]:
+    from graphs import Net, assert_same_function
+
+    from prototypes.gauges.minimal import MINIMAL
+
+    del arguments
+    for name, make in MINIMAL.items():
+        model = make(Net())
+        row, made = compare(name, model)
+        assert_same_function(SimpleNamespace(before=model, after=made))
+        _line(row)
         yield row
 
 
@@ -176,7 +190,13 @@ def _tell(part: str, rows: list[Row]) -> None:
     print(f"{text}{told}")
 
 
-_PARTS = {"random": _random, "streams": _streams, "nets": _nets, "styles": _styles}
+_PARTS = {
+    "minimal": _minimal,
+    "random": _random,
+    "streams": _streams,
+    "nets": _nets,
+    "styles": _styles,
+}
 
 if __name__ == "__main__":
     start = time.perf_counter()
