@@ -1,0 +1,1 @@
+"""What was tried beside the library and is no part of it."""
