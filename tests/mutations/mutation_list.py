@@ -75,7 +75,7 @@ PASSES = (
     Mutation("dropped dimensions are taken for kept ones", "folding.rules.channels", "_kept_axes", 'if at.node.attributes.get_int("keepdims", 1):', "if True:"),
     Mutation("the parts of a concat are swapped", "folding.rules.joins", "Together.backward", "zip(places, parts, strict=True)", "zip(places, parts[::-1], strict=True)"),
     Mutation("a part of a concat lands at its front", "folding.rules.joins", "Together.forward", "embed(((affine, parts[place])", "embed(((affine, parts[place] - parts[place][0])"),
-    Mutation("one input of a concat speaks for all", "folding.rules.joins", "Together.forward", "if any(affine.axis not in (None, axis) for affine in lost.values()):", "if False:"),
+    Mutation("one input of a concat speaks for all", "folding.rules.joins", "Together.forward", "zip(others, repeat(_undo(at, first)))", "()"),
     Mutation("DCR and CRD are mixed up", "folding.rules.blocks", "_groups", '== "CRD"', '== "DCR"'),
     Mutation("channels joined by space to depth need not agree", "folding.rules.blocks", "_Blocks._moved", "if not np.all(same):", "if False:"),
     Mutation("a channel gathered twice takes the last constants", "folding.rules.parts", "_Selected.back", "if not np.all(same):", "if False:"),

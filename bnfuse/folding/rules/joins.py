@@ -14,6 +14,7 @@ __all__ = ["Choice", "Product", "Sum", "Together"]
 
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -213,9 +214,13 @@ class Together(_Join):
         axis = axis_of(at)
         for affine in lost.values():
             self.row.check(at, affine)
-        whole = len(lost) == len(self._places(node)) and all(first.agrees(a) for a in rest)
-        if whole and (first.axis is None or first.axis != axis):
+        others = [place for place in self._places(node) if place not in lost]
+        is_one = all(first.agrees(affine) for affine in rest)
+        if is_one and not others and (first.axis is None or first.axis != axis):
             return Answer(push=((at.y, first),))
+        if is_one and axis is not None and first.axis not in (None, axis):
+            # Along another axis it is one affine for all inputs: the others take the inverse.
+            return self._pull(at, zip(others, repeat(_undo(at, first))), first)
         parts, channels = self._parts(at, axis), static_dim(at.y.shape, axis or 0)
         if axis is None or channels is None:
             raise _uncounted(at)

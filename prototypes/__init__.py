@@ -1,1 +1,0 @@
-"""What was tried beside the library and is no part of it."""
