@@ -173,14 +173,15 @@ def _reduced(step: Step, r: Relation) -> Relation:
 
 
 def _weights_sum_to_one(step: Step) -> bool:
-    """Whether a Resize takes means of elements everywhere: no fill, no weights cut off."""
+    """Whether a Resize takes means of elements everywhere: no weights cut off."""
     a = step.a.attributes
-    crops = a.get("coordinate_transformation_mode") == "tf_crop_and_resize"
-    return not crops and not a.get("exclude_outside") and not a.get("antialias")
+    return not a.get("exclude_outside") and not a.get("antialias")
 
 
 def _resized(step: Step, r: Relation) -> Relation:
     """Along axes that hold no channels: a scale of 1 there, not only the same size."""
+    crops = step.a.attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize"
+    _need(not crops, "what it fills in beyond the borders is not moved")
     if r.axis is None:
         return r
     before, after = step.shape(0)[r.axis], step.result()[r.axis]

@@ -77,6 +77,15 @@ OPS = {
         ),
     ),
     "Resize": Op("Resize", ("x", None, np.array([1, 1, 2, 2], np.float32)), {"mode": "linear"}),
+    "Resize crop": Op(
+        "Resize",
+        ("x", np.array([0.0, 0, -0.5, -0.5, 1, 1, 1.5, 1.5]), None, ints(2, 4, 6, 6)),
+        {
+            "mode": "linear",
+            "coordinate_transformation_mode": "tf_crop_and_resize",
+            "extrapolation_value": 7.0,
+        },
+    ),
     "Identity": Op("Identity"),
     "Transpose": Op("Transpose", attributes={"perm": [0, 2, 3, 1]}),
     "Reshape flat": Op("Reshape", ("x", ints(0, 4, -1))),
@@ -235,6 +244,7 @@ REFUSED = [
     ("ReduceSum", SHIFTED, "shift"),
     ("ReduceMax", MIXED, "positive"),
     ("Resize", ROWS, "resized"),
+    ("Resize crop", UP, "beyond the borders"),
     ("Reshape split", MOVED, "several axes"),
     ("Tile", ROWS, "repeated"),
     ("Slice backward", MOVED, "reverse"),

@@ -1,4 +1,4 @@
-"""Break each rule of the engine in turn: no wrong fold that comes of it is proved equal.
+"""Break each rule and each row of the engine in turn: no wrong fold of it is proved equal.
 
 The checker has its own laws. A rule that is broken in the engine must not be able to make a wrong
 fold and its proof.
@@ -7,21 +7,29 @@ fold and its proof.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
 from graphs import run
+from graphs_of_rows import graphs_of
 from mutation import Mutation
 from mutation_detector import Case, cases
 from mutation_list import MUTATIONS
+from test_table_cells import broken, loosened
 
-from bnfuse.folding import fold
+from bnfuse.folding import engine, fold
+from bnfuse.folding.rules import rules
+from bnfuse.folding.table import TABLE
 from bnfuse.lifting import lift
 from bnfuse.lifting.prepare import prepare
 from bnfuse.lowering import lower
 from bnfuse.proving import prove
+
+if TYPE_CHECKING:
+    from bnfuse.folding.rules.row import Row
 
 _ENOUGH = 4
 """Wrong folds of one mistake that are tried."""
@@ -80,6 +88,16 @@ def test_no_wrong_fold_is_proved(right: list[tuple[Case, bytes]], mutation: Muta
                 break
     for case, made in found:
         assert not prove(case.model, made).proved, f"{case.name}: {mutation.name}"
+
+
+@pytest.mark.parametrize(("op_type", "row"), broken(loosened))
+def test_no_wrong_fold_of_a_row_that_says_too_little_is_proved(
+    op_type: str, row: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = [Case.of(op_type, model) for model in graphs_of(op_type)]
+    monkeypatch.setattr(engine, "rules", lambda: rules((*TABLE, row)))
+    for case, made in wrong_folds([(case, b"") for case in given]):
+        assert not prove(case.model, made).proved
 
 
 def test_most_right_folds_are_proved(right: list[tuple[Case, bytes]]) -> None:
