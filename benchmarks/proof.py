@@ -1,12 +1,12 @@
 """Every tool over every net, and of each result whether it is proved equal for all inputs.
 
     python -m benchmarks.proof [--only NAME]… [--spelling NAME]… [--tool NAME]… [--mutants N]
-                               [--keep FOLDER] [--save]
+                               [--sampled] [--keep FOLDER] [--save]
 
 The nets are those of :mod:`benchmarks.architectures`, in several spellings of norm, and those of
 :mod:`benchmarks.styles`. All tools are given the same ONNX file. A mutant is bnfuse's own fold with
 one stored number moved by 1e-5 (and by 1e-6) of its tensor's largest: none may be proved. What is
-not proved is told with the first value that has no match, and judged by samples.
+not proved is told with the first value that has no match, and with --sampled judged by samples.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def main() -> None:
             except Exception as error:
                 console.print(f"{name}, {spelling}: no export: {str(error)[:120]}")
                 continue
-            found = [_row(tool, source, name, spelling) for tool in chosen]
+            found = [_row(t, source, name, spelling, arguments.sampled) for t in chosen]
             own = source.with_name("model.bnfuse.onnx")
             if arguments.mutants and own.exists():
                 mutants += _mutants(source, own, arguments.mutants)
@@ -106,6 +106,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--spelling", action="append", choices=_SPELLINGS, help="repeatable")
     parser.add_argument("--tool", action="append", choices=[t.name for t in _TOOLS])
     parser.add_argument("--mutants", type=int, default=0, metavar="N", help="a net")
+    parser.add_argument("--sampled", action="store_true", help="judge what is not proved")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep and reuse the files")
     parser.add_argument("--save", action="store_true", help="save what was found")
     return parser.parse_args()
@@ -142,7 +143,7 @@ def _exported(make: Any, path: Path) -> None:
     ir.save(export(net, torch.randn(1, 3, small.size, small.size)).model, path)
 
 
-def _row(tool: Tool, source: Path, name: str, spelling: str) -> dict[str, Any]:
+def _row(tool: Tool, source: Path, name: str, spelling: str, sampled: bool) -> dict[str, Any]:
     row: dict[str, Any] = {"net": name, "spelling": spelling, "tool": tool.name}
     target = source.with_name(f"model.{tool.name}.onnx")
     try:
@@ -160,7 +161,7 @@ def _row(tool: Tool, source: Path, name: str, spelling: str) -> dict[str, Any]:
     status = "PROVED" if found.proved else "DIFFERENT" if found.difference else "NOT PROVED"
     row |= {"status": status, "units": found.units, "seconds": time.process_time() - start}
     row |= {"value": found.value, "reason": str(found.difference or found.reason)[:300]}
-    if not found.proved:
+    if sampled and not found.proved:
         row["sampled"] = _sampled(source, target)
     return row
 

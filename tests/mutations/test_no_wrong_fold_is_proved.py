@@ -53,12 +53,18 @@ def folded(model: onnx.ModelProto) -> onnx.ModelProto:
 def wrong_folds(right: list[tuple[Case, bytes]]) -> Iterator[tuple[Case, onnx.ModelProto]]:
     """What comes out otherwise than it should, and is another function or none."""
     for case, before in right:
-        try:
-            made = folded(case.model)
-        except Exception:
-            continue
-        if made.SerializeToString() != before and is_wrong(case, made):
+        made = folded_otherwise(case.model, before)
+        if made is not None and is_wrong(case, made):
             yield case, made
+
+
+def folded_otherwise(model: onnx.ModelProto, before: bytes) -> onnx.ModelProto | None:
+    """The fold, if there is one and it is another than it was."""
+    try:
+        made = folded(model)
+    except Exception:
+        return None
+    return made if made.SerializeToString() != before else None
 
 
 def is_wrong(case: Case, made: onnx.ModelProto) -> bool:
@@ -94,10 +100,13 @@ def test_no_wrong_fold_is_proved(right: list[tuple[Case, bytes]], mutation: Muta
 def test_no_wrong_fold_of_a_row_that_says_too_little_is_proved(
     op_type: str, row: Row, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given = [Case.of(op_type, model) for model in graphs_of(op_type)]
+    models = [(model, folded(model).SerializeToString()) for model in graphs_of(op_type)]
     monkeypatch.setattr(engine, "rules", lambda: rules((*TABLE, row)))
-    for case, made in wrong_folds([(case, b"") for case in given]):
-        assert not prove(case.model, made).proved
+    for model, before in models:
+        made = folded_otherwise(model, before)
+        # Without a proof it does not matter whether the fold is wrong.
+        if made is not None and prove(model, made).proved:
+            assert not is_wrong(Case.of(op_type, model), made)
 
 
 def test_most_right_folds_are_proved(right: list[tuple[Case, bytes]]) -> None:
