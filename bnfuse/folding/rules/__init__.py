@@ -7,13 +7,13 @@ __all__ = ["RULES"]
 from typing import TYPE_CHECKING
 
 from bnfuse.folding.rules.absorb import AbsorbIntoLinear
+from bnfuse.folding.rules.attention import MoveThroughAttention
 from bnfuse.folding.rules.choice import MoveThroughChoice
 from bnfuse.folding.rules.clip import MoveThroughClip
 from bnfuse.folding.rules.compose import ComposeAffines
 from bnfuse.folding.rules.concat import MoveThroughConcat
 from bnfuse.folding.rules.elementwise import MoveThroughActivation, MoveThroughIdentity
 from bnfuse.folding.rules.expand import MoveThroughExpand
-from bnfuse.folding.rules.layout import MoveThroughLayout
 from bnfuse.folding.rules.normalizer import AbsorbIntoNormalizer
 from bnfuse.folding.rules.pad import MoveThroughPad
 from bnfuse.folding.rules.pool import MoveThroughAveragePool, MoveThroughMaxPool
@@ -34,7 +34,7 @@ RULES: tuple[Rule, ...] = (
     MoveThroughIdentity(),
     MoveThroughActivation(),
     MoveThroughClip(),
-    MoveThroughLayout(),
+    MoveThroughAttention(),
     MoveThroughAveragePool(),
     MoveThroughMaxPool(),
     MoveThroughReduction(),
