@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SIZES = "bnfuse.sizes"
 """The metadata of a model that says for which sizes it is valid: see :func:`sizes_text`."""
 
+_NO_OTHER = "an operator of forward takes no other size"
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -33,6 +34,7 @@ class Dimension:
         fixed: The size that it is fixed at, None while it is dynamic.
         low: The smallest size that the exported program is valid for, None for no bound.
         high: The largest, None for no bound.
+        line: The line of ``forward`` that decided on the size, ``model.py:40``, where it is known.
     """
 
     input: str
@@ -42,6 +44,7 @@ class Dimension:
     fixed: int | None
     low: int | None
     high: int | None
+    line: str = ""
 
     @property
     def is_bounded(self) -> bool:
@@ -82,12 +85,12 @@ def _renamed(dim: int | ir.SymbolicDim, names: Mapping[str, str | int]) -> int |
 def describe(dimensions: Sequence[Dimension], reason: str) -> list[str]:
     """Say which dimensions are fixed or tied to another, one sentence each."""
     notes = []
-    because = f": {reason}" if reason else ""
     names: dict[str, str] = {}
     for dim in dimensions:
         place = _place(dim)
         if dim.fixed is not None:
-            notes.append(f"{place} is fixed at {dim.fixed}{because}")
+            why = reason or (f"forward decides on it at {dim.line}" if dim.line else _NO_OTHER)
+            notes.append(f"{place} is fixed at {dim.fixed}: {why}")
             continue
         holder = names.setdefault(dim.exported or "", dim.symbol)
         if holder != dim.symbol:
@@ -101,6 +104,7 @@ def bounded(dimensions: Sequence[Dimension]) -> list[str]:
     """Say which dimensions are bounded, one sentence each."""
     notes = [
         f"{_place(dim)} is only valid {_bounds(dim)}: forward takes another path outside"
+        + (f" ({dim.line})" if dim.line else "")
         for dim in dimensions
         if dim.is_bounded
     ]

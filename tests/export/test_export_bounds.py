@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from pathlib import Path
 
 import onnx
 import pytest
@@ -101,3 +103,39 @@ def test_a_trace_that_holds_only_for_numbers_like_the_examples_says_so(tools):
     exported = tools.export(Regulator(), torch.tensor([[1, 2, 4, 5, 3, 0]]), names=["ids"])
     assert exported.exporter == TRACE
     assert any("only on the path that the example takes" in note for note in exported.notes)
+
+
+class Table(nn.Module):
+    """As many rows as its parameter has."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = nn.Parameter(torch.randn(2, 4))
+
+    def forward(self, x):
+        return x + self.rows
+
+
+class Counted(nn.Module):
+    def forward(self, x):
+        return x * sum(range(int(x.shape[0])))
+
+
+def line_of(function, text):
+    lines, first = inspect.getsourcelines(function)
+    (place,) = (n for n, line in enumerate(lines) if text in line)
+    return f"{Path(__file__).name}:{first + place}"
+
+
+def test_the_reason_why_a_dimension_is_fixed_is_named(tools):
+    (note,) = tools.export(Table(), torch.randn(2, 4)).notes
+    assert note.endswith("is fixed at 2: an operator of forward takes no other size")
+    (note,) = tools.export(Counted(), torch.randn(2, 4)).notes
+    here = line_of(Counted.forward, "int(x.shape[0])")
+    assert note.endswith(f"is fixed at 2: forward decides on it at {here}")
+
+
+def test_the_line_where_a_path_parts_is_named(tools):
+    (note,) = tools.export(FewRows(), torch.randn(2, 4, 8)).notes
+    here = line_of(FewRows.forward, "x.shape[0] < 4")
+    assert note.endswith(f"forward takes another path outside ({here})")
