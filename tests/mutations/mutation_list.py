@@ -66,6 +66,15 @@ LIFT = (
     Mutation("eps is dropped", "lifting.batchnorm", "read_batch_norm", "variance + epsilon", "variance"),
     Mutation("the mean is dropped", "lifting.batchnorm", "read_batch_norm", "beta - centred", "beta"),
     Mutation("a bias along another axis is the product's", "lifting.runs", "_join_bias", "if lifted.affine.axis not in (None, linear.output_axis):", "if False:"),
+    Mutation("a batch in the channels is taken out of what others read", "lifting.batched", "_reshape", " or len(y.uses()) != 1", ""),
+    Mutation("tiled constants may be of any number", "lifting.batched", "unfold_batches", "v is None or v.shape != (static_dim(x.shape, 1),)", "v is None"),
+    Mutation("a part of a sequence is counted from its front alone", "lifting.sequences", "_readers", "int(index) % parts", "abs(int(index)) % parts"),
+    Mutation("the parts of a sequence are alike", "lifting.sequences", "_split", "elif len(set(sizes)) > 1:", "elif False:"),
+    Mutation("a recurrent op's two biases change places", "lifting.recurrent", "lift_recurrent", "own, rest = np.split", "rest, own = np.split"),
+    Mutation("constants made by one op are one", "lifting.recipes", "Recipe.key", "frozenset((a.name, _key(a)) for a in attributes)", "0"),
+    Mutation("a tied table may be stored twice", "lifting.tied", "tied_tensors", "if len(found) > 1", "if False"),
+    Mutation("a length in doubt is certain", "lifting.doubt", "_of_resize", "if product is not None and", "if False and"),
+    Mutation("a shift of many deviations costs nothing", "lifting.moments", "Moments.growth", "np.hypot(1.0, self.now.shift) / np.hypot(", "np.hypot(1.0, self.stored.shift) / np.hypot("),
     Mutation("a run goes on past a value that the graph gives", "lifting.runs", "_following", " or y.is_graph_output()", ""),
 )
 
