@@ -1,7 +1,7 @@
 """Where a program decided on a size: what torch.export learnt of each dimension, and at which line.
 
-``Dim.AUTO`` fixes and bounds dimensions without a word. The shape environment of the captured program
-has each symbol's range, and for both ends the frame that asked.
+``Dim.AUTO`` fixes and bounds dimensions without a word. The shape environment of the captured
+program has each symbol's range, and for both ends the frame that asked.
 """
 
 from __future__ import annotations

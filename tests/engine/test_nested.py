@@ -269,7 +269,7 @@ def test_what_a_scan_reads_and_carries_is_left_and_reported() -> None:
     carried = carried.replace("[2, 4, 4, 4] y", "[2, 4, 6, 6] y").replace(
         "[4, 4, 4] part", "[4, 6, 6] part"
     )
-    result, after = folded(model_of(carried))
+    result, _ = folded(model_of(carried))
     (norm,) = result.report.norms
     assert not norm.folded
     assert "input" in norm.reason

@@ -168,8 +168,8 @@ def test_a_batch_that_is_joined_and_parted_stays_dynamic(tools):
             assert tools.close(found, wanted)
 
 
-class Flow(nn.Module):
-    """Optical flow in short: two images as one batch, all pairs of features, and a look-up there."""
+class AllPairs(nn.Module):
+    """Optical flow in short: one batch of two images, all pairs of features, a look-up."""
 
     def __init__(self):
         super().__init__()
@@ -193,7 +193,7 @@ class Flow(nn.Module):
 
 
 def test_chunks_of_a_batch_and_look_ups_in_all_pairs_are_exported(tools):
-    net = Flow()
+    net = AllPairs()
     images = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 16, 16)
     exported = tools.export(net, *images, names=["first", "second"])
     assert exported.notes == ()
