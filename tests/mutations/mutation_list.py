@@ -134,13 +134,13 @@ PASSES = (
     Mutation("a padding value stays", "folding.rules.pad", "_answer", "if np.all(padding == value):", "if True:"),
     Mutation("padded channels take the constants", "folding.rules.pad", "_refuse_axis", "if affine.axis in padded:", "if False:"),
     Mutation("a crop and resize is taken for a resize", "folding.rules.resize", "_refuse", 'if coordinates == "tf_crop_and_resize":', "if False:"),
-    Mutation("a transpose is undone by itself", "folding.rules.layout", "undo", "[perm.index(i) for i in range(len(perm))]", "perm"),
+    Mutation("a transpose is undone by itself", "folding.rules.attention", "_before", "[perm.index(i) for i in range(len(perm))]", "perm"),
     Mutation("a way that leads elsewhere leads nowhere", "folding.tidy", "_is_undone", "return perm == sorted(perm or ())", "return True"),
     Mutation("any shape is the one before", "folding.tidy", "_is_same_size", "return not open_", "return True"),
     Mutation("an affine keeps its axis on a detour", "folding.tidy", "_moved", "spread = undone", "pass"),
     Mutation("an output takes another's name", "lifting.rewire", "rename_to", "value.is_graph_output()", "False"),
     Mutation("dynamic dimensions match by their number", "folding.axes", "_match", "while size_i != size_j:", "while size_i.number != size_j.number:"),
-    Mutation("a value is rearranged although something else reads it", "folding.rules.layout", "_is_inner", "return len(readers(value)) == 1 and not value.is_graph_output()", "return True"),
+    Mutation("a value is rearranged although something else reads it", "folding.rules.attention", "_is_inner", "return len(readers(value)) == 1 and not value.is_graph_output()", "return True"),
 )
 
 RUN_TIME = (
