@@ -162,6 +162,7 @@ def attentions(net: Net, x: str) -> tuple[str, ...]:
         net.op("MatMul", net.param(3, 4), third),
         net.norm(fourth, 4, 0),
         net.norm(one, 4, 2),
+        scale(net, net.op("MatMul", rows, scale(net, net.op("Sigmoid", x), 4, 1)), 4, 1),
     )
 
 
