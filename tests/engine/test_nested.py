@@ -51,7 +51,7 @@ def folded(model: onnx.ModelProto):
 
 
 def placed() -> onnxruntime.SessionOptions:
-    """Without a place, ONNX Runtime before 1.29 opens no body that reads a constant from outside."""
+    """Without a place, ONNX Runtime before 1.29 opens no body that reads what is outside it."""
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry(PLACE, ".")
     return options
