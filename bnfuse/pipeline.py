@@ -126,9 +126,10 @@ def fold(
         progress: Hears of each stage.
 
     Returns:
-        The folded model and its report. Where the whole fold fails its verification, or a
-        second derivation does not confirm a constant of it, the rule applications to blame are
-        taken back (``report.undone``) and the rest is verified and returned. A verification that did not pass is in the report and raises nothing.
+        The folded model and its report. Where the whole fold fails its verification, or a second
+        derivation does not confirm a constant of it, the rule applications to blame are taken back
+        (``report.undone``) and the rest is verified and returned. A verification that did not pass
+        is in the report and raises nothing.
 
     Raises:
         BnfuseError: The source cannot be loaded, exported, folded or written.
