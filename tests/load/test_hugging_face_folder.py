@@ -12,6 +12,7 @@ import onnx
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers.utils import logging
 
 import bnfuse
 from bnfuse.cli.main import main
@@ -86,6 +87,14 @@ def test_a_failure_is_reproduced_from_its_folder(tmp_path, monkeypatch):
 def test_it_is_the_model_that_was_saved(folder):
     folded = bnfuse.fold(folder, input_shapes="N,3,32,32", providers="cpu")
     assert bnfuse.verify(resnet(), folded, providers="cpu").verdict.name == "PASS"
+
+
+def test_nothing_is_said_while_it_is_read(whole, capfd):
+    capfd.readouterr()
+    bars = logging.is_progress_bar_enabled()
+    load(whole, input_shapes="N,3,32,32")
+    assert capfd.readouterr() == ("", "")
+    assert logging.is_progress_bar_enabled() is bars
 
 
 def test_code_in_the_folder_is_not_run(whole):
