@@ -80,6 +80,7 @@ class Draft:
         example: Known good inputs, for their sizes and the range of their integers.
         seed: Of the random numbers.
         order: The rows of an index input's table in the order in which to read them.
+        bounds: The least and the largest size of symbols that have some, None for no bound.
         weights: How many constants a row meets: where they are few, rows are many. None: unknown.
     """
 
@@ -92,6 +93,7 @@ class Draft:
     order: Mapping[str, Array] = field(default_factory=dict)
     weights: int | None = None
     masks: frozenset[str] = frozenset()
+    bounds: Mapping[str, tuple[int | None, int | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unknown = set(self.ranges) - {port.name for port in self.ports}

@@ -88,7 +88,7 @@ def sizes_of(draft: Draft, size: int, keep: Sizes | None = None) -> Sizes:
             if isinstance(dim, str):
                 kept = keep.by_symbol[dim] if keep is not None and axis else size
                 symbols.setdefault(dim, kept)
-    return Sizes(symbols)
+    return _within(draft, symbols, 0)
 
 
 def large_of(draft: Draft, first: Sizes) -> Sizes | None:
@@ -109,7 +109,8 @@ def large_of(draft: Draft, first: Sizes) -> Sizes | None:
         return None
     if draft.weights * _LARGE_BATCH * rows > _LARGE_PRODUCTS:
         return None
-    return Sizes({**first.by_symbol, batches.pop(): _LARGE_BATCH})
+    large = Sizes({**first.by_symbol, batches.pop(): _LARGE_BATCH})
+    return large if _within(draft, large.by_symbol, 0) == large else None
 
 
 def _assign(draft: Draft, rule: _Rule, which: int) -> Sizes:
@@ -136,7 +137,18 @@ def _assign(draft: Draft, rule: _Rule, which: int) -> Sizes:
                 position = next(lengths) if rule.step else 0
                 size = rule.sequence[which]
                 symbols[dim] = max(size - position, 2) if which == 0 else size + position
-    return Sizes(symbols)
+    return _within(draft, symbols, which)
+
+
+def _within(draft: Draft, symbols: Mapping[str, int], which: int) -> Sizes:
+    """The sizes, or those nearest to them in the bounds; the second pair's apart from the first."""
+    found = {}
+    for symbol, size in symbols.items():
+        low, high = draft.bounds.get(symbol, (None, None))
+        if high is not None and size > high:
+            size = max(high - which, 1)
+        found[symbol] = size if low is None else max(size, low)
+    return Sizes(found)
 
 
 def _batches(dims: Sequence[int | str], elements: int, weights: int | None) -> tuple[int, int]:
