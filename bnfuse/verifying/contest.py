@@ -101,7 +101,7 @@ class Contest:
         self._doubtful: frozenset[str] = frozenset()
         self._follower = Follower(truth, candidate) if isinstance(truth, OnnxTruth) else None
         self._choices = self._follower.choices if self._follower else ()
-        scores = tuple(choice.scores for choice in self._choices if choice.scores)
+        scores = tuple(choice.other_scores for choice in self._choices if choice.scores)
         decisions = tuple(choice.other for choice in self._choices)
         self._exposed = ExposedModel(candidate, Exposure(decisions, scores))
 
@@ -194,7 +194,14 @@ class Contest:
 
     def _open(self, row: Row) -> Entry:
         names = [port.name for port in self._candidate.signature.outputs]
-        comparison = RowComparison(row, names, self._thresholds, self._judge_flip, self._units)
+        comparison = RowComparison(
+            row,
+            names,
+            self._thresholds,
+            self._judge_flip,
+            self._units,
+            frozenset(choice.other_scores for choice in self._choices),
+        )
         absence = self._original.absence(row)
         if absence:
             comparison.doubt = f"the original does not open: {absence}"
