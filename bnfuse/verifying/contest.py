@@ -179,17 +179,17 @@ class Contest:
         """Return why nothing is proven of an output that is always the same, and note it."""
         ports = self._candidate.signature.outputs
         still = set(self._still())
-        floats = [
-            n for n, port in enumerate(ports) if port.dtype is not None and is_float(port.dtype)
-        ]
         names = [repr(ports[n].name) for n in sorted(still)]
         if not names:
             return ""
         told = f"output {', '.join(names)} is the same on all inputs"
-        # Decisions are steadier than the floats behind them, which tell of them.
-        if still.intersection(floats) or not floats:
+        # A decision is steadier than the scores behind it, which tell of it where they are compared.
+        compared = {port.name for n, port in enumerate(ports) if n not in still}
+        compared.update(choice.other_scores for choice in self._choices if choice.scores)
+        behind = [decision_behind(self._candidate.graph.graph, ports[n].name) for n in still]
+        if not all(decision and decision.inputs[0] in compared for decision in behind):
             return f"{told}, which proves nothing; give inputs that change it with --inputs"
-        self.notes.append(f"{told}: a mistake that it hides does not show")
+        self.notes.append(f"{told}; the scores that it is decided by are compared")
         return ""
 
     def _open(self, row: Row) -> Entry:
