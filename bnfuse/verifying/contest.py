@@ -183,7 +183,7 @@ class Contest:
         if not names:
             return ""
         told = f"output {', '.join(names)} is the same on all inputs"
-        # A decision is steadier than the scores behind it, which tell of it where they are compared.
+        # A decision is steadier than the scores behind it, which tell of it where compared.
         compared = {port.name for n, port in enumerate(ports) if n not in still}
         compared.update(choice.other_scores for choice in self._choices if choice.scores)
         behind = [decision_behind(self._candidate.graph.graph, ports[n].name) for n in still]
