@@ -77,7 +77,7 @@ class Contest:
             thresholds: What to judge by.
             seed: Of simulated rounding.
             units: The rounding units of outputs carried in a wider type.
-            more: Finds inputs that change the outputs at given positions.
+            more: Finds further inputs, those among them that change the outputs at given positions.
             reached: Hears how many samples are done, and of how many.
         """
         self._reached = reached
@@ -112,7 +112,7 @@ class Contest:
         entries = [self._open(row) for row in self._rows]
         self._pass(samples, entries)
         still = self._still()
-        found = self._more(still) if still and self._more is not None else []
+        found = [] if self._more is None or self._is_lost(entries) else self._more(still)
         self._pass(found, entries)
         samples = [*samples, *found] if found else samples
         unmoved = self._unmoved()
@@ -158,6 +158,15 @@ class Contest:
             if not self._add(sample, entries, known):
                 return False
         return True
+
+    def _is_lost(self, entries: list[Entry]) -> bool:
+        """Return whether a row fails that no simulated rounding can save."""
+        return any(
+            row.decides and not 1.0 < item.usage < _LUCK
+            for row in _judged(entries, self.exact)
+            for item in row.outputs
+            if item.verdict is Verdict.FAIL
+        ) or any(comparison.failure for comparison, _ in entries)
 
     def _still(self) -> list[int]:
         """Return the positions of outputs that inputs reach and none has changed."""
