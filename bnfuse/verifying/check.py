@@ -23,6 +23,7 @@ from bnfuse.verifying.reading import reading_order, unread_rows
 from bnfuse.verifying.result import ConstantParity, Parity, Truth, Verdict, Verification, overall
 from bnfuse.verifying.samples import Draft
 from bnfuse.verifying.sides import module_side, onnx_side
+from bnfuse.verifying.tables import position_ends
 from bnfuse.verifying.thresholds import Thresholds
 from bnfuse.verifying.truth import NoTruthError
 
@@ -143,6 +144,7 @@ def verify(
         order,
         weight_count(new.graph),
         side.masks,
+        position_ends(new.graph),
     )
     remembered = Remembered(side.original)
     chosen = choose_samples(remembered, draft, side.given)

@@ -166,3 +166,53 @@ class TestBendsOfTheCandidate:
         head = f"g (float[N, 4] x) => (float[N, 4] y) <{self.CONSTANTS}>"
         result = judge(self.ORIGINAL, f"{head} {{ {BENT[case]} }}")
         assert caught(result), result.warnings
+
+
+def positions(wrong: int | None = None, rows: int = 200) -> onnx.ModelProto:
+    """Words and their places, each from a table."""
+    rng = np.random.default_rng(0)
+    words, places = rng.standard_normal((50, 8)), rng.standard_normal((rows, 8))
+    if wrong is not None:
+        places[wrong] += 1e-3
+    return parse(
+        "g (int64[N, L] ids) => (float[N, L, 8] y) <int64 zero = {0}, int64 one = {1}> { "
+        "w = Gather(words, ids) l = Shape<start=1, end=2>(ids) n = Squeeze(l) "
+        "r = Range(zero, n, one) p = Gather(places, r) y = Add(w, p) }",
+        words=words,
+        places=places,
+    )
+
+
+class TestSizesBeyondTheUsual:
+    @pytest.mark.parametrize("row", [20, 150, 199])
+    def test_every_position_is_read(self, row: int) -> None:
+        assert judge(positions(), positions()).verdict is Verdict.PASS
+        assert caught(judge(positions(), positions(row)))
+
+    def test_a_table_too_long_to_be_read_is_said(self) -> None:
+        notes = judge(positions(rows=5000), positions(rows=5000)).warnings
+        assert any("5,000 rows by position" in text for text in notes)
+
+    LONG = (
+        "g (float[N, L, 4] x) => (float[N, L, 4] y) <int64 k = {%d}, float z = {0}> "
+        "{ n = Shape<start=1, end=2>(x) b = Greater(n, k) y = Where(b, z, x) }"
+    )
+
+    def test_a_sequence_longer_than_usual_is_run(self) -> None:
+        assert caught(
+            judge("g (float[N, L, 4] x) => (float[N, L, 4] y) { y = Identity(x) }", self.LONG % 60)
+        )
+
+    BRANCH = (
+        "g (float[N, 3, H, W] x) => (float[N, 8, H, W] y) <int64 k = {%d}, float z = {0}> { "
+        "n = Shape<start=%d, end=%d>(x) b = Greater(n, k) a = Conv<pads=[1,1,1,1]>(x, w) "
+        "y = Where(b, z, a) }"
+    )
+    PLAIN = "g (float[N, 3, H, W] x) => (float[N, 8, H, W] y) { y = Conv<pads=[1,1,1,1]>(x, w) }"
+
+    @pytest.mark.parametrize(("axis", "size"), [(0, 64), (2, 150), (3, 150)])
+    def test_so_are_larger_images_and_more_of_them(self, axis: int, size: int) -> None:
+        w = np.random.default_rng(0).standard_normal((8, 3, 3, 3))
+        branch = parse(self.BRANCH % (size, axis, axis + 1), w=w)
+        assert caught(judge(parse(self.PLAIN, w=w), branch))
+        assert judge(parse(self.PLAIN, w=w), parse(self.PLAIN, w=w)).verdict is Verdict.PASS
