@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bnfuse.verifying.calibration import SINGLE
 from bnfuse.verifying.floats import TF32_UNIT, classes, is_float, largest, unit_roundoff
 from bnfuse.verifying.judge import judge_floats, judge_row
 from bnfuse.verifying.metrics import OutputMeter
@@ -172,7 +173,8 @@ class RowComparison:
         if state.meter is None:
             unit = max(unit_roundoff(value.dtype), self.units.get(name, 0.0))
             unit = unit if self.row.mode == "strict" else max(unit, TF32_UNIT)
-            state.meter = OutputMeter(unit, self.thresholds.factor)
+            stored = unit > SINGLE and self.row.ort_name == "CPUExecutionProvider"
+            state.meter = OutputMeter(unit, self.thresholds.factor, stored)
         wide = [
             _moved(run, taken, truth)
             for run, taken in zip((value, *runs), truths, strict=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from bnfuse.verifying.calibration import SINGLE
 from bnfuse.verifying.compare import RowComparison, flattened
 from bnfuse.verifying.flips import decision_behind, margins
 from bnfuse.verifying.floats import is_float, unit_roundoff
@@ -43,6 +44,8 @@ _LUCK = 1e3
 _DRAWS = ((8, _LUCK), (32, 4.0))
 # An op that errs by an amount, and not by a part of its result, explains any distance.
 _AMOUNTS = (2, math.inf)
+# From this part of its bound on, what few simulated runs excuse has to pass with more.
+_NEARLY = 0.7
 
 
 class Contest:
@@ -268,7 +271,8 @@ class Contest:
     def _doubtful_regimes(self, rows: Iterable[Parity], near: float) -> frozenset[str]:
         """Return the regimes that fail by so little that the original's luck could be the reason.
 
-        Where another gate fails, or anything fails by more, there is nothing to save.
+        Those that few simulated runs have only just excused are among them. Where another gate
+        fails, or anything fails by more, there is nothing to save.
         """
         parts = [output for row in rows if row.decides for output in row.outputs]
         if any(item.verdict is Verdict.FAIL and not 1.0 < item.usage < near for item in parts):
@@ -277,7 +281,8 @@ class Contest:
             measure.regime
             for item in parts
             for measure in item.measures
-            if item.usage > 1.0 and usage(measure, self._thresholds)[0] > 1.0
+            if min(item.usage, usage(measure, self._thresholds)[0])
+            > (_NEARLY if measure.runs else 1.0)
         )
 
     def _simulated(self, sample: Sample, like: Sequence[Any]) -> list[list[Any]]:
@@ -297,7 +302,7 @@ class Contest:
                 break
             run = flattened((), values)[1]
             if [value.shape for value in run] == [value.shape for value in like]:
-                runs.append(run)
+                runs.append([*map(_stored, run, like)])
         return runs
 
     def _with_nudged(self, sample: Sample, runs: Runs) -> Runs:
@@ -347,6 +352,15 @@ def _judged(entries: Iterable[Entry], exact: bool) -> tuple[Parity, ...]:
 
 def _most_used(rows: Iterable[Parity]) -> float:
     return max((item.usage for row in rows for item in row.outputs), default=0.0)
+
+
+def _stored(value: Array, like: Any) -> Array:
+    """Return a simulated output as an output of half precision is: rounded once, when stored."""
+    if not is_float(like.dtype) or unit_roundoff(like.dtype) <= SINGLE:
+        return value
+    with np.errstate(over="ignore"):
+        kept = value.astype(like.dtype).astype(np.float64)
+    return np.where(np.isfinite(kept), kept, value)
 
 
 def _number(value: Array) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from bnfuse.loading import set_eval
+from bnfuse.verifying.calibration import SINGLE
 from bnfuse.verifying.double import BudgetSpentError
 from bnfuse.verifying.runtime import RunError
 from bnfuse.verifying.torch_double import DoubleMode, RandomOpError
@@ -90,7 +91,7 @@ class TorchModel:
         try:
             if self._doubled is None:
                 self._doubled = copy.deepcopy(self.module).double()
-            mode = DoubleMode(deadline, branches, jitter)
+            mode = DoubleMode(deadline, branches, jitter, _stored(self.module))
             mode.ops = self.ops
             with torch.no_grad(), mode:
                 output = self._call(self._doubled, feeds)
@@ -170,6 +171,13 @@ def flatten(output: Any) -> list[Array]:
     else:
         return []
     return [array for part in parts for array in flatten(part)]
+
+
+def _stored(module: torch.nn.Module) -> float:
+    """Return the widest rounding unit of a module's weights."""
+    values = [*module.parameters(), *module.buffers()]
+    units = [torch.finfo(value.dtype).eps / 2 for value in values if value.is_floating_point()]
+    return max(units, default=SINGLE)
 
 
 def _refusal(error: Exception) -> RunError:
