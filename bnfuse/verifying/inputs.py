@@ -147,8 +147,8 @@ def _planned(
     for sizes, dear in long_of(draft, first):
         if dear:
             notes.append(
-                f"the model reads a table of {dear:,} rows by position, and sequences that long are "
-                "too dear to be compared; give one with --inputs"
+                f"the model reads a table of {dear:,} rows by position, and sequences that long "
+                "are too dear to be compared; give one with --inputs"
             )
         elif _takes(original, draft, sizes):
             further.append(sizes)

@@ -214,7 +214,7 @@ def position_ends(proto: onnx.ModelProto) -> tuple[int, ...]:
     constants = constant_tensors(proto)
     indexed = {item.table for items in lookups(proto).values() for item in items}
     sizes = {name: tuple(item.dims) for name, item in constants.items() if name not in indexed}
-    found = set()
+    found: set[int] = set()
     for node in proto.graph.node:
         shape = sizes.get(node.input[0]) if node.op_type in _PARTS else None
         if shape and not constants.keys() >= set(node.input[1:]) - {""}:
