@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.loading import as_source, several
-from bnfuse.verifying.branches import BranchCounter, added_branches, untaken_warnings
+from bnfuse.verifying.branches import BranchCounter
 from bnfuse.verifying.constants import Derived, check_constants
 from bnfuse.verifying.contest import Contest
 from bnfuse.verifying.double import random_ops
@@ -19,12 +18,14 @@ from bnfuse.verifying.judge import PRINCIPAL, broken_runtime, unjudgeable
 from bnfuse.verifying.models import is_onnx, onnx_source, signature_gate, weight_count
 from bnfuse.verifying.originals import Remembered
 from bnfuse.verifying.providers import resolve
+from bnfuse.verifying.reached import Reached
 from bnfuse.verifying.reading import reading_order, unread_rows
 from bnfuse.verifying.result import ConstantParity, Parity, Truth, Verdict, Verification, overall
 from bnfuse.verifying.samples import Draft
 from bnfuse.verifying.sides import module_side, onnx_side
+from bnfuse.verifying.tables import position_ends
 from bnfuse.verifying.thresholds import Thresholds
-from bnfuse.verifying.truth import NoTruthError, OnnxTruth
+from bnfuse.verifying.truth import NoTruthError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -143,6 +144,7 @@ def verify(
         order,
         weight_count(new.graph),
         side.masks,
+        position_ends(new.graph),
     )
     remembered = Remembered(side.original)
     chosen = choose_samples(remembered, draft, side.given)
@@ -154,6 +156,7 @@ def verify(
         unread_rows(name, read, side.tables[name], side.graph, new)
         for name, read in chosen.sampled.items()
     ]
+    reach = Reached(side, judged, branches, chosen, remembered, truth_budget)
     contest = Contest(
         remembered,
         judged,
@@ -162,7 +165,7 @@ def verify(
         limits,
         seed,
         _units(new),
-        partial(chosen.more, remembered),
+        reach.more,
         reached,
     )
     rows = contest.run(chosen.samples)
@@ -172,12 +175,6 @@ def verify(
         for level in ("disabled", "all")
     )
     constants: tuple[ConstantParity, ...] = check_constants(candidate, derived)
-    counts = branches.counts()
-    added = (
-        added_branches(side.graph, judged, chosen.samples, truth_budget)
-        if isinstance(side.truth, OnnxTruth) and contest.exact and side.graph is not None
-        else []
-    )
     verdict, reason = overall(rows, constants)
     result = Verification(
         verdict,
@@ -199,11 +196,10 @@ def verify(
             *_lost(rows, limits),
             *_blind(rows),
             *_broken(rows),
-            *untaken_warnings(counts),
-            *added,
+            *reach.notes(),
         ),
         constants,
-        counts,
+        reach.counts(),
         limits,
     )
     if verdict is Verdict.FAIL and (localize or repro is not None):

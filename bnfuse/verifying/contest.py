@@ -14,6 +14,7 @@ from bnfuse.verifying.flips import decision_behind, margins
 from bnfuse.verifying.floats import is_float, unit_roundoff
 from bnfuse.verifying.follow import GAP_FACTOR, Follower
 from bnfuse.verifying.jitter import Jitter
+from bnfuse.verifying.kept import Archive
 from bnfuse.verifying.liveness import Liveness, driven_outputs
 from bnfuse.verifying.originals import CPU_ROWS, ExposedModel, ExposedSession, Exposure, nudged
 from bnfuse.verifying.result import Flip, Verdict
@@ -38,10 +39,10 @@ __all__ = ["Contest"]
 Array = np.ndarray[Any, Any]
 Entry: TypeAlias = tuple[RowComparison, ExposedSession | None]
 
-# Simulated runs, and up to how far beyond its bound a candidate may be saved by them: at first
-# by any luck that is conceivable, then by what so few runs may have missed.
+# Simulated runs in all, and up to how far beyond its bound a candidate may be saved by them: at
+# first by any luck that is conceivable, then by what so few runs may have missed.
 _LUCK = 1e3
-_DRAWS = ((8, _LUCK), (32, 4.0))
+_DRAWS = ((2, _LUCK), (8, 30.0), (16, 4.0), (32, 2.0))
 # An op that errs by an amount, and not by a part of its result, explains any distance.
 _AMOUNTS = (2, math.inf)
 # From this part of its bound on, what few simulated runs excuse has to pass with more.
@@ -80,7 +81,7 @@ class Contest:
             thresholds: What to judge by.
             seed: Of simulated rounding.
             units: The rounding units of outputs carried in a wider type.
-            more: Finds inputs that change the outputs at given positions.
+            more: Finds further inputs, those among them that change the outputs at given positions.
             reached: Hears how many samples are done, and of how many.
         """
         self._reached = reached
@@ -98,6 +99,7 @@ class Contest:
         self._seed = seed
         self._units = dict(units or {})
         self._draws = self._drawn = 0
+        self._archive = Archive()
         self._doubtful: frozenset[str] = frozenset()
         self._follower = Follower(truth, candidate) if isinstance(truth, OnnxTruth) else None
         self._choices = self._follower.choices if self._follower else ()
@@ -115,7 +117,7 @@ class Contest:
         entries = [self._open(row) for row in self._rows]
         self._pass(samples, entries)
         still = self._still()
-        found = self._more(still) if still and self._more is not None else []
+        found = [] if self._more is None or self._is_lost(entries) else self._more(still)
         self._pass(found, entries)
         samples = [*samples, *found] if found else samples
         unmoved = self._unmoved()
@@ -161,6 +163,15 @@ class Contest:
             if not self._add(sample, entries, known):
                 return False
         return True
+
+    def _is_lost(self, entries: list[Entry]) -> bool:
+        """Return whether a row fails that no simulated rounding can save."""
+        return any(
+            row.decides and not 1.0 < item.usage < _LUCK
+            for row in _judged(entries, self.exact)
+            for item in row.outputs
+            if item.verdict is Verdict.FAIL
+        ) or any(comparison.failure for comparison, _ in entries)
 
     def _still(self) -> list[int]:
         """Return the positions of outputs that inputs reach and none has changed."""
@@ -214,15 +225,17 @@ class Contest:
 
     def _add(self, sample: Sample, entries: list[Entry], known: bool) -> bool:
         """Compare on one sample; return whether to go on."""
+        kept = self._archive.of(sample)
         try:
-            runs = self._original.run(sample.feeds)
+            runs = kept.runs or self._original.run(sample.feeds)
         except RunError as error:
             if not known:
                 self.notes.append(f"the original refused {sample.label}: {error}")
             return True
+        kept.runs = runs
         principal = next(iter(runs.values()))
-        truth: Sequence[Array] | None = None
-        if self.exact:
+        truth = None if self._choices else kept.truth
+        if self.exact and truth is None:
             try:
                 truth = self._exact_outputs(sample)
             except NoTruthError as error:
@@ -238,21 +251,24 @@ class Contest:
         if not known:
             self.labels.append(sample.label)
             self._liveness.note(truth)
-        simulated = self._simulated(sample, principal)
-        for comparison, session in entries:
+        kept.truth = truth
+        simulated = self._simulated(sample, principal, kept.drawn)
+        for place, (comparison, session) in enumerate(entries):
             if session is None or comparison.failure:
                 continue
             try:
-                values = session.run(sample.feeds)
+                values = kept.candidates.get(place) or session.run(sample.feeds)
             except RunError as error:
                 comparison.failure = f"the candidate fails on {sample.label}: {error}"
                 continue
+            kept.candidates[place] = values
             comparison.names = values.names
             honest = self._original.honest(runs, comparison.row)
             if "nudged" in runs and runs["nudged"] is not honest[-1]:
                 honest.append(runs["nudged"])
             followed = [self._followed(run) for run in (values, *honest)]
             comparison.add(sample, values, honest, truth, simulated, followed)
+        self._archive.settle(sample)
         return True
 
     def _exact_outputs(self, sample: Sample) -> list[Array]:
@@ -283,14 +299,18 @@ class Contest:
             > (_NEARLY if measure.runs else 1.0)
         )
 
-    def _simulated(self, sample: Sample, like: Sequence[Any]) -> list[list[Any]]:
-        """Return runs with simulated rounding of the widest unit among the outputs."""
+    def _simulated(
+        self, sample: Sample, like: Sequence[Any], known: list[list[Any]]
+    ) -> list[list[Any]]:
+        """Return runs with simulated rounding of the widest unit among the outputs.
+
+        They are added to those that are known.
+        """
         units = [unit_roundoff(value.dtype) for value in like if is_float(value.dtype)]
         units += self._units.values()
-        runs = []
         wanted = units and sample.regime in self._doubtful
         own = self._follower.own() if wanted and self._choices and self._follower else None
-        for draw in range(self._draws if wanted else 0):
+        for draw in range(len(known), self._draws if wanted else 0):
             key = zlib.crc32(sample.label.encode()), self._drawn
             self._drawn += 1
             rng = np.random.default_rng([self._seed, draw, *key])
@@ -300,8 +320,8 @@ class Contest:
                 break
             run = flattened((), values)[1]
             if [value.shape for value in run] == [value.shape for value in like]:
-                runs.append([*map(_stored, run, like)])
-        return runs
+                known.append([*map(_stored, run, like)])
+        return known if wanted else []
 
     def _with_nudged(self, sample: Sample, runs: Runs) -> Runs:
         """Return ``runs`` and one on neighbouring inputs: how far rounding carries."""

@@ -49,6 +49,7 @@ class DoubleEvaluator(ReferenceEvaluator):
     Attributes:
         deadline: ``time.monotonic()`` after which a run raises :class:`BudgetSpentError`.
         visitor: Called after each node of the main graph with its inputs and outputs.
+        running: What runs the node of the main graph that is on turn.
         substitutes: Values of the main graph to go on with in place of what nodes return.
         jitter: Makes each node of the main graph err as a narrower float would.
     """
@@ -56,6 +57,7 @@ class DoubleEvaluator(ReferenceEvaluator):
     def __init__(self, proto: Any, *args: Any, **kwargs: Any) -> None:
         self.deadline: float | None = None
         self.visitor: Callable[[onnx.NodeProto, Sequence[Any], Sequence[Any]], None] | None = None
+        self.running: Any = None
         self.jitter: Jitter | None = None
         self.substitutes: dict[str, Any] = {}
         kwargs["new_ops"] = list(DOUBLE_OPS)
@@ -105,6 +107,7 @@ class DoubleEvaluator(ReferenceEvaluator):
                 outputs = self._rough(node.onnx_node, inputs, outputs)
             results.update(zip(node.output, outputs, strict=False))
             if self.visitor is not None:
+                self.running = node
                 self.visitor(node.onnx_node, inputs, outputs)
             if self.substitutes:
                 self._substitute(node.onnx_node, inputs, results)

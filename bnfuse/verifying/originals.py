@@ -29,6 +29,8 @@ __all__ = [
     "Original",
     "Outputs",
     "Remembered",
+    "Runs",
+    "digest",
     "nudged",
 ]
 
@@ -174,14 +176,14 @@ class Remembered:
         Raises:
             RunError: The original refuses the inputs.
         """
-        key = _digest(feeds)
+        key = digest(feeds)
         if key not in self._kept:
             self._kept[key] = self._original.run(feeds)
         return self._kept[key]
 
     def run(self, feeds: Mapping[str, Array]) -> Runs:
         """Return the runs, those that were kept if there are any."""
-        kept = self._kept.pop(_digest(feeds), None) if self._kept else None
+        kept = self._kept.pop(digest(feeds), None) if self._kept else None
         return self._original.run(feeds) if kept is None else kept
 
     def once(self, feeds: Mapping[str, Array]) -> Sequence[Any]:
@@ -197,7 +199,8 @@ class Remembered:
         return self._original.absence(row)
 
 
-def _digest(feeds: Mapping[str, Array]) -> bytes:
+def digest(feeds: Mapping[str, Array]) -> bytes:
+    """Return what tells inputs from all others."""
     total = hashlib.blake2b()
     for name, value in feeds.items():
         total.update(f"{name} {value.dtype} {value.shape} ".encode())

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bnfuse.verifying.branches import BranchCounter
     from bnfuse.verifying.jitter import Jitter
     from bnfuse.verifying.models import OnnxSource
+    from bnfuse.verifying.slopes import Tape
     from bnfuse.verifying.torch_model import TorchModel
 
 __all__ = ["ModuleTruth", "NoTruthError", "OnnxTruth", "TruthSource"]
@@ -150,6 +151,20 @@ class OnnxTruth:
                     made[name] = value
 
         return self.values(None, feeds, visitor=note, substitutes=substitutes), read, made
+
+    def taped(self, feeds: Mapping[str, Array], tape: Tape, visitor: Visitor) -> list[Array]:
+        """Return the outputs, and have each node noted on ``tape`` and told to ``visitor``.
+
+        Raises:
+            NoTruthError: They cannot be had.
+        """
+        evaluator = self._open()
+
+        def note(node: onnx.NodeProto, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+            tape.note(evaluator.running, node, inputs, outputs)
+            visitor(node, inputs, outputs)
+
+        return self.values(None, feeds, visitor=note)
 
     def values(
         self,
