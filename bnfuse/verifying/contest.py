@@ -60,6 +60,7 @@ class Contest:
         units: Mapping[str, float] | None = None,
         more: Callable[[list[int]], list[Sample]] | None = None,
         reached: Callable[[int, int], None] | None = None,
+        doing: Callable[[str], None] | None = None,
     ) -> None:
         """Prepare.
 
@@ -73,8 +74,10 @@ class Contest:
             units: The rounding units of outputs carried in a wider type.
             more: Finds further inputs, those among them that change the outputs at given positions.
             reached: Hears how many samples are done, and of how many.
+            doing: Hears what is run on them.
         """
         self._reached = reached
+        self._doing = doing
         self._more = more
         self._liveness = Liveness()
         self.exact = True
@@ -105,9 +108,13 @@ class Contest:
                 simulated too, so that none fails because the original was lucky.
         """
         entries = [self._open(row) for row in self._rows]
+        self._tell("comparing samples")
         self._pass(samples, entries)
         still = self._still()
-        found = [] if self._more is None or self._is_lost(entries) else self._more(still)
+        found = []
+        if self._more is not None and not self._is_lost(entries):
+            self._tell("seeking inputs for what no sample reached")
+            found = self._more(still)
         self._pass(found, entries)
         samples = [*samples, *found] if found else samples
         unmoved = self._unmoved()
@@ -143,6 +150,7 @@ class Contest:
                 if not found[regime].is_open(near):
                     break
                 self._draws, self._doubtful = draws, regime
+                self._tell(f"simulating rounding on {regime} inputs")
                 for comparison, _ in entries:
                     comparison.forget({regime})
                 again = [sample for sample in samples if sample.regime == regime]
@@ -155,6 +163,10 @@ class Contest:
         if most:
             self.notes.append(f"rounding was also measured by {most} simulated runs a sample")
         return rows
+
+    def _tell(self, what: str) -> None:
+        if self._doing is not None:
+            self._doing(what)
 
     def _pass(self, samples: Collection[Sample], entries: list[Entry], known: bool = False) -> bool:
         """Compare on samples, ``known`` ones once more; return whether on all of them."""
