@@ -46,6 +46,8 @@ class RowComparison:
         judge_flip: Returns what is known of integers that differ, or None if they do not come
             from a float decision.
         units: Rounding units of outputs that are carried in a wider type than their own.
+        scores: Names that are no outputs but scores behind decisions: what one model lays out
+            otherwise is not compared.
     """
 
     row: Row
@@ -53,6 +55,7 @@ class RowComparison:
     thresholds: Thresholds
     judge_flip: Callable[[str, Sample, Array, Array], Flip | None]
     units: Mapping[str, float] = field(default_factory=dict)
+    scores: Collection[str] = ()
     failure: str = ""
     doubt: str = ""
     placement: str = ""
@@ -95,6 +98,8 @@ class RowComparison:
             return
         for position, value in enumerate(candidate):
             name = self.names[position] if position < len(self.names) else str(position)
+            if name in self.scores and value.shape != originals[0][position].shape:
+                continue
             state = self._outputs.setdefault(name, _Output())
             if not state.failure:
                 known = [n for n, run in enumerate(originals) if position < len(run)]

@@ -96,7 +96,7 @@ class Contest:
         self._doubtful = ""
         self._follower = Follower(truth, candidate) if isinstance(truth, OnnxTruth) else None
         self._choices = self._follower.choices if self._follower else ()
-        scores = tuple(choice.scores for choice in self._choices if choice.scores)
+        scores = tuple(choice.other_scores for choice in self._choices if choice.scores)
         decisions = tuple(choice.other for choice in self._choices)
         self._exposed = ExposedModel(candidate, Exposure(decisions, scores))
 
@@ -201,22 +201,29 @@ class Contest:
         """Return why nothing is proven of an output that is always the same, and note it."""
         ports = self._candidate.signature.outputs
         still = set(self._still())
-        floats = [
-            n for n, port in enumerate(ports) if port.dtype is not None and is_float(port.dtype)
-        ]
         names = [repr(ports[n].name) for n in sorted(still)]
         if not names:
             return ""
         told = f"output {', '.join(names)} is the same on all inputs"
-        # Decisions are steadier than the floats behind them, which tell of them.
-        if still.intersection(floats) or not floats:
+        # A decision is steadier than the scores behind it, which tell of it where compared.
+        compared = {port.name for n, port in enumerate(ports) if n not in still}
+        compared.update(choice.other_scores for choice in self._choices if choice.scores)
+        behind = [decision_behind(self._candidate.graph.graph, ports[n].name) for n in still]
+        if not all(decision and decision.inputs[0] in compared for decision in behind):
             return f"{told}, which proves nothing; give inputs that change it with --inputs"
-        self.notes.append(f"{told}: a mistake that it hides does not show")
+        self.notes.append(f"{told}; the scores that it is decided by are compared")
         return ""
 
     def _open(self, row: Row) -> Entry:
         names = [port.name for port in self._candidate.signature.outputs]
-        comparison = RowComparison(row, names, self._thresholds, self._judge_flip, self._units)
+        comparison = RowComparison(
+            row,
+            names,
+            self._thresholds,
+            self._judge_flip,
+            self._units,
+            frozenset(choice.other_scores for choice in self._choices),
+        )
         absence = self._original.absence(row)
         if absence:
             comparison.doubt = f"the original does not open: {absence}"
