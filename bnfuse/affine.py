@@ -96,6 +96,7 @@ class ChannelAffine:
         """Whether it is the same map but for the rounding of a few operations."""
         return (
             self.axis == other.axis
+            and self.channels == other.channels
             and np.allclose(self.scale, other.scale, rtol=_ROUNDING, atol=0.0)
             and np.allclose(self.shift, other.shift, rtol=_ROUNDING, atol=0.0)
         )

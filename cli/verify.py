@@ -136,6 +136,7 @@ def _judged(
             providers=providers,
             seed=seed,
             reached=stage.reached,
+            doing=stage.doing,
             **judged_by(inputs, ranges, truth_budget),
             thresholds=Thresholds() if factor is None else Thresholds(factor=factor),
             load_options=load,

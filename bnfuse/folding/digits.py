@@ -6,7 +6,7 @@ running statistics tell of its input is what the size is held to.
 
 from __future__ import annotations
 
-__all__ = ["refuse_gain", "refuse_growth"]
+__all__ = ["check_gain", "check_growth"]
 
 from typing import TYPE_CHECKING
 
@@ -31,33 +31,31 @@ mean square over its channels, and the worst channel. Half precision rounds the 
 than what is summed to it; in float32 it is the sums that most of the error comes from."""
 
 
-def refuse_growth(plan: Plan) -> Refusal | None:
+def check_growth(plan: Plan) -> None:
     """Refuse what moves values so far from 0 that the digits their other readers need are lost."""
     before: dict[ir.Node, ChannelAffine] = {}
     for edit in plan.edits:
         if isinstance(edit, Compose) and edit.side == "before" and edit in plan.corrections:
             first = before.get(edit.node)
             before[edit.node] = edit.affine if first is None else edit.affine.then(first)
-    refusals = (refuse_gain(node, affine) for node, affine in before.items())
-    return next((refusal for refusal in refusals if refusal is not None), None)
+    for node, affine in before.items():
+        check_gain(node, affine)
 
 
-def refuse_gain(node: ir.Node, before: ChannelAffine) -> Refusal | None:
+def check_gain(node: ir.Node, before: ChannelAffine) -> None:
     """Refuse an input of an Affine from which ``before`` makes what it reads now, as above."""
     lifted, x = affine_of(node), node.inputs[0]
     if lifted is None or lifted.moments is None or x is None or x.dtype is None:
-        return None
+        return
     moments = lifted.moments.after(before)
     growth, what = moments.growth(), x.dtype.name.lower()
     mean, largest = float(np.sqrt(np.mean(growth**2))), float(np.max(growth))
     allowed_mean, allowed = _GROWTH.get(x.dtype, (np.inf, np.inf))
     if mean > allowed_mean or largest > allowed:
-        return Refusal(
+        raise Refusal(
             f"a channel of {x.name!r} would be {largest:.2g} times as large as "
             f"{lifted.sites[0].label!r} knows it, by a shift that its other readers take away "
-            f"again, and {what} has not the digits for that",
-            node.name or "",
+            f"again, and {what} has not the digits for that"
         )
     if moments.largest() > Limits.of(x.dtype).largest:
-        return Refusal(f"{x.name!r} might overflow {what}", node.name or "")
-    return None
+        raise Refusal(f"{x.name!r} might overflow {what}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnfuse.folding.plan import Absorb, Compose, Plan, Recompute, Repad, Rescale
+from bnfuse.folding.plan import Absorb, Compose, Plan, Rebound, Recompute, Rescale
 from bnfuse.lifting.nodes import LiftedAffine, affine_of, linear_of, set_affine, set_linear
 from bnfuse.lifting.normalizer import normalizer_of, set_normalizer
 
@@ -53,8 +53,8 @@ class Editor:
                 assert linear is not None
                 take = linear.after if edit.side == "after" else linear.before
                 set_linear(edit.node, take(edit.affine, edit.rule))
-            elif isinstance(edit, Repad):
-                self._repad(edit)
+            elif isinstance(edit, Rebound):
+                self._rebind(edit)
             elif isinstance(edit, Recompute):
                 self._recompute(edit)
             elif isinstance(edit, Rescale):
@@ -75,16 +75,17 @@ class Editor:
         self.constants.remember(new, array)
         edit.node.replace_input_with(edit.position, new)
 
-    def _repad(self, edit: Repad) -> None:
-        x = edit.node.inputs[0]
+    def _rebind(self, edit: Rebound) -> None:
+        node, x = edit.node, edit.node.inputs[0]
         assert x is not None
         assert x.dtype is not None
         value = np.asarray(edit.value)
-        new = self.initializers.add(value, x.dtype, after=f"{edit.node.name}.padding")
+        node.resize_inputs(max(len(node.inputs), edit.position + 1))
+        old = node.inputs[edit.position]
+        name = (old.name if old is not None else None) or f"{node.name}.{edit.position}"
+        new = self.initializers.add(value, x.dtype, after=name)
         self.constants.remember(new, value)
-        if len(edit.node.inputs) < 3:
-            edit.node.resize_inputs(3)
-        edit.node.replace_input_with(2, new)
+        node.replace_input_with(edit.position, new)
 
 
 def _compose(edit: Compose, sites: tuple[Site, ...]) -> None:

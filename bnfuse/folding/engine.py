@@ -14,8 +14,8 @@ from bnfuse.folding.initializers import Initializers
 from bnfuse.folding.log import Application, Fate, FoldLog, Route
 from bnfuse.folding.merges import Merge, MergeRefusal, Rewrite, find_merges
 from bnfuse.folding.names import FreshNames
-from bnfuse.folding.plan import Plan, Refusal
-from bnfuse.folding.rules import RULES
+from bnfuse.folding.plan import Refusal
+from bnfuse.folding.rules import rules
 from bnfuse.folding.search import Reach, Search
 from bnfuse.folding.tidy import tidy
 from bnfuse.lifting.dead import drop_dead
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
+    from bnfuse.folding.plan import Plan
     from bnfuse.lifting import Lifted
     from bnfuse.lifting.sites import Site
 
@@ -51,7 +52,7 @@ class _Folding:
         self._graph = lifted.model.graph
         self._limit = limit
         self._barred = barred
-        self._search = Search(RULES, lifted.constants, len(lifted.model.graph))
+        self._search = Search(rules(), lifted.constants, len(lifted.model.graph))
         self._constants = lifted.constants
         self._names = FreshNames(lifted.model.graph)
         initializers = Initializers(lifted.model.graph, self._names)
@@ -135,9 +136,10 @@ class _Folding:
                 continue
             if self._limit == len(self._applications) or self._bars(node, normalizer.sites):
                 continue
-            plan = plan_to_give(y, normalizer.affine, self._search)
-            if isinstance(plan, Refusal):
-                self._reasons[node] = (plan.reason,)
+            try:
+                plan = plan_to_give(y, normalizer.affine, self._search)
+            except Refusal as refusal:
+                self._reasons[node] = (refusal.reason,)
                 continue
             for site in normalizer.sites:
                 self._routes[site].move_on(normalizer.title, plan)
@@ -174,11 +176,13 @@ class _Folding:
             if reach is Reach.LOCAL and not self._search.met_shared:
                 break
             for pulled, pushed in _ways(affine, reach):
-                plan = self._search.plan(x, pulled, y, pushed, reach)
-                if isinstance(plan, Plan):
+                try:
+                    plan = self._search.plan(x, pulled, y, pushed, reach)
+                except Refusal as refusal:
+                    refusals.append(refusal.reason)
+                else:
                     self._carry_out(node, plan, pushed)
                     return
-                refusals.append(plan.reason)
         self._reasons[node] = tuple(dict.fromkeys(refusals))
         if self._search.met_shared:
             self._stuck[node] = None

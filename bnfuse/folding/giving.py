@@ -27,13 +27,17 @@ _FULL_PRECISION = 4
 """Bytes of a number whose rounding does not show beside that of the net itself."""
 
 
-def plan_to_give(y: ir.Value, affine: ChannelAffine, search: Search) -> Plan | Refusal:
-    """Let all consumers of a normaliser's output make up for the ``affine`` that it ends with."""
+def plan_to_give(y: ir.Value, affine: ChannelAffine, search: Search) -> Plan:
+    """Let all consumers of a normaliser's output make up for the ``affine`` that it ends with.
+
+    Raises:
+        Refusal: They cannot, or not for nothing.
+    """
     plan = search.plan(y, ChannelAffine.of(None), y, affine)
-    if isinstance(plan, Refusal):
-        return plan
-    reasons = (Refusal(reason, _name(e.node)) for e in plan.edits if (reason := _costs(e)))
-    return next(reasons, plan)
+    for reason in map(_costs, plan.edits):
+        if reason:
+            raise Refusal(reason)
+    return plan
 
 
 def _costs(edit: Edit) -> str:
@@ -56,7 +60,3 @@ def _costs(edit: Edit) -> str:
         # Lowered to a Gemm, which has a bias for nothing.
         return ""
     return f"MatMul {linear.label!r} has no bias, so the shift would cost an Add"
-
-
-def _name(node: ir.Node) -> str:
-    return node.name or ""

@@ -8,9 +8,9 @@ __all__ = [
     "Compose",
     "Edit",
     "Plan",
+    "Rebound",
     "Recompute",
     "Refusal",
-    "Repad",
     "Rescale",
     "Response",
 ]
@@ -29,21 +29,20 @@ if TYPE_CHECKING:
     from bnfuse.affine import ChannelAffine
 
 
-@dataclass(frozen=True)
-class Refusal:
+class Refusal(Exception):  # noqa: N818  (it is an answer, not an error)
     """Why an affine stays where it is.
 
     Attributes:
         reason: One clause, as in ``"Conv 'conv1' also feeds Add 'add_3'"``.
-        node: The name of the node that blocks.
         lasts: Whether it holds whichever way led there.
         pins: Whether it holds for every scale but 1.
     """
 
-    reason: str
-    node: str
-    lasts: bool = True
-    pins: bool = False
+    def __init__(self, reason: str, *, lasts: bool = True, pins: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.lasts = lasts
+        self.pins = pins
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,14 +82,15 @@ class Recompute:
 
 
 @dataclass(frozen=True, eq=False)
-class Repad:
-    """A Pad pads with another number."""
+class Rebound:
+    """The number that a node has as its input at ``position`` becomes another one."""
 
     node: ir.Node
+    position: int
     value: float
 
 
-Edit = Absorb | Compose | Recompute | Repad | Rescale
+Edit = Absorb | Compose | Rebound | Recompute | Rescale
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +110,8 @@ class Answer:
     passed: tuple[ir.Node, ...] = ()
 
 
-Response = Answer | Refusal | tuple[Answer, ...]
-"""An answer, a refusal, or several answers of which any will do, the best first."""
+Response = Answer | tuple[Answer, ...]
+"""An answer, or several of which any will do, the best first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +160,7 @@ class Plan:
 
 
 def _names(edits: Iterable[Edit]) -> tuple[str, ...]:
-    names = (target(edit) for edit in edits if not isinstance(edit, Repad))
+    names = (target(edit) for edit in edits if not isinstance(edit, Rebound))
     return tuple(dict.fromkeys(names))
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["Join", "Rule"]
+__all__ = ["Rule"]
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import onnx_ir as ir
 
@@ -17,31 +17,26 @@ if TYPE_CHECKING:
 
 
 class Rule(Protocol):
-    """One exact identity, for the ops it is about."""
+    """What may be done to an op beside an affine; it raises a ``Refusal`` where that is nothing."""
 
     @property
-    def op_types(self) -> Sequence[str]:
-        """The ops it is about, internal ones included."""
+    def joins(self) -> bool:
+        """Whether it can make up for affines that several inputs have lost."""
 
     def backward(
         self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
     ) -> Response:
-        """``affine`` stands after output ``index``: what must happen for it to go."""
+        """``affine`` stands after output ``index``: what must happen for it to go.
+
+        Raises:
+            Refusal: Nothing can.
+        """
 
     def forward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
+        self, node: ir.Node, lost: Mapping[int, ChannelAffine], constants: ConstantEvaluator
     ) -> Response:
-        """``affine`` stood before input ``index`` and is gone: what makes up for it."""
+        """These affines stood before the inputs at these places: what makes up for them all.
 
-
-@runtime_checkable
-class Join(Protocol):
-    """A rule of ops that join several run-time values."""
-
-    def join(
-        self,
-        node: ir.Node,
-        lost: Mapping[int, ChannelAffine],
-        constants: ConstantEvaluator,
-    ) -> Response:
-        """These affines stood before the inputs at these places: what makes up for them all."""
+        Raises:
+            Refusal: Nothing does.
+        """

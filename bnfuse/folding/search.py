@@ -30,10 +30,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from bnfuse.folding.digits import refuse_gain, refuse_growth
-from bnfuse.folding.fitting import refuse_copy, refuse_repeats
+from bnfuse.folding.digits import check_gain, check_growth
+from bnfuse.folding.fitting import check_copy, check_repeats
 from bnfuse.folding.plan import Answer, Plan, Recompute, Refusal, Response
-from bnfuse.folding.rule import Join
 from bnfuse.folding.ties import Ties
 from bnfuse.folding.wording import comes_back, is_ours, no_rule, title, two_ways
 from bnfuse.lifting.limits import Limits
@@ -94,7 +93,7 @@ class Search:
     """Plans over a graph by a set of rules.
 
     Args:
-        rules: The rules.
+        rules: The rule of each op that has one.
         constants: The graph's constants.
         nodes: How many nodes the graph has, which bounds all far-reaching searches together.
 
@@ -118,8 +117,8 @@ class Search:
     _FRAMES = 5
     """Python's frames for each of them, at most: they lie on the heap."""
 
-    def __init__(self, rules: Sequence[Rule], constants: ConstantEvaluator, nodes: int) -> None:
-        self._rules: Mapping[str, Rule] = {op: rule for rule in rules for op in rule.op_types}
+    def __init__(self, rules: Mapping[str, Rule], constants: ConstantEvaluator, nodes: int) -> None:
+        self._rules = rules
         self._constants = constants
         self._left_to_look_at = 0
         self._left_for_far = self._FAR[0] + self._FAR[1] * nodes
@@ -138,59 +137,59 @@ class Search:
         y: ir.Value,
         pushed: ChannelAffine,
         reach: Reach = Reach.NEAR,
-    ) -> Plan | Refusal:
-        """Let ``x``'s producer apply ``pulled`` and ``y``'s consumers, after it, ``pushed``."""
+    ) -> Plan:
+        """Let ``x``'s producer apply ``pulled`` and ``y``'s consumers, after it, ``pushed``.
+
+        Raises:
+            Refusal: There is no such plan within this reach.
+        """
         self._reach = reach
         # Half of what is left, so that a search without an end leaves something to the others.
         far = self._left_for_far // 2
         allowed = {Reach.NEAR: self._BUDGET, Reach.LOCAL: self._LOCAL, Reach.FAR: far}[reach]
         self._left_to_look_at = allowed
         self.ties.begin()
-        with _deep_stack(self._DEPTH * self._FRAMES):
-            plan = self._plan(x, pulled, y, pushed)
-        if reach is Reach.FAR:
-            self._left_for_far -= allowed - max(self._left_to_look_at, 0)
-            if isinstance(plan, Refusal):
-                self.ties.remember(plan)
-        return plan
+        try:
+            with _deep_stack(self._DEPTH * self._FRAMES):
+                return self._plan(x, pulled, y, pushed)
+        except Refusal as refusal:
+            if reach is Reach.FAR:
+                self.ties.remember(refusal)
+            # What raised a reason that is kept must not be kept alive by it.
+            raise refusal.with_traceback(None) from None
+        finally:
+            if reach is Reach.FAR:
+                self._left_for_far -= allowed - max(self._left_to_look_at, 0)
 
     def forget(self) -> None:
         """The graph is another one: a merge may have taken away what tied its values."""
         self.ties.forget()
         self._order = {}
 
-    def _plan(
-        self, x: ir.Value, pulled: ChannelAffine, y: ir.Value, pushed: ChannelAffine
-    ) -> Plan | Refusal:
+    def _plan(self, x: ir.Value, pulled: ChannelAffine, y: ir.Value, pushed: ChannelAffine) -> Plan:
         # The node that is to go must not be what takes its own parts.
         self._leaving = y.producer()
         self._open.clear()
         self._followed.clear()
-        if len(readers(x)) > 1 and (refusal := self._refuse_digits(None, pulled)):
-            return refusal
+        if len(readers(x)) > 1:
+            self._check_own_digits(pulled)
         flow = _Flow()
-        refusal = self._lose(flow, y, pushed)
-        if refusal is not None:
-            return refusal
+        self._lose(flow, y, pushed)
         back = self._pull(x, pulled, self._leaving)
-        if isinstance(back, Refusal):
-            return back
         # What stands before a norm that goes in two parts is not tied to what stands behind.
         self.ties.begin()
-        ahead = self._run(flow)
-        if isinstance(ahead, Refusal):
-            return ahead
-        plan = back + ahead
-        return refuse_repeats(plan.edits) or self._refuse_digits(plan, pulled) or plan
+        plan = back + self._run(flow)
+        check_repeats(plan.edits)
+        if plan.corrections:
+            self._check_own_digits(pulled)
+            check_growth(plan)
+        return plan
 
-    def _refuse_digits(self, plan: Plan | None, pulled: ChannelAffine) -> Refusal | None:
-        """Whether what the norm reads, or others read, loses digits; it alone has none to lose."""
-        if self._reach is Reach.NEAR or (plan is not None and not plan.corrections):
-            return None
-        own = None
-        if self._leaving is not None and np.all(pulled.scale != 0.0):
-            own = refuse_gain(self._leaving, pulled.inverse())
-        return own or (refuse_growth(plan) if plan is not None else None)
+    def _check_own_digits(self, pulled: ChannelAffine) -> None:
+        """What the norm that goes reads must not lose digits where others read that too."""
+        if self._reach is Reach.NEAR or self._leaving is None or np.any(pulled.scale == 0.0):
+            return
+        check_gain(self._leaving, pulled.inverse())
 
     def _pull(
         self,
@@ -198,51 +197,41 @@ class Search:
         affine: ChannelAffine,
         consumer: ir.Node | None,
         occurrence: int = 0,
-    ) -> Plan | Refusal:
+    ) -> Plan:
         if affine.is_identity:
             return Plan()
-        tied = self.ties.follow(value, affine)
-        if tied is not None and self._reach is not Reach.NEAR:
-            return tied
+        self._follow_tie(value, affine)
         constant = self._constants.constant(value)
         if constant is not None and consumer is not None and consumer is not self._leaving:
             return _recompute(consumer, constant, affine, occurrence)
         node = value.producer()
         if value.is_graph_input() or node is None:
             what = "the graph's input" if value.is_graph_input() else "the constant"
-            return Refusal(f"it is fed by {what} {value.name!r}", value.name or "", pins=True)
+            raise Refusal(f"it is fed by {what} {value.name!r}", pins=True)
         if value.is_graph_output():
-            reason = f"{title(node)} gives the graph output {value.name!r}"
-            return Refusal(reason, node.name or "", pins=True)
+            raise Refusal(f"{title(node)} gives the graph output {value.name!r}", pins=True)
         if node is self._leaving or value in self._open:
-            return comes_back(node)
+            raise comes_back(node)
         rule = self._rules.get(node.op_type)
         if rule is None or not is_ours(node):
-            return no_rule(node, "back")
+            raise no_rule(node, "back")
         others = self._others(value, node, affine, consumer)
-        if isinstance(others, Refusal):
-            return others
         self._open.add(value)
         try:
             # The others are asked first: most often it is one of them that refuses, and at once.
-            flow = self._flow(others, value, affine)
-            if isinstance(flow, Refusal):
-                return flow
+            flow = _Flow()
+            if others:
+                self._arrive(flow, others, value, affine.inverse())
             index = value.index()
             assert index is not None
-            found = self._resolve(rule.backward(node, index, affine, self._constants), node)
-            if isinstance(found, Refusal):
-                return found
-            made_up = self._run(flow)
+            plan, _ = self._resolve(rule.backward(node, index, affine, self._constants), node)
+            return plan + Plan(changed=(value,)) + self._run(flow).as_correction()
         finally:
             self._open.discard(value)
-        if isinstance(made_up, Refusal):
-            return made_up
-        return found[0] + Plan(changed=(value,)) + made_up.as_correction()
 
     def _others(
         self, value: ir.Value, node: ir.Node, affine: ChannelAffine, consumer: ir.Node | None
-    ) -> list[Use] | Refusal:
+    ) -> list[Use]:
         """Who else reads a value that is to gain ``affine``, if they can lose it again."""
         uses = readers(value)
         asking = [
@@ -254,12 +243,10 @@ class Search:
         if len(asking) == len(uses):
             return []
         names = ", ".join(sorted(title(use.node) for use in uses)[:3])
-        shared = Refusal(f"{title(node)} feeds {len(uses)} consumers ({names})", node.name or "")
-        if self._reach is Reach.NEAR:
-            self.met_shared = True
-            return shared
-        others = [use for use in uses if use not in asking]
-        return others if _can_be_undone(affine, value) else shared
+        self.met_shared |= self._reach is Reach.NEAR
+        if self._reach is Reach.NEAR or not _can_be_undone(affine, value):
+            raise Refusal(f"{title(node)} feeds {len(uses)} consumers ({names})")
+        return [use for use in uses if use not in asking]
 
     def _asks(self, use: Use, value: ir.Value, affine: ChannelAffine) -> bool:
         """Whether a node that is being followed asks that a value gain just this, as all inputs."""
@@ -270,75 +257,62 @@ class Search:
         uses = sum(x is value for x in use.node.inputs)
         return len(asked) == uses and all(part.agrees(affine) for part in asked)
 
-    def _lose(self, flow: _Flow, value: ir.Value, affine: ChannelAffine) -> Refusal | None:
+    def _lose(self, flow: _Flow, value: ir.Value, affine: ChannelAffine) -> None:
         """A value loses an affine, which is lost to its readers too."""
         if affine.is_identity:
-            return None
-        tied = self.ties.follow(value, affine)
-        if tied is not None and self._reach is not Reach.NEAR:
-            return tied
+            return
+        self._follow_tie(value, affine)
         if value in self._open:
-            reason = f"a part of it would come back to {value.name!r}"
-            return Refusal(reason, value.name or "", lasts=False)
+            raise Refusal(f"a part of it would come back to {value.name!r}", lasts=False)
         if value.is_graph_output():
-            return Refusal(f"{value.name!r} is an output of the graph", value.name or "", pins=True)
+            raise Refusal(f"{value.name!r} is an output of the graph", pins=True)
         self._open.add(value)
         flow.values.append(value)
-        return self._arrive(flow, readers(value), value, affine)
+        self._arrive(flow, readers(value), value, affine)
 
-    def _flow(self, uses: Sequence[Use], value: ir.Value, affine: ChannelAffine) -> _Flow | Refusal:
-        """What follows where a value gains ``affine`` and some readers must lose it again."""
-        flow = _Flow()
-        refusal = self._arrive(flow, uses, value, affine.inverse()) if uses else None
-        return refusal or flow
+    def _follow_tie(self, value: ir.Value, affine: ChannelAffine) -> None:
+        tied = self.ties.follow(value, affine)
+        if tied is not None and self._reach is not Reach.NEAR:
+            raise tied
 
     def _arrive(
         self, flow: _Flow, uses: Sequence[Use], value: ir.Value, affine: ChannelAffine
-    ) -> Refusal | None:
+    ) -> None:
         """Ask all of these readers before any is followed: a refusal next door is cheap."""
         for use in uses:
             node = use.node
             rule = self._rules.get(node.op_type)
             if rule is None or not is_ours(node) or node.graph is not value.graph:
-                return no_rule(node, "on")
+                raise no_rule(node, "on")
             if node is self._leaving:
-                return comes_back(node)
+                raise comes_back(node)
             if node in self._open:
                 if np.all(affine.scale != 0.0) and self._asks(use, value, affine.inverse()):
                     continue
-                return two_ways(node)
+                raise two_ways(node)
             lost = flow.arrived.setdefault(node, {})
             if not lost:
                 heapq.heappush(flow.order, (self._position(node), id(node), node))
             lost[use.idx] = affine
-            if not isinstance(rule, Join):
+            if not rule.joins:
                 if len(lost) > 1:
-                    return two_ways(node)
-                response = rule.forward(node, use.idx, affine, self._constants)
-                if isinstance(response, Refusal):
-                    return response
-                flow.asked[node] = response
-        return None
+                    raise two_ways(node)
+                flow.asked[node] = rule.forward(node, lost, self._constants)
 
-    def _run(self, flow: _Flow) -> Plan | Refusal:
+    def _run(self, flow: _Flow) -> Plan:
         """Follow the nodes in the graph's order, so that all that one loses has arrived."""
         plan = Plan()
         try:
             while flow.order:
                 *_, node = heapq.heappop(flow.order)
-                rule = self._rules[node.op_type]
                 response = flow.asked.get(node)
                 if response is None:
-                    assert isinstance(rule, Join)
-                    response = rule.join(node, flow.arrived.pop(node), self._constants)
-                found = self._resolve(response, node)
-                if isinstance(found, Refusal):
-                    return found
-                plan += found[0]
-                for value, affine in found[1].push:
-                    refusal = self._lose(flow, value, affine)
-                    if refusal is not None:
-                        return refusal
+                    lost = flow.arrived.pop(node)
+                    response = self._rules[node.op_type].forward(node, lost, self._constants)
+                found, answer = self._resolve(response, node)
+                plan += found
+                for value, affine in answer.push:
+                    self._lose(flow, value, affine)
         finally:
             self._open.difference_update(flow.values)
         return plan + Plan(changed=tuple(flow.values))
@@ -348,16 +322,13 @@ class Search:
             self._order = {other: place for place, other in enumerate(node.graph)}
         return self._order[node]
 
-    def _resolve(self, response: Response, node: ir.Node) -> tuple[Plan, Answer] | Refusal:
+    def _resolve(self, response: Response, node: ir.Node) -> tuple[Plan, Answer]:
         """The first answer whose inputs can gain what it asks of them, and how they do."""
-        if isinstance(response, Refusal):
-            return response
         if node in self._open:
-            return two_ways(node)
+            raise two_ways(node)
         self._left_to_look_at -= 1
         if self._left_to_look_at < 0 or len(self._open) > self._DEPTH:
-            reason = "the search for a place to put it grew too large"
-            return Refusal(reason, node.name or "", lasts=False)
+            raise Refusal("the search for a place to put it grew too large", lasts=False)
         blocked: list[_Blocked] = []
         self._open.add(node)
         try:
@@ -370,7 +341,7 @@ class Search:
                 blocked.append(plan)
         finally:
             self._open.discard(node)
-        return blocked[0].refusal
+        raise blocked[0].refusal
 
     def _follow(self, answer: Answer, node: ir.Node) -> Plan | _Blocked:
         passes = bool(answer.pull or answer.push)
@@ -385,10 +356,10 @@ class Search:
                     continue
                 # A rule asks for its inputs in order: the second mention is the second place.
                 before = sum(other is value for other, _ in answer.pull[:position])
-                found = self._pull(value, affine, reader, before)
-                if isinstance(found, Refusal):
-                    return _Blocked(found, value, affine)
-                plan += found
+                try:
+                    plan += self._pull(value, affine, reader, before)
+                except Refusal as refusal:
+                    return _Blocked(refusal, value, affine)
         finally:
             del self._followed[reader]
         return plan
@@ -404,16 +375,12 @@ def _deep_stack(frames: int) -> Iterator[None]:
         sys.setrecursionlimit(limit)
 
 
-def _recompute(
-    node: ir.Node, constant: Constant, affine: ChannelAffine, occurrence: int
-) -> Plan | Refusal:
-    refusal = refuse_copy(constant)
-    if refusal is not None:
-        return refusal
+def _recompute(node: ir.Node, constant: Constant, affine: ChannelAffine, occurrence: int) -> Plan:
+    check_copy(constant)
     array = affine(constant.array())
     limits = Limits.of(constant.dtype)
     if array.shape != constant.shape or limits.overflows(array):
-        return Refusal(f"the constant {constant.name!r} cannot take it", constant.name)
+        raise Refusal(f"the constant {constant.name!r} cannot take it")
     places = [i for i, value in enumerate(node.inputs) if value is constant.value]
     return Plan(edits=(Recompute(node, places[min(occurrence, len(places) - 1)], affine),))
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bnfuse.folding.axes import spread_of
-from bnfuse.folding.rules.layout import perm_of, undo
+from bnfuse.folding.rules.rearranged import perm_of, undo
 from bnfuse.lifting.dead import drop_dead
 from bnfuse.lifting.nodes import LiftedAffine, affine_of, new_affine
 from bnfuse.lifting.readers import readers

@@ -39,9 +39,8 @@ class Ties:
         """A search asks this of a value; why it cannot be, if that is known."""
         self._trail.append((value, affine))
         found = self._fixed.get(value)
-        if found is not None and (np.any(affine.scale < 0.0) or (found.pins and affine.has_scale)):
-            return found
-        return None
+        pinned = found is not None and found.pins and affine.has_scale
+        return found if pinned or np.any(affine.scale < 0.0) else None
 
     def remember(self, refusal: Refusal) -> None:
         """The last value that was asked refused: all that have its channels would."""

@@ -32,18 +32,17 @@ def is_ours(node: ir.Node) -> bool:
 
 def no_rule(node: ir.Node, way: str) -> Refusal:
     """Nothing is known of the op, or of this one's weight."""
-    name = node.name or ""
     if node.op_type in _LINEAR and is_ours(node):
-        return Refusal(f"the weight of {title(node)} is no stored float constant", name, pins=True)
-    return Refusal(f"no exact rule moves it {way} through {title(node)}", name, pins=True)
+        return Refusal(f"the weight of {title(node)} is no stored float constant", pins=True)
+    return Refusal(f"no exact rule moves it {way} through {title(node)}", pins=True)
 
 
 def comes_back(node: ir.Node) -> Refusal:
     """The node that is to go, or one that is being followed, would take a part of it."""
     reason = f"a part of {title(node)} would come back to it"
-    return Refusal(reason, node.name or "", lasts=False)
+    return Refusal(reason, lasts=False)
 
 
 def two_ways(node: ir.Node) -> Refusal:
     """It would gain or lose something by several of its values, and not the same."""
-    return Refusal(f"two ways lead to {title(node)}", node.name or "", lasts=False)
+    return Refusal(f"two ways lead to {title(node)}", lasts=False)

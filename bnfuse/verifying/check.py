@@ -62,6 +62,7 @@ def verify(
     localize: bool = False,
     repro: str | Path | None = None,
     reached: Callable[[int, int], None] | None = None,
+    doing: Callable[[str], None] | None = None,
 ) -> Verification:
     """Judge whether ``candidate`` computes the same function as ``original``.
 
@@ -85,6 +86,7 @@ def verify(
             module without a ``baseline`` is exported for that.
         repro: If it fails, the folder to write a minimal reproduction to.
         reached: Hears how many samples have been compared, and of how many, as they are.
+        doing: Hears what is being run.
         load_options: Passed to :func:`bnfuse.loading.load` if ``original`` is a module file.
 
     Returns:
@@ -148,6 +150,8 @@ def verify(
         side.masks,
         position_ends(new.graph),
     )
+    if doing is not None:
+        doing("finding sizes that the original takes")
     remembered = Remembered(side.original)
     chosen = choose_samples(remembered, draft, side.given)
     obstacle = unsteadiness(remembered, chosen.samples)
@@ -179,6 +183,7 @@ def verify(
         reach.more,
         follows,
         reached,
+        doing,
     )
     rows = contest.run(chosen.samples)
     rows += tuple(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from bnfuse.verifying.calibration import SINGLE
 from bnfuse.verifying.compare import RowComparison, flattened
+from bnfuse.verifying.doubt import AMOUNTS, LUCK, ROUNDS, doubts, is_beyond_saving
 from bnfuse.verifying.flips import decision_behind, margins
 from bnfuse.verifying.floats import is_float, unit_roundoff
 from bnfuse.verifying.follow import GAP_FACTOR
@@ -24,9 +24,8 @@ from bnfuse.verifying.originals import (
     Outputs,
     nudged,
 )
-from bnfuse.verifying.result import Flip, Verdict
+from bnfuse.verifying.result import Flip
 from bnfuse.verifying.runtime import RunError, Session, unproven
-from bnfuse.verifying.thresholds import usage
 from bnfuse.verifying.truth import NoTruthError, OnnxTruth
 
 if TYPE_CHECKING:
@@ -45,15 +44,6 @@ __all__ = ["Contest"]
 
 Array = np.ndarray[Any, Any]
 Entry: TypeAlias = tuple[RowComparison, ExposedSession | None]
-
-# Simulated runs in all, and up to how far beyond its bound a candidate may be saved by them: at
-# first by any luck that is conceivable, then by what so few runs may have missed.
-_LUCK = 1e3
-_DRAWS = ((2, _LUCK), (8, 30.0), (16, 4.0), (32, 2.0))
-# An op that errs by an amount, and not by a part of its result, explains any distance.
-_AMOUNTS = (2, math.inf)
-# From this part of its bound on, what few simulated runs excuse has to pass with more.
-_NEARLY = 0.7
 
 
 class Contest:
@@ -78,6 +68,7 @@ class Contest:
         more: Callable[[list[int]], list[Sample]] | None = None,
         follower: Follower | None = None,
         reached: Callable[[int, int], None] | None = None,
+        doing: Callable[[str], None] | None = None,
     ) -> None:
         """Prepare.
 
@@ -92,8 +83,10 @@ class Contest:
             more: Finds further inputs, those among them that change the outputs at given positions.
             follower: Follows decisions that fall otherwise.
             reached: Hears how many samples are done, and of how many.
+            doing: Hears what is run on them.
         """
         self._reached = reached
+        self._doing = doing
         self._more = more
         self._liveness = Liveness()
         self.exact = True
@@ -109,7 +102,7 @@ class Contest:
         self._units = dict(units or {})
         self._draws = self._drawn = 0
         self._archive = Archive()
-        self._doubtful: frozenset[str] = frozenset()
+        self._doubtful = ""
         self._follower = follower
         self._choices = self._follower.choices if self._follower else ()
         scores = tuple(choice.other_scores for choice in self._choices if choice.scores)
@@ -124,9 +117,13 @@ class Contest:
                 simulated too, so that none fails because the original was lucky.
         """
         entries = [self._open(row) for row in self._rows]
+        self._tell("comparing samples")
         self._pass(samples, entries)
         still = self._still()
-        found = [] if self._more is None or self._is_lost(entries) else self._more(still)
+        found = []
+        if self._more is not None and not self._is_lost(entries):
+            self._tell("seeking inputs for what no sample reached")
+            found = self._more(still)
         self._pass(found, entries)
         samples = [*samples, *found] if found else samples
         unmoved = self._unmoved()
@@ -141,27 +138,44 @@ class Contest:
         return self._with_luck(samples, entries)
 
     def _with_luck(self, samples: Collection[Sample], entries: list[Entry]) -> tuple[Parity, ...]:
-        """Return every row, after simulating the rounding of those that would fail by little."""
+        """Return every row, after simulating the rounding of those that would fail by little.
+
+        The regime that fails by most comes first: if no rounding explains it, the others do not
+        matter.
+        """
         rows = _judged(entries, self.exact)
-        rounds: tuple[tuple[int, float], ...] = _DRAWS if self.exact else ()
-        if rounds and self._truth.approximates and _most_used(rows) > _LUCK:
-            rounds = (_AMOUNTS, *rounds)
-        noted = len(self.notes)
-        for draws, near in rounds:
-            self._draws = draws
-            self._doubtful = self._doubtful_regimes(rows, near)
-            if not self._doubtful:
+        rounds = ROUNDS if self.exact else ()
+        if rounds and self._truth.approximates and _most_used(rows) > LUCK:
+            rounds = (AMOUNTS, *rounds)
+        done: set[str] = set()
+        most = 0
+        while rounds and not is_beyond_saving(rows):
+            found = doubts(rows, self._thresholds)
+            regime = next((n for n, doubt in found.items() if n not in done and doubt.used > 1), "")
+            if not regime:
                 break
-            for comparison, _ in entries:
-                comparison.forget(self._doubtful)
-            again = [sample for sample in samples if sample.regime in self._doubtful]
-            if not self._pass(again, entries, known=True):
+            done.add(regime)
+            for draws, near in rounds:
+                if not found[regime].is_open(near):
+                    break
+                self._draws, self._doubtful = draws, regime
+                self._tell(f"simulating rounding on {regime} inputs")
+                for comparison, _ in entries:
+                    comparison.forget({regime})
+                again = [sample for sample in samples if sample.regime == regime]
+                if not self._pass(again, entries, known=True):
+                    return rows
+                rows, most = _judged(entries, self.exact), max(most, draws)
+                found = doubts(rows, self._thresholds)
+            if found[regime].used > 1:
                 break
-            rows = _judged(entries, self.exact)
-            self.notes[noted:] = [
-                f"rounding was also measured by {self._draws} simulated runs a sample"
-            ]
+        if most:
+            self.notes.append(f"rounding was also measured by {most} simulated runs a sample")
         return rows
+
+    def _tell(self, what: str) -> None:
+        if self._doing is not None:
+            self._doing(what)
 
     def _pass(self, samples: Collection[Sample], entries: list[Entry], known: bool = False) -> bool:
         """Compare on samples, ``known`` ones once more; return whether on all of them."""
@@ -175,12 +189,9 @@ class Contest:
 
     def _is_lost(self, entries: list[Entry]) -> bool:
         """Return whether a row fails that no simulated rounding can save."""
-        return any(
-            row.decides and not 1.0 < item.usage < _LUCK
-            for row in _judged(entries, self.exact)
-            for item in row.outputs
-            if item.verdict is Verdict.FAIL
-        ) or any(comparison.failure for comparison, _ in entries)
+        rows = _judged(entries, self.exact)
+        failed = any(comparison.failure for comparison, _ in entries)
+        return failed or is_beyond_saving(rows) or _most_used(rows) > LUCK
 
     def _still(self) -> list[int]:
         """Return the positions of outputs that inputs reach and none has changed."""
@@ -301,23 +312,6 @@ class Contest:
             return None
         return self._follower.follow(taken)
 
-    def _doubtful_regimes(self, rows: Iterable[Parity], near: float) -> frozenset[str]:
-        """Return the regimes that fail by so little that the original's luck could be the reason.
-
-        Those that few simulated runs have only just excused are among them. Where another gate
-        fails, or anything fails by more, there is nothing to save.
-        """
-        parts = [output for row in rows if row.decides for output in row.outputs]
-        if any(item.verdict is Verdict.FAIL and not 1.0 < item.usage < near for item in parts):
-            return frozenset()
-        return frozenset(
-            measure.regime
-            for item in parts
-            for measure in item.measures
-            if min(item.usage, usage(measure, self._thresholds)[0])
-            > (_NEARLY if measure.runs else 1.0)
-        )
-
     def _simulated(
         self, sample: Sample, like: Sequence[Any], known: list[list[Any]]
     ) -> list[list[Any]]:
@@ -327,7 +321,7 @@ class Contest:
         """
         units = [unit_roundoff(value.dtype) for value in like if is_float(value.dtype)]
         units += self._units.values()
-        wanted = units and sample.regime in self._doubtful
+        wanted = units and sample.regime == self._doubtful
         own = self._follower.own() if wanted and self._choices and self._follower else None
         for draw in range(len(known), self._draws if wanted else 0):
             key = zlib.crc32(sample.label.encode()), self._drawn

@@ -161,9 +161,11 @@ class _Search:
                     run.taken[own].add(goal)
             if goal in self._taken or not np.isfinite(best[:, column]).any():
                 continue
-            # Few goals are tried for from many rows.
-            tries = max(1, len(best) * _PULLING // (8 * len(self._wanted)))
-            for row in self._rng.permutation(len(best))[:tries]:
+            # Few goals are tried for from many rows, and no row for more than it has to.
+            tries = max(1, len(best) // len(self._wanted - self._taken))
+            order = self._rng.permutation(len(best))
+            pulls = run.pulls[order] if not alone else order
+            for row in order[np.argsort(pulls, kind="stable")][:tries]:
                 if best[row, column] > 0 or (not alone and run.pulls[row] >= _PULLING):
                     continue
                 run.pulls[slice(None) if alone else row] += 1

@@ -112,12 +112,12 @@ def test_a_uniform_scalar_before_one_input_concerns_only_its_channels():
     assert_folded(fold_model(net.model(y)))
 
 
-def test_a_norm_before_one_of_two_inputs_joined_along_positions_is_left():
+def test_the_graphs_input_takes_no_inverse_for_what_it_is_joined_with():
     net = Net()
     x = net.input([2, 4, 4, 4])
     joined = net.op("Concat", net.norm(net.op("Sigmoid", x), 4, 2), x, axis=3, name="join")
     result = fold_model(net.model(net.conv(joined, 4, 4)))
-    assert_left(result, "Concat 'join' joins it with values that the affine does not concern")
+    assert_left(result, "it is fed by the graph's input 'x'")
 
 
 def test_inputs_of_an_unknown_number_of_channels_keep_the_norm_after():
@@ -183,3 +183,29 @@ def test_zero_scales_pass():
     joined = net.op("Concat", net.conv(x, 3, 2, (1, 1)), net.conv(x, 3, 2, (1, 1)), axis=1)
     y = net.op("Mul", joined, net.const(np.array([0.0, 1.0, -2.0, 0.0]).reshape(4, 1, 1)))
     assert_folded(fold_model(net.model(y)), ["Conv", "Conv", "Concat"])
+
+
+def test_parts_of_unlike_width_that_all_lost_a_norm_meet_again():
+    net = Net()
+    parts = net.ops(
+        "Split", net.norm(net.input(["N", 8, 5, 5]), 8, 2), net.ints(3, 5), count=2, axis=1
+    )
+    swapped = net.op("Concat", *reversed(parts), axis=1)
+    assert_folded(fold_model(net.model(net.conv(swapped, 8, 4))))
+
+
+def test_along_another_axis_the_other_inputs_take_the_inverse():
+    net = Net()
+    x = net.input(["N", 6, 4])
+    first, second = (net.op("MatMul", x, net.param(4, 5)) for _ in range(2))
+    joined = net.op("Concat", net.norm(net.op("Tanh", first), 5, 0), second, axis=1)
+    result = fold_model(net.model(net.op("MatMul", joined, net.param(5, 3))))
+    assert_folded(result)
+
+
+def test_along_another_axis_an_input_that_takes_no_inverse_keeps_the_norm():
+    net = Net()
+    x = net.input(["N", 6, 5])
+    joined = net.op("Concat", net.norm(net.op("Tanh", x), 5, 0), net.op("Sigmoid", x), axis=1)
+    result = fold_model(net.model(net.op("MatMul", joined, net.param(5, 3))))
+    assert_left(result, "no exact rule moves it back through Sigmoid")

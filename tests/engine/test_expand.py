@@ -51,7 +51,7 @@ def test_repeated_channels_keep_the_norm():
     narrow = net.conv(net.input([2, 3, 4, 4]), 3, 1, (1, 1))
     grown = net.op("Expand", narrow, net.ints(2, 4, 4, 4), name="repeat")
     result = fold_model(net.model(net.norm(grown, 4, 2)))
-    assert_left(result, "Expand 'repeat' may repeat the channels")
+    assert_left(result, "along the channels")
 
 
 def test_constants_along_an_axis_that_an_expand_adds_are_left():
@@ -59,7 +59,7 @@ def test_constants_along_an_axis_that_an_expand_adds_are_left():
     product = net.op("MatMul", net.input([4, 4]), net.param(4, 4))
     grown = net.op("Expand", product, net.ints(4, 4, 4), name="repeat")
     result = fold_model(net.model(net.norm(grown, 4, 2)))
-    assert_left(result, "Expand 'repeat' may repeat the channels")
+    assert_left(result, "along the channels")
 
 
 def test_one_channel_that_is_normalised_and_then_repeated_folds_or_stays():

@@ -152,7 +152,7 @@ def test_a_run_time_padding_value_is_left():
     conv = net.conv(net.input([2, 3, 4, 4]), 3, 4, (1, 1))
     padded = net.op("Pad", conv, net.ints(*AROUND), net.input([], "value"), name="border")
     result = fold_model(net.model(net.norm(padded, 4, 2)))
-    assert_left(result, "what Pad 'border' pads with is computed at run time")
+    assert_left(result, "the padding value of Pad 'border' is computed at run time")
 
 
 def test_a_padding_value_that_is_scaled_is_left():
@@ -175,7 +175,10 @@ def test_a_pad_of_an_old_opset_keeps_its_value_in_an_attribute():
     conv = net.conv(net.input([2, 3, 4, 4]), 3, 4, (1, 1))
     padded = net.op("Pad", conv, pads=list(AROUND), value=1.0, name="border")
     result = fold_model(net.model(net.op("Mul", padded, net.scalar(3.0))))
-    assert result.all_folded or "Pad 'border' keeps its value in an attribute" in result.reason()
+    assert (
+        result.all_folded
+        or "Pad 'border' keeps its padding value in an attribute" in result.reason()
+    )
 
 
 def test_one_pad_takes_two_affines_one_after_the_other():
@@ -202,4 +205,4 @@ def test_a_half_padding_value_that_would_overflow_is_left():
     conv = net.conv(net.input([2, 3, 4, 4]), 3, 4, (1, 1))
     padded = net.op("Pad", conv, net.ints(*AROUND), net.const(np.float16(6e4)), name="border")
     result = fold_model(net.model(net.op("Mul", padded, net.const(np.float16(4.0)))))
-    assert "the padding of Pad 'border' would overflow" in result.reason()
+    assert "the padding value of Pad 'border' would overflow" in result.reason()

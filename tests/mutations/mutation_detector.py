@@ -18,8 +18,8 @@ from onnx import helper
 from random_graphs import seeded_model
 
 from bnfuse.errors import FoldError
-from bnfuse.folding.fitting import refuse_repeats
-from bnfuse.folding.plan import Repad
+from bnfuse.folding.fitting import check_repeats
+from bnfuse.folding.plan import Rebound, Refusal
 from bnfuse.lifting.linear import LinearMap
 
 RTOL = 1e-10
@@ -128,8 +128,12 @@ def a_constant_on_both_sides_is_folded() -> None:
 def one_node_is_not_padded_anew_twice() -> None:
     """Each of the two numbers would be right, and only one can be stored."""
     pad = ir.node("Pad", [ir.val("x")])
-    assert refuse_repeats([Repad(pad, 1.0)]) is None
-    assert refuse_repeats([Repad(pad, 1.0), Repad(pad, 2.0)]) is not None
+    check_repeats([Rebound(pad, 2, 1.0)])
+    try:
+        check_repeats([Rebound(pad, 2, 1.0), Rebound(pad, 2, 2.0)])
+    except Refusal:
+        return
+    raise AssertionError("a Pad was given two numbers")
 
 
 PROBES = (

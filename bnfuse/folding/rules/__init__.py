@@ -1,50 +1,36 @@
-"""The rules: each one exact identity in a file of its own, listed once."""
+"""The rules: what takes an affine for good, and each row of the table, carried out by its flow."""
 
 from __future__ import annotations
 
-__all__ = ["RULES"]
+__all__ = ["rules"]
 
 from typing import TYPE_CHECKING
 
-from bnfuse.folding.rules.absorb import AbsorbIntoLinear
-from bnfuse.folding.rules.choice import MoveThroughChoice
-from bnfuse.folding.rules.clip import MoveThroughClip
-from bnfuse.folding.rules.compose import ComposeAffines
-from bnfuse.folding.rules.concat import MoveThroughConcat
-from bnfuse.folding.rules.elementwise import MoveThroughActivation, MoveThroughIdentity
-from bnfuse.folding.rules.expand import MoveThroughExpand
-from bnfuse.folding.rules.layout import MoveThroughLayout
-from bnfuse.folding.rules.normalizer import AbsorbIntoNormalizer
-from bnfuse.folding.rules.pad import MoveThroughPad
-from bnfuse.folding.rules.pool import MoveThroughAveragePool, MoveThroughMaxPool
-from bnfuse.folding.rules.product import MoveThroughProduct
-from bnfuse.folding.rules.reduce import MoveThroughReduction
-from bnfuse.folding.rules.residual import MoveThroughAdd
-from bnfuse.folding.rules.resize import MoveThroughResize
-from bnfuse.folding.rules.select import MoveThroughSelection
-from bnfuse.folding.rules.space import MoveThroughSpace
+from bnfuse.folding.rules.joins import Choice, Product, Sum, Together
+from bnfuse.folding.rules.rearranged import Rearranged
+from bnfuse.folding.rules.row import Flow
+from bnfuse.folding.rules.takers import TAKERS
+from bnfuse.folding.rules.through import Through
+from bnfuse.folding.table import REARRANGING, TABLE
 
 if TYPE_CHECKING:
-    from bnfuse.folding.rule import Rule
+    from collections.abc import Callable, Mapping, Sequence
 
-RULES: tuple[Rule, ...] = (
-    AbsorbIntoLinear(),
-    AbsorbIntoNormalizer(),
-    ComposeAffines(),
-    MoveThroughIdentity(),
-    MoveThroughActivation(),
-    MoveThroughClip(),
-    MoveThroughLayout(),
-    MoveThroughAveragePool(),
-    MoveThroughMaxPool(),
-    MoveThroughReduction(),
-    MoveThroughConcat(),
-    MoveThroughSelection(),
-    MoveThroughSpace(),
-    MoveThroughResize(),
-    MoveThroughPad(),
-    MoveThroughAdd(),
-    MoveThroughProduct(),
-    MoveThroughChoice(),
-    MoveThroughExpand(),
-)
+    from bnfuse.folding.rule import Rule
+    from bnfuse.folding.rules.row import Row
+
+_FLOWS: dict[Flow, Callable[[Row], Rule]] = {
+    Flow.THROUGH: Through,
+    Flow.APART: Through,
+    Flow.TOGETHER: Together,
+    Flow.SUM: Sum,
+    Flow.CHOICE: Choice,
+    Flow.PRODUCT: Product,
+}
+
+
+def rules(table: Sequence[Row] = TABLE) -> Mapping[str, Rule]:
+    """The rule for each op that has one, internal ops included."""
+    passing = {op: _FLOWS[row.flow](row) for row in table for op in row.ops}
+    moving: dict[str, Rule] = dict.fromkeys(REARRANGING, Rearranged(REARRANGING))
+    return TAKERS | moving | passing
