@@ -13,10 +13,11 @@ from bnfuse.verifying.double import random_ops
 from bnfuse.verifying.edges import is_narrow, widened
 from bnfuse.verifying.explain import Failure, explained
 from bnfuse.verifying.floats import unit_roundoff
+from bnfuse.verifying.follow import follower, module_follower
 from bnfuse.verifying.inputs import choose_samples, unsteadiness
 from bnfuse.verifying.judge import PRINCIPAL, broken_runtime, unjudgeable
 from bnfuse.verifying.models import is_onnx, onnx_source, signature_gate, weight_count
-from bnfuse.verifying.originals import Remembered
+from bnfuse.verifying.originals import ModuleOriginal, Remembered
 from bnfuse.verifying.providers import resolve
 from bnfuse.verifying.reached import Reached
 from bnfuse.verifying.reading import reading_order, unread_rows
@@ -25,12 +26,13 @@ from bnfuse.verifying.samples import Draft
 from bnfuse.verifying.sides import module_side, onnx_side
 from bnfuse.verifying.tables import position_ends
 from bnfuse.verifying.thresholds import Thresholds
-from bnfuse.verifying.truth import NoTruthError
+from bnfuse.verifying.truth import ModuleTruth, NoTruthError, OnnxTruth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from bnfuse.verifying.follow import Follower
     from bnfuse.verifying.models import OnnxSource
     from bnfuse.verifying.samples import Sample
     from bnfuse.verifying.truth import TruthSource
@@ -160,6 +162,15 @@ def verify(
         unread_rows(name, read, side.tables[name], side.graph, new)
         for name, read in chosen.sampled.items()
     ]
+    follows: Follower | None = None
+    if isinstance(side.truth, OnnxTruth):
+        follows = follower(side.truth, judged)
+    elif isinstance(side.original, ModuleOriginal) and isinstance(side.truth, ModuleTruth):
+        first = next(iter(chosen.samples), None)
+        if first is not None:
+            follows = module_follower(side.truth, side.original, judged, first)
+        if follows is not None:
+            remembered.forget()
     reach = Reached(side, judged, branches, chosen, remembered, truth_budget)
     contest = Contest(
         remembered,
@@ -170,6 +181,7 @@ def verify(
         seed,
         _units(new),
         reach.more,
+        follows,
         reached,
         doing,
     )

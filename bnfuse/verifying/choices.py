@@ -15,9 +15,11 @@ import onnx
 from bnfuse.verifying.flips import COMPARISONS, Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Choice", "choices"]
+    from bnfuse.verifying.torch_decisions import Taken
+
+__all__ = ["Choice", "choices", "module_choices", "takes_decisions"]
 
 _EXTREMES = frozenset({"ArgMax", "ArgMin"})
 _DECIDING = COMPARISONS | _EXTREMES | {"Ceil", "Floor", "NonMaxSuppression", "Round"}
@@ -101,6 +103,36 @@ def choices(original: onnx.ModelProto, candidate: onnx.ModelProto) -> tuple[Choi
         told.update((scores, others_scores))
         names = (scores, others_scores) if hidden else ("", "")
         found.append(Choice(decision, name, _taken(other), *names))
+    return tuple(found)
+
+
+def takes_decisions(model: onnx.ModelProto) -> bool:
+    """Return whether a model decides by floats at all."""
+    return any(True for _ in _deciding(model.graph))
+
+
+def module_choices(taken: Sequence[Taken], candidate: onnx.ModelProto) -> tuple[Choice, ...]:
+    """Return the decisions that a module takes and its candidate too.
+
+    Those of one kind are paired by their order, if both have as many; a module's are named by their
+    position.
+    """
+    told = {item.name for item in candidate.graph.output}
+    others = [*_deciding(candidate.graph)]
+    makers = {name: node for node in candidate.graph.node for name in node.output}
+    found = []
+    for position, item in enumerate(taken):
+        alike = [node for node in others if node.op_type == item.kind]
+        same = [place for place, other in enumerate(taken) if other.kind == item.kind]
+        if len(alike) != len(same):
+            continue
+        node = alike[same.index(position)]
+        name, scores = str(position), node.input[0]
+        decision = item.decision(name)
+        hidden = scores not in told and scores in makers
+        told.add(scores)
+        names = (decision.inputs[0], scores) if hidden else ("", "")
+        found.append(Choice(decision, name, _taken(node), *names))
     return tuple(found)
 
 

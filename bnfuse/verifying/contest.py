@@ -12,11 +12,18 @@ from bnfuse.verifying.compare import RowComparison, flattened
 from bnfuse.verifying.doubt import AMOUNTS, LUCK, ROUNDS, doubts, is_beyond_saving
 from bnfuse.verifying.flips import decision_behind, margins
 from bnfuse.verifying.floats import is_float, unit_roundoff
-from bnfuse.verifying.follow import GAP_FACTOR, Follower
+from bnfuse.verifying.follow import GAP_FACTOR
 from bnfuse.verifying.jitter import Jitter
 from bnfuse.verifying.kept import Archive
 from bnfuse.verifying.liveness import Liveness, driven_outputs
-from bnfuse.verifying.originals import CPU_ROWS, ExposedModel, ExposedSession, Exposure, nudged
+from bnfuse.verifying.originals import (
+    CPU_ROWS,
+    ExposedModel,
+    ExposedSession,
+    Exposure,
+    Outputs,
+    nudged,
+)
 from bnfuse.verifying.result import Flip
 from bnfuse.verifying.runtime import RunError, Session, unproven
 from bnfuse.verifying.truth import NoTruthError, OnnxTruth
@@ -24,7 +31,7 @@ from bnfuse.verifying.truth import NoTruthError, OnnxTruth
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from bnfuse.verifying.follow import Followed
+    from bnfuse.verifying.follow import Followed, Follower
     from bnfuse.verifying.models import OnnxSource
     from bnfuse.verifying.originals import Original, Runs
     from bnfuse.verifying.providers import Row
@@ -59,6 +66,7 @@ class Contest:
         seed: int,
         units: Mapping[str, float] | None = None,
         more: Callable[[list[int]], list[Sample]] | None = None,
+        follower: Follower | None = None,
         reached: Callable[[int, int], None] | None = None,
         doing: Callable[[str], None] | None = None,
     ) -> None:
@@ -73,6 +81,7 @@ class Contest:
             seed: Of simulated rounding.
             units: The rounding units of outputs carried in a wider type.
             more: Finds further inputs, those among them that change the outputs at given positions.
+            follower: Follows decisions that fall otherwise.
             reached: Hears how many samples are done, and of how many.
             doing: Hears what is run on them.
         """
@@ -94,7 +103,7 @@ class Contest:
         self._draws = self._drawn = 0
         self._archive = Archive()
         self._doubtful = ""
-        self._follower = Follower(truth, candidate) if isinstance(truth, OnnxTruth) else None
+        self._follower = follower
         self._choices = self._follower.choices if self._follower else ()
         scores = tuple(choice.other_scores for choice in self._choices if choice.scores)
         decisions = tuple(choice.other for choice in self._choices)
@@ -277,10 +286,20 @@ class Contest:
             honest = self._original.honest(runs, comparison.row)
             if "nudged" in runs and runs["nudged"] is not honest[-1]:
                 honest.append(runs["nudged"])
+            honest = [self._comparable(run, len(values)) for run in honest]
             followed = [self._followed(run) for run in (values, *honest)]
             comparison.add(sample, values, honest, truth, simulated, followed)
         self._archive.settle(sample)
         return True
+
+    def _comparable(self, run: list[Any], count: int) -> list[Any]:
+        """Return a run of the original without its scores, where the candidate tells none."""
+        scores = sum(bool(choice.scores) for choice in self._choices)
+        if len(run) - count != scores:
+            return run
+        kept = Outputs(run[:count])
+        kept.taken = getattr(run, "taken", ())
+        return kept
 
     def _exact_outputs(self, sample: Sample) -> list[Array]:
         if self._follower is None:
