@@ -30,6 +30,7 @@ __all__ = [
     "added_kinds",
     "added_warnings",
     "attribute",
+    "bend_count",
     "dormant_warning",
     "has_extremes",
     "untaken_warnings",
@@ -290,6 +291,11 @@ def added_warnings(counts: Sequence[BranchCount]) -> list[str]:
 
 def _some(channels: Sequence[int]) -> str:
     return ", ".join(map(str, channels[:3])) + (", …" if len(channels) > 3 else "")
+
+
+def bend_count(source: OnnxSource) -> int:
+    """Return how many piecewise ops a model has."""
+    return sum(_kinds(source.graph).values())
 
 
 def _kinds(proto: onnx.ModelProto) -> Counter[str]:

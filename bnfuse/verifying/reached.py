@@ -11,6 +11,7 @@ from bnfuse.verifying.branches import (
     BranchCounter,
     added_kinds,
     added_warnings,
+    bend_count,
     dormant_warning,
     has_extremes,
     untaken_warnings,
@@ -18,7 +19,7 @@ from bnfuse.verifying.branches import (
 from bnfuse.verifying.floats import is_float
 from bnfuse.verifying.runtime import RunError
 from bnfuse.verifying.truth import NoTruthError, OnnxTruth
-from bnfuse.verifying.waking import waking
+from bnfuse.verifying.waking import MOST_WORK, waking
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -82,7 +83,15 @@ class Reached:
     def notes(self) -> list[str]:
         """Return what a reader should know of what was not reached."""
         counts = self.counts()
-        return [*untaken_warnings(counts), *dormant_warning(counts), *added_warnings(self._added())]
+        added = added_warnings(self._added()) if self._has_own() else []
+        return [*untaken_warnings(counts), *dormant_warning(counts), *added]
+
+    def _has_own(self) -> bool:
+        """Return whether the candidate has bends, or overflows, of its own."""
+        if isinstance(self._truth, OnnxTruth):
+            return bool(self._kinds) or bool(np.isfinite(self._others.largest))
+        # A module's ops have other names: their number tells.
+        return bend_count(self._other.source) > len(self._branches.counts())
 
     def _waking(self) -> list[Sample]:
         draft, sizes = self._chosen.draft, self._chosen.sizes
@@ -95,11 +104,14 @@ class Reached:
             if targets:
                 work = self._branches.work // samples
                 found += self._usable(waking(self._truth, draft, sizes, targets, work))
-            if not self._kinds and not np.isfinite(self._others.largest):
-                return found
-        elif not targets:
+            targets = []
+        if not targets and not self._has_own():
             return found
-        runs = self._run_other([*self._chosen.samples, *found])
+        # The smallest first: it shows what a run costs.
+        every = sorted(self._chosen.samples, key=lambda sample: sample.regime != "zero")
+        if not self._has_own() and (not self._run_other(every[:1]) or self._is_dear()):
+            return found
+        runs = self._run_other([*every, *found])
         own = {(item.node, item.op) for item in self._added()}
         names = {name for name, _ in own}
         others = [item for item in self._others.targets() if item.node in names]
@@ -110,6 +122,9 @@ class Reached:
             self._run_other(fresh)
             found += fresh
         return found
+
+    def _is_dear(self) -> bool:
+        return self._others.work > MOST_WORK
 
     def _run_other(self, samples: Iterable[Sample]) -> int:
         """Count the candidate's bends on one sample of each regime; return on how many."""

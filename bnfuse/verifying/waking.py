@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bnfuse.verifying.sizes import Sizes
     from bnfuse.verifying.truth import OnnxTruth
 
-__all__ = ["waking"]
+__all__ = ["MOST_WORK", "waking"]
 
 Array = np.ndarray[Any, Any]
 # A side of a node, and a channel; -1 for the whole node.
@@ -43,6 +43,8 @@ _MOST_SAMPLES = 2
 _MOST_ROWS = 32
 # Runs of a trail that starts at other numbers when they are over.
 _TRAIL = 5
+MOST_WORK = _WORK // _TRAIL
+"""Products of a run above which nothing is searched for."""
 # How far beyond what a straight line promises the inputs are moved, and the largest input.
 _BEYOND = 1.5
 _LARGEST = {2: 32.0}
@@ -76,9 +78,9 @@ def waking(
         work: Products that a run of such a sample takes; too many are not searched.
     """
     moved = [p.name for p in draft.ports if p.dims and p.dtype is not None and is_float(p.dtype)]
-    runs = min(_WORK // max(work, 1), _MOST_RUNS)
-    if not moved or not targets or runs < _TRAIL:
+    if not moved or not targets or work > MOST_WORK:
         return []
+    runs = min(_WORK // max(work, 1), _MOST_RUNS)
     search = _Search(truth, draft, moved, targets)
     with suppress(NoTruthError):
         search.go(sizes, runs)

@@ -231,6 +231,22 @@ def test_a_channel_of_a_module_that_sleeps_is_woken(tmp_path: Path) -> None:
     assert verify(module, wrong, providers=["cpu"]).verdict is Verdict.FAIL
 
 
+@pytest.mark.parametrize("bound", [1e3, 1e7])
+def test_a_bound_that_only_the_candidate_has_is_reached_or_said(
+    bound: float, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 2)).eval()
+    bounded = nn.Sequential(*module, nn.Hardtanh(-bound, bound))
+    path = exported(bounded, (features(),), tmp_path, **DYNAMIC)
+    result = verify(module, path, providers=["cpu"])
+    told = [text for text in result.warnings if "the candidate has more Clip" in text]
+    assert (result.verdict is Verdict.FAIL) == (bound == 1e3)
+    assert result.verdict is Verdict.FAIL or told
+    plain = verify(module, exported(module, (features(),), tmp_path, **DYNAMIC), providers=["cpu"])
+    assert not any("the candidate has more" in text for text in plain.warnings)
+
+
 def test_a_baseline_excuses_nothing(tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = Hidden()
