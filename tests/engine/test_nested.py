@@ -238,3 +238,38 @@ def test_folding_twice_is_folding_once() -> None:
     _, after = folded(model_of(IF))
     _, again = folded(after)
     assert again.graph == after.graph
+
+
+SCAN = """
+net (float[2, 4, 6, 6] x) => (float[4] last, float[2, 4, 4, 4] y) {
+  zero = Constant <value = float[4] {0, 0, 0, 0}> ()
+  last, y = Scan <num_scan_inputs = 1,
+    body = step (float[4] before, float[4, 6, 6] one) => (float[4] sum, float[4, 4, 4] part) {
+      front = Constant <value_ints = [0]> ()
+      image = Unsqueeze(one, front)
+      c = Conv(image, w) d = Mul(c, s) e = Add(d, t)
+      part = Squeeze(e, front)
+      rest = Constant <value_ints = [1, 2]> ()
+      mean = ReduceMean <keepdims = 0> (part, rest)
+      sum = Add(before, mean)
+    }> (zero, x)
+}
+"""
+
+
+def test_in_the_body_of_a_scan() -> None:
+    result, after = folded(model_of(SCAN))
+    assert [(norm.folded, norm.into) for norm in result.report.norms] == [(True, ("Conv c",))]
+    assert not {"Mul"} & set(inner(after)["step"])
+    assert inner(after)["step"].count("Conv") == 1
+
+
+def test_what_a_scan_reads_and_carries_is_left_and_reported() -> None:
+    carried = SCAN.replace("c = Conv(image, w) d = Mul(c, s)", "d = Mul(image, s)")
+    carried = carried.replace("[2, 4, 4, 4] y", "[2, 4, 6, 6] y").replace(
+        "[4, 4, 4] part", "[4, 6, 6] part"
+    )
+    result, _ = folded(model_of(carried))
+    (norm,) = result.report.norms
+    assert not norm.folded
+    assert "input" in norm.reason
