@@ -88,7 +88,7 @@ class OnnxSource:
             return onnx.load(self.path, load_external_data=False)
         except Exception as error:
             raise LoadError(
-                f"{self.path} cannot be read as ONNX: {error}",
+                f"{self.path} cannot be read as ONNX: {str(error).rstrip('.')}.",
                 "Give a complete .onnx file.",
             ) from error
 
