@@ -2,7 +2,9 @@
 
 Prints, for every net, how many seeded breakages were caught and how many right candidates (folds
 in float64 and float32, the output of onnxsim, onnxslim and ONNX Runtime, PyTorch modules against
-their exports) were passed, the closest call of each kind, and both rates.
+their exports) were passed, the closest call of each kind, and both rates. Beside the small nets
+that the verifier was built on stand the nets of :mod:`benchmarks.styles`, of which constants are
+broken, and graphs with a breakage that few inputs show (:mod:`benchmarks.breakages`).
 
 A breakage that passes is measured: if its effect, in float64, is in every channel of every output
 below twice the original's own rounding error, no comparison of outputs that allows that much can
@@ -16,16 +18,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import sys
 import tempfile
 import time
 import warnings
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "verify"))
 
@@ -33,54 +34,15 @@ from verification_candidates import RIGHT
 from verification_mutations import breakages
 from verification_nets import NETS
 
+from benchmarks.breakages import HIDING, STYLED, constant_breakages, styled
 from benchmarks.environment import RESULTS, save
-from bnfuse.verifying import Verdict, Verification, verify
-from bnfuse.verifying.double import DoubleEvaluator
-from bnfuse.verifying.models import OnnxSource, signature_of, weight_count
-from bnfuse.verifying.originals import CPU_ROWS
-from bnfuse.verifying.runtime import Session
-from bnfuse.verifying.samples import Draft, Draw
-from bnfuse.verifying.sizes import candidates
-from bnfuse.verifying.tables import index_limits
+from benchmarks.tally import Tally, markdown, visibility
+from bnfuse.verifying import Verdict, verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import onnx
-
 BROKEN_NETS = tuple(name for name in NETS if name != "deep")
-
-
-@dataclass
-class Tally:
-    """How one kind of candidate fared.
-
-    Attributes:
-        total: Candidates judged.
-        expected: Those with the verdict that they deserve.
-        hidden: Breakages whose effect is below the original's own rounding, with that effect.
-        closest: The usage of its allowance that came closest to the wrong verdict.
-        wrong: Descriptions of the others.
-    """
-
-    total: int = 0
-    expected: int = 0
-    closest: float | None = None
-    hidden: list[str] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-
-    def add(self, label: str, result: Verification, verdict: Verdict) -> None:
-        """Count one result."""
-        self.total += 1
-        if result.verdict is verdict:
-            self.expected += 1
-        else:
-            self.wrong.append(f"{label}: {result.verdict.value}: {result.reason}")
-        used = max((o.usage for row in result.rows for o in row.outputs if o.measures), default=0.0)
-        if used and verdict is Verdict.PASS:
-            self.closest = max(used, self.closest or 0.0)
-        elif used > 1.0:
-            self.closest = min(used, self.closest or used)
 
 
 def breakage_tallies(seeds: range) -> Iterator[tuple[str, Tally]]:
@@ -101,36 +63,45 @@ def breakage_tallies(seeds: range) -> Iterator[tuple[str, Tally]]:
         yield net, tally
 
 
-def visibility(
-    original: onnx.ModelProto, right: onnx.ModelProto, wrong: onnx.ModelProto, seed: int
-) -> float:
-    """Return a breakage's largest effect in float64, in units of the original's rounding error.
+def styled_tallies(seed: int, names: tuple[str, ...]) -> Iterator[tuple[str, str, Tally]]:
+    """Yield, for every net of benchmarks.styles, how its folds and their breakages fared."""
+    for name in names:
+        module, original, right = styled(name, seed)
+        passed, caught = Tally(), Tally()
+        for label, source in (("export", original), ("module", module)):
+            result = verify(source, right, providers=["cpu"], seed=seed)
+            passed.add(f"{name} {seed}, its {label}", result, Verdict.PASS)
+        for label, wrong in constant_breakages(right, seed):
+            result = verify(original, wrong, providers=["cpu"], seed=seed)
+            if result.verdict is not Verdict.FAIL:
+                effect = visibility(original, right, wrong, seed)
+                if not effect:
+                    continue
+                if effect < result.thresholds.factor:
+                    told = f"{effect:.2f} times the original's rounding"
+                    caught.hidden.append(f"{name} {seed} {label}: {told}")
+                    continue
+                label += f" ({effect:.1f} times the original's rounding)"
+            caught.add(f"{name} {seed} {label}", result, Verdict.FAIL)
+        yield name, "right", passed
+        yield name, "wrong", caught
 
-    Both are rms values over one channel of one output, for each regime of inputs.
-    """
-    ports = signature_of(original).inputs
-    draft = Draft(ports, limits=index_limits(original), seed=seed, weights=weight_count(original))
-    session = Session(OnnxSource("original", given=original).session_input(), CPU_ROWS[0])
-    most = 0.0
-    for regime in ("signed", "wide", "edge", "zero"):
-        feeds = draft.draw(Draw(regime, candidates(draft, uneven=True)[0][0], block=0)).feeds
-        with np.errstate(all="ignore"):
-            truth, one, two = (
-                DoubleEvaluator(model).run(None, feeds) for model in (original, right, wrong)
-            )
-        for exact, a, b, run in zip(truth, one, two, session.run(feeds), strict=True):
-            if exact.dtype != np.float64:
-                most = max(most, np.inf if np.any(a != b) else 0.0)
-                continue
-            for axis in {min(1, exact.ndim - 1), exact.ndim - 1}:
-                over = tuple(i for i in range(exact.ndim) if i != axis)
-                effect = np.sqrt(np.mean((a - b) ** 2, axis=over))
-                noise = np.sqrt(np.mean((run - exact) ** 2, axis=over))
-                shows = effect > 0
-                if shows.any():
-                    with np.errstate(divide="ignore"):
-                        most = max(most, float((effect[shows] / noise[shows]).max()))
-    return most
+
+def hiding_tallies(seeds: range) -> Iterator[tuple[str, Tally]]:
+    """Yield, for every breakage that hides, how often it was caught or named in a warning."""
+    for name, hiding in HIDING.items():
+        tally = Tally()
+        for seed in seeds:
+            original, wrong = hiding.make(seed)
+            label = f"{name} {seed}"
+            same = verify(original, original, providers=["cpu"], seed=seed)
+            if same.verdict is not Verdict.PASS:
+                tally.wrong.append(f"{label}: the right model: {same.verdict.value}")
+            result = verify(original, wrong, providers=["cpu"], seed=seed)
+            tally.add(label, result, Verdict.FAIL)
+            if hiding.named and any(hiding.named in text for text in result.warnings):
+                tally.named += result.verdict is not Verdict.FAIL
+        yield name, tally
 
 
 def right_tallies(seeds: range) -> Iterator[tuple[str, Tally]]:
@@ -212,19 +183,26 @@ def _exported(module: Any, shape: tuple[int, ...]) -> Any:
 def main() -> int:
     """Print the rates and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=4, help="of every net (default 4)")
+    parser.add_argument("--seeds", type=int, default=2, help="of every small net (default 2)")
     parser.add_argument("--first", type=int, default=8000, help="the first seed (default 8000)")
     parser.add_argument(
-        "--modules", type=int, default=20, help="seeds of the PyTorch modules (default 20)"
+        "--modules", type=int, default=10, help="seeds of the PyTorch modules (default 10)"
+    )
+    parser.add_argument(
+        "--nets", type=int, help="of benchmarks.styles, the first so many (default all)"
     )
     parser.add_argument("--out", type=Path, default=RESULTS, help="the folder for the result")
     options = parser.parse_args()
     start = time.process_time()
     seeds = range(options.first, options.first + options.seeds)
     modules = range(options.first, options.first + options.modules)
+    both = [*styled_tallies(options.first, STYLED[: options.nets])]
     parts = (
         ("wrong models caught", breakage_tallies(seeds)),
+        ("wrong constants of other nets caught", _part(both, "wrong")),
+        ("what hides caught", hiding_tallies(seeds)),
         ("right models passed", right_tallies(seeds)),
+        ("right folds of other nets passed", _part(both, "right")),
         ("exports of modules passed", module_tallies(modules)),
     )
     found = {title: _told(title, tallies) for title, tallies in parts}
@@ -232,7 +210,7 @@ def main() -> int:
     hidden = [line for rows in found.values() for tally in rows.values() for line in tally.hidden]
     print("\nrates")
     for title, (good, total) in rates.items():
-        print(f"  {title:<32}{good:>5} of {total:<5}  {good / max(total, 1):.2%}")
+        print(f"  {title:<40}{good:>5} of {total:<5}  {good / max(total, 1):.2%}")
     print(f"  below the original's own rounding, counted apart: {len(hidden)}")
     for line in hidden:
         print(f"    {line}")
@@ -244,6 +222,7 @@ def main() -> int:
             "first_seed": options.first,
             "seeds": options.seeds,
             "module_seeds": options.modules,
+            "other_nets": len(both) // 2,
             "processor_seconds": seconds,
             "rates": {
                 title: {"as deserved": good, "judged": total}
@@ -257,6 +236,7 @@ def main() -> int:
         },
         options.out,
     )
+    print(markdown(json.loads(path.read_text(encoding="utf-8"))))
     print(f"written to {path.name}")
     return 1 if any(good < total for good, total in rates.values()) else 0
 
@@ -268,10 +248,14 @@ def _told(title: str, tallies: Iterator[tuple[str, Tally]]) -> dict[str, Tally]:
     for name, tally in tallies:
         rows[name] = tally
         close = "" if tally.closest is None else f"  closest call {tally.closest:.2f}"
-        print(f"  {name:<32}{tally.expected:>5} of {tally.total:<5}{close}", flush=True)
+        print(f"  {name:<48}{tally.expected:>5} of {tally.total:<5}{close}", flush=True)
         for line in tally.wrong:
             print(f"    {line}")
     return rows
+
+
+def _part(both: list[tuple[str, str, Tally]], kind: str) -> Iterator[tuple[str, Tally]]:
+    return ((name, tally) for name, found, tally in both if found == kind)
 
 
 def _rate(rows: dict[str, Tally]) -> tuple[int, int]:

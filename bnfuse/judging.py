@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bnfuse.entry import Entry
     from bnfuse.lowering import Lowered
-    from bnfuse.progress import Progress
+    from bnfuse.progress import Progress, StageLine
     from bnfuse.reporting import Report
     from bnfuse.verifying import Verification
 
@@ -48,9 +48,7 @@ class Judge:
     def __call__(self, candidate: Path | ir.Model, inner: Inner, report: Report) -> Report:
         """Return ``report`` with the verification of ``candidate``, explained if it fails."""
         with self.progress.stage("verify") as line:
-            verification = self.verify(
-                candidate, inner.lowered, localize=self.localize, reached=line.reached
-            )
+            verification = self.verify(candidate, inner.lowered, localize=self.localize, line=line)
             line.detail = verification.verdict.name
         report = replace(report, verification=verification)
         if not self.localize or verification.verdict is not Verdict.FAIL:
@@ -66,7 +64,7 @@ class Judge:
         lowered: Lowered,
         *,
         localize: bool = False,
-        reached: Callable[[int, int], None] | None = None,
+        line: StageLine | None = None,
     ) -> Verification:
         """Verify one candidate.
 
@@ -74,7 +72,7 @@ class Judge:
             candidate: The model, or the file of it.
             lowered: How its constants follow from those given.
             localize: Whether to say where a failing one departs from what was given.
-            reached: Hears how many samples are done, and of how many.
+            line: Hears what is run, how many samples are done, and of how many.
         """
         return verify(
             self.entry.original,
@@ -85,8 +83,9 @@ class Judge:
             # An ONNX source is compared with value by value itself.
             baseline=self.unfolded if localize and self.entry.exporter is not None else None,
             localize=localize,
-            reached=reached,
             unfolded=self.unfolded if self.entry.exporter is not None else None,
+            reached=line.reached if line else None,
+            doing=line.doing if line else None,
             **{"inputs": self.entry.inputs, **self.options},
         )
 

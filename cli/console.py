@@ -6,13 +6,14 @@ import logging
 import sys
 import time
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from rich.console import Console
+    from rich.text import Text
 
 __all__ = ["Terminal", "imports_announced", "results_only"]
 
@@ -76,13 +77,12 @@ class Terminal:
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
         """One line on stderr when the stage is over: its name, what it found, its seconds."""
+        start = time.perf_counter()
         stage = Stage()
         if self.quiet:
             yield stage
             return
-        start = time.perf_counter()
-        with self.err.status(f"{name} …") as status:
-            stage.show = lambda text: status.update(f"{name} … {text}")
+        with self.err.status(_Moving(name, stage, start)):
             yield stage
         seconds = time.perf_counter() - start
         self.err.print(
@@ -97,17 +97,46 @@ class Stage:
     """What a stage wants said of it on its line, in console markup, and of how far it is."""
 
     detail: str = ""
-    show: Callable[[str], None] | None = None
+    _what: str = ""
+    _done: int = 0
+    _total: int = 0
+    _since: float = field(default_factory=time.perf_counter)
 
     def reached(self, done: int, total: int) -> None:
         """Tell how much is done."""
-        if self.show is not None and total:
-            self.show(f"{done / total:.0%}")
+        if done <= self._done:
+            self._since = time.perf_counter()
+        self._done, self._total = done, total
 
     def doing(self, text: str) -> None:
         """Tell what the stage is at."""
-        if self.show is not None:
-            self.show(text)
+        self._what = text
+
+    def told(self, now: float) -> str:
+        """Return what the stage is at, how far, and how long that takes yet if it goes on so."""
+        parts = [self._what] if self._what else []
+        if self._total:
+            parts.append(f"{self._done} of {self._total}")
+        left = (now - self._since) * (self._total - self._done) / max(self._done, 1)
+        if self._done and left >= 1:
+            parts.append(f"about {left:.0f} s left")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class _Moving:
+    """A line that is written anew each time it is shown, so that its seconds move."""
+
+    name: str
+    stage: Stage
+    start: float
+
+    def __rich__(self) -> Text:
+        from rich.text import Text
+
+        now = time.perf_counter()
+        line = f"{self.name} … {self.stage.told(now)}".rstrip()
+        return Text(f"{line}  {now - self.start:.0f} s", no_wrap=True, overflow="ellipsis")
 
 
 def _console(stderr: bool, quiet: bool) -> Console:

@@ -138,7 +138,9 @@ def convert(
     code = 0 if report.verification is None else report.verification.verdict.exit_code
     left = sum(not norm.folded for norm in report.norms) if strict else 0
     if left:
-        terminal.say(f"--strict: {left} of {len(report.norms)} norms are left")
+        terminal.say(
+            f"--strict: {left} of {len(report.norms)} norms are left; what was verified is kept"
+        )
     if code and terminal.quiet:
         assert report.verification is not None
         kept = f"; the candidate is {report.output}" if report.output else ""

@@ -19,7 +19,11 @@ __all__ = ["fold"]
     is_flag=True,
     help="If it fails, say at which value and by which rule application.",
 )
-@click.option("--strict", is_flag=True, help="Fail if a norm is left, though all is right.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 1 if a norm is left; the verified file is written all the same.",
+)
 def fold(**options: Any) -> int:
     """Fold the norms of SOURCE into its weights, export to ONNX, verify.
 

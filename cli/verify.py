@@ -138,6 +138,7 @@ def _judged(
             providers=providers,
             seed=seed,
             reached=stage.reached,
+            doing=stage.doing,
             **judged_by(inputs, ranges, truth_budget, require_proof, no_proof),
             thresholds=Thresholds() if factor is None else Thresholds(factor=factor),
             load_options=load,

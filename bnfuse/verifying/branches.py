@@ -2,93 +2,222 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from onnx import TensorProto, numpy_helper
+from onnx.external_data_helper import uses_external_data
 
+from bnfuse.verifying.flips import COMPARISONS
+from bnfuse.verifying.jitter import reach
 from bnfuse.verifying.result import BranchCount
-from bnfuse.verifying.truth import NoTruthError, OnnxTruth
+from bnfuse.verifying.tables import constant_tensors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     import onnx
 
     from bnfuse.verifying.models import OnnxSource
-    from bnfuse.verifying.samples import Sample
 
-__all__ = ["BranchCounter", "added_branches", "untaken_warnings"]
+__all__ = [
+    "OVERFLOW",
+    "BranchCounter",
+    "Target",
+    "added_kinds",
+    "added_warnings",
+    "attribute",
+    "bend_count",
+    "dormant_warning",
+    "has_extremes",
+    "untaken_warnings",
+]
 
 Array = np.ndarray[Any, Any]
 
 _SIGNED = frozenset({"Relu", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu"})
-_BENT = _SIGNED | {"Clip", "HardSigmoid", "HardSwish", "Max", "Min", "Where"}
+_BENT = _SIGNED | {"Clip", "HardSigmoid", "HardSwish", "If", "Max", "Min", "Where"}
+OVERFLOW = "overflowing"
+"""The side that is beyond the largest number."""
+# The part of the largest number from which on inputs may be found that overflow.
+_NEAR = 2.0**-24
+_EXTREME = 1e12
 _SHOWN = 5
 
 
+@dataclass(frozen=True)
+class Target:
+    """A side that no number of a node took, or that some channels never took.
+
+    Attributes:
+        axis: Of the channels; -1 where the whole node is meant.
+        channels: Which they are.
+        of: How many there are.
+    """
+
+    node: str
+    side: str
+    axis: int = -1
+    channels: tuple[int, ...] = ()
+    of: int = 0
+
+
 class BranchCounter:
-    """Counts sides over all samples; it is what a float64 run calls after each node."""
+    """Counts sides over all samples; it is what a float64 run calls after each node.
+
+    A side is counted in total, and for each channel whether any number took it: of axis 1 and of
+    the last axis, where their size is the same in all samples.
+
+    Attributes:
+        work: Products in all samples together.
+        largest: If given, what comes near it is counted too: it overflows beyond.
+    """
 
     def __init__(self) -> None:
+        self.work = 0
+        self.largest = math.inf
         self._counts: dict[tuple[str, str], dict[str, int]] = {}
+        self._taken: dict[tuple[str, str], dict[int, dict[str, Array] | None]] = {}
+        self._compared: set[str] = set()
 
     def visit(self, node: onnx.NodeProto, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         """Count one ONNX node."""
         name = node.name or (node.output[0] if node.output else "")
-        if node.op_type in _SIGNED:
-            self.signed(name, node.op_type, inputs[0])
-        elif node.op_type == "Clip":
-            low = inputs[1] if len(inputs) > 1 else _attribute(node, "min")
-            high = inputs[2] if len(inputs) > 2 else _attribute(node, "max")
-            self.clipped(name, node.op_type, inputs[0], low, high)
-        elif node.op_type == "HardSigmoid":
-            slope, offset = _attribute(node, "alpha", 0.2), _attribute(node, "beta", 0.5)
-            self.clipped(name, node.op_type, slope * inputs[0] + offset, 0.0, 1.0)
-        elif node.op_type == "HardSwish":
-            self.clipped(name, node.op_type, inputs[0], -3.0, 3.0)
-        elif node.op_type == "Where":
-            self.chosen(name, node.op_type, inputs[0])
-        elif node.op_type in {"Max", "Min"} and len(inputs) > 1:
-            self.extreme(name, node.op_type, inputs, outputs[0])
+        op = node.op_type
+        self.work += sum(np.size(value) for value in outputs) * (reach(op, inputs) or 1)
+        if op in COMPARISONS and inputs[0].dtype == np.float64:
+            self._compared.add(node.output[0])
+        sides = bent_sides(node, inputs, outputs)
+        if not sides and self.largest < math.inf:
+            sides = self._overflowing(outputs)
+        if sides:
+            floats = op != "Where" or node.input[0] in self._compared
+            self.add(name, op, sides, channels=floats and op != "If" and OVERFLOW not in sides)
+
+    def _overflowing(self, outputs: Sequence[Any]) -> dict[str, Array]:
+        value = outputs[0] if outputs else None
+        if not isinstance(value, np.ndarray) or value.dtype != np.float64:
+            return {}
+        size = np.abs(value)
+        near = size.max(initial=0.0, where=np.isfinite(size)) > self.largest * _NEAR
+        return {OVERFLOW: size > self.largest} if near else {}
 
     def signed(self, name: str, op: str, x: Array) -> None:
         """Count both sides of an op that bends at zero."""
-        self.add(name, op, {"negative": int((x < 0).sum()), "positive": int((x > 0).sum())})
+        self.add(name, op, signed_sides(x))
 
     def clipped(self, name: str, op: str, x: Array, low: Any, high: Any) -> None:
         """Count what lies under, inside and over the bounds that exist."""
-        sides = {}
-        inside = np.isfinite(x)
-        for side, bound, outside in (("below", low, np.less), ("above", high, np.greater)):
-            if bound is not None and np.all(np.isfinite(bound)) and np.all(abs(bound) < 1e30):
-                beyond = outside(x, bound)
-                sides[side] = int(beyond.sum())
-                inside = inside & ~beyond
-        self.add(name, op, {**sides, "inside": int(inside.sum())})
+        self.add(name, op, clipped_sides(x, low, high))
 
     def chosen(self, name: str, op: str, condition: Array) -> None:
         """Count a condition's two values."""
-        truths = int(np.count_nonzero(condition))
-        self.add(name, op, {"true": truths, "false": int(condition.size) - truths})
+        self.add(name, op, chosen_sides(condition), channels=False)
 
     def extreme(self, name: str, op: str, inputs: Sequence[Array], output: Array) -> None:
         """Count which input gave the result."""
-        self.add(
-            name,
-            op,
-            {f"input {i}": int((value == output).sum()) for i, value in enumerate(inputs)},
-        )
+        self.add(name, op, extreme_sides(inputs, output))
 
-    def add(self, name: str, op: str, sides: dict[str, int]) -> None:
-        """Add one execution's counts."""
+    def add(self, name: str, op: str, sides: dict[str, Array], channels: bool = True) -> None:
+        """Add one execution, with the numbers that take each side."""
         known = self._counts.setdefault((name, op), dict.fromkeys(sides, 0))
-        for side, count in sides.items():
-            known[side] = known.get(side, 0) + count
+        for side, mask in sides.items():
+            known[side] = known.get(side, 0) + int(np.count_nonzero(mask))
+        first = next(iter(sides.values()))
+        if not channels or first.ndim < 2:
+            return
+        axes = self._taken.setdefault((name, op), {})
+        for axis in {1, first.ndim - 1}:
+            over = tuple(place for place in range(first.ndim) if place != axis)
+            fresh = {side: np.asarray(mask.any(axis=over)) for side, mask in sides.items()}
+            # A side that takes no part in a sample was taken by none of its channels.
+            before = axes.setdefault(axis, fresh)
+            if before is None or len(next(iter(before.values()))) != first.shape[axis]:
+                axes[axis] = None
+            elif before is not fresh:
+                axes[axis] = {side: before[side] | fresh[side] for side in fresh}
 
     def counts(self) -> tuple[BranchCount, ...]:
         """Return what was counted, in the order of first execution."""
-        return tuple(BranchCount(name, op, sides) for (name, op), sides in self._counts.items())
+        dormant: dict[str, dict[str, list[int]]] = {}
+        for item in self.targets():
+            if item.channels:
+                dormant.setdefault(item.node, {})[item.side] = list(item.channels)
+        return tuple(
+            BranchCount(name, op, sides, dormant.get(name, {}))
+            for (name, op), sides in self._counts.items()
+        )
+
+    def targets(self) -> list[Target]:
+        """Return the sides that no number took, and the channels that never took one."""
+        found = []
+        for (name, op), sides in self._counts.items():
+            for side, count in sides.items():
+                if not count:
+                    found.append(Target(name, side))
+                    continue
+                for axis, taken in self._taken.get((name, op), {}).items():
+                    if taken is not None and not taken[side].all():
+                        channels = tuple(np.flatnonzero(~taken[side]).tolist())
+                        found.append(Target(name, side, axis, channels, len(taken[side])))
+                        break
+        return found
+
+
+def bent_sides(
+    node: onnx.NodeProto, inputs: Sequence[Any], outputs: Sequence[Any]
+) -> dict[str, Array]:
+    """Return for each side of a piecewise op which numbers take it; nothing for other ops."""
+    op = node.op_type
+    if op in _SIGNED:
+        return signed_sides(inputs[0])
+    if op == "Clip":
+        low = inputs[1] if len(inputs) > 1 else attribute(node, "min")
+        high = inputs[2] if len(inputs) > 2 else attribute(node, "max")
+        return clipped_sides(inputs[0], low, high)
+    if op == "HardSigmoid":
+        slope, offset = attribute(node, "alpha", 0.2), attribute(node, "beta", 0.5)
+        return clipped_sides(slope * inputs[0] + offset, 0.0, 1.0)
+    if op == "HardSwish":
+        return clipped_sides(inputs[0], -3.0, 3.0)
+    if op in {"Where", "If"}:
+        return chosen_sides(inputs[0])
+    if op in {"Max", "Min"} and len(inputs) > 1:
+        return extreme_sides(inputs, outputs[0])
+    return {}
+
+
+def signed_sides(x: Array) -> dict[str, Array]:
+    """Return which numbers are negative and which positive."""
+    return {"negative": x < 0, "positive": x > 0}
+
+
+def clipped_sides(x: Array, low: Any, high: Any) -> dict[str, Array]:
+    """Return which numbers lie under, over and inside the bounds that exist."""
+    sides = {}
+    inside = np.isfinite(x)
+    for side, bound, outside in (("below", low, np.less), ("above", high, np.greater)):
+        if bound is not None and np.all(np.isfinite(bound)) and np.all(abs(bound) < 1e30):
+            sides[side] = outside(x, bound)
+            inside = inside & ~sides[side]
+    return {**sides, "inside": inside}
+
+
+def chosen_sides(condition: Array) -> dict[str, Array]:
+    """Return where a condition holds and where not."""
+    truths = np.asarray(condition) != 0
+    return {"true": truths, "false": ~truths}
+
+
+def extreme_sides(inputs: Sequence[Array], output: Array) -> dict[str, Array]:
+    """Return where which input gives the result."""
+    return {
+        f"input {i}": np.broadcast_to(value == output, output.shape)
+        for i, value in enumerate(inputs)
+    }
 
 
 def untaken_warnings(counts: Sequence[BranchCount]) -> list[str]:
@@ -105,43 +234,74 @@ def untaken_warnings(counts: Sequence[BranchCount]) -> list[str]:
     return told
 
 
-def added_branches(
-    original: OnnxSource,
-    candidate: OnnxSource,
-    samples: Iterable[Sample],
-    budget: float | None,
-) -> list[str]:
-    """Return one sentence for each piecewise op that the candidate adds and no input bends.
+def dormant_warning(counts: Sequence[BranchCount]) -> list[str]:
+    """Return one sentence on the channels that never took a side, if there are any."""
+    found = [
+        f"{len(channels)} {'channel' if len(channels) == 1 else 'channels'} of {item.op} "
+        f"{item.node!r} never {side} ({_some(channels)})"
+        for item in counts
+        for side, channels in item.dormant.items()
+    ]
+    if not found:
+        return []
+    rest = f", and {len(found) - _SHOWN} more such sides" if len(found) > _SHOWN else ""
+    return [
+        f"{', '.join(found[:_SHOWN])}{rest}: what they hide does not show; give data that reach "
+        "them with --inputs"
+    ]
+
+
+def added_kinds(original: OnnxSource, candidate: OnnxSource) -> frozenset[str]:
+    """Return the piecewise ops of which the candidate has more than the original."""
+    before, after = (_kinds(source.graph) for source in (original, candidate))
+    return frozenset(op for op in after if after[op] > before[op])
+
+
+def has_extremes(original: OnnxSource, candidate: OnnxSource) -> bool:
+    """Return whether a candidate has huge or tiny numbers in float32 that the original has not."""
+    before, after = (_extremes(source.graph) for source in (original, candidate))
+    return not after <= before
+
+
+def _extremes(proto: onnx.ModelProto) -> set[float]:
+    found: set[float] = set()
+    for tensor in constant_tensors(proto).values():
+        if tensor.data_type == TensorProto.FLOAT and not uses_external_data(tensor):
+            size = np.abs(numpy_helper.to_array(tensor))
+            far = (size > _EXTREME) | ((size < 1 / _EXTREME) & (size > 0))
+            found.update(np.unique(size[far]).tolist())
+    return found
+
+
+def added_warnings(counts: Sequence[BranchCount]) -> list[str]:
+    """Return one sentence for each of the first few nodes of a candidate's own that no input bends.
 
     A bound that the original has not, and that no input reaches, shows in no comparison.
     """
-    before, after = (_kinds(source.graph) for source in (original, candidate))
-    added = {op for op in after if after[op] > before[op]}
-    if not added:
-        return []
-    counter = BranchCounter()
-    truth = OnnxTruth(candidate, budget, counter)
-    seen: set[str] = set()
-    try:
-        for sample in samples:
-            if sample.regime not in seen:
-                seen.add(sample.regime)
-                truth.outputs(sample.feeds)
-    except NoTruthError:
-        return []
     return [
-        f"the candidate has more {op} than the original, and {node!r} is never "
-        f"{' nor '.join(untaken)} on these inputs"
-        for op, node, untaken in (
-            (item.op, item.node, item.untaken) for item in counter.counts() if item.op in added
-        )
-        if untaken
+        f"{item.op} {item.node!r} of the candidate comes near the largest float32, beyond which "
+        "no input was found; keep its inputs small"
+        if OVERFLOW in item.sides
+        else f"the candidate has more {item.op} than the original, and {item.node!r} is never "
+        f"{' nor '.join(item.untaken)} on these inputs"
+        for item in counts
+        if item.untaken
     ][:_SHOWN]
+
+
+def _some(channels: Sequence[int]) -> str:
+    return ", ".join(map(str, channels[:3])) + (", …" if len(channels) > 3 else "")
+
+
+def bend_count(source: OnnxSource) -> int:
+    """Return how many piecewise ops a model has."""
+    return sum(_kinds(source.graph).values())
 
 
 def _kinds(proto: onnx.ModelProto) -> Counter[str]:
     return Counter(node.op_type for node in proto.graph.node if node.op_type in _BENT)
 
 
-def _attribute(node: onnx.NodeProto, name: str, default: float | None = None) -> Any:
+def attribute(node: onnx.NodeProto, name: str, default: float | None = None) -> Any:
+    """Return a node's float attribute."""
     return next((item.f for item in node.attribute if item.name == name), default)

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.loading import as_source, several
-from bnfuse.verifying.branches import BranchCounter, added_branches, untaken_warnings
+from bnfuse.verifying.branches import BranchCounter
 from bnfuse.verifying.constants import Derived, check_constants
 from bnfuse.verifying.contest import Contest
 from bnfuse.verifying.double import random_ops
 from bnfuse.verifying.edges import is_narrow, widened
 from bnfuse.verifying.explain import Failure, explained
 from bnfuse.verifying.floats import unit_roundoff
+from bnfuse.verifying.follow import follower, module_follower
 from bnfuse.verifying.inputs import choose_samples, unsteadiness
 from bnfuse.verifying.judge import PRINCIPAL, broken_runtime, unjudgeable
 from bnfuse.verifying.models import is_onnx, onnx_source, signature_gate, weight_count
-from bnfuse.verifying.originals import Remembered
+from bnfuse.verifying.originals import ModuleOriginal, Remembered
 from bnfuse.verifying.proof import proof_of
 from bnfuse.verifying.providers import resolve
+from bnfuse.verifying.reached import Reached
 from bnfuse.verifying.reading import reading_order, unread_rows
 from bnfuse.verifying.result import ConstantParity, Parity, Truth, Verdict, Verification, overall
 from bnfuse.verifying.samples import Draft
 from bnfuse.verifying.sides import module_side, onnx_side
+from bnfuse.verifying.tables import position_ends
 from bnfuse.verifying.thresholds import Thresholds
-from bnfuse.verifying.truth import NoTruthError, OnnxTruth
+from bnfuse.verifying.truth import ModuleTruth, NoTruthError, OnnxTruth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from bnfuse.verifying.follow import Follower
     from bnfuse.verifying.models import OnnxSource
     from bnfuse.verifying.proof import Wanted
     from bnfuse.verifying.samples import Sample
@@ -63,6 +66,7 @@ def verify(
     proof: Wanted = "try",
     unfolded: Any = None,
     reached: Callable[[int, int], None] | None = None,
+    doing: Callable[[str], None] | None = None,
 ) -> Verification:
     """Judge whether ``candidate`` computes the same function as ``original``.
 
@@ -90,6 +94,7 @@ def verify(
         unfolded: For a module, the ONNX export that the candidate was folded from: what a proof
             is of. The module itself is sampled in full.
         reached: Hears how many samples have been compared, and of how many, as they are.
+        doing: Hears what is being run.
         load_options: Passed to :func:`bnfuse.loading.load` if ``original`` is a module file.
 
     Returns:
@@ -157,8 +162,11 @@ def verify(
         order,
         weight_count(new.graph),
         side.masks,
+        position_ends(new.graph),
         new.bounds,
     )
+    if doing is not None:
+        doing("finding sizes that the original takes")
     remembered = Remembered(side.original)
     few = proved is not None and proved.proved and is_onnx(original)
     chosen = choose_samples(remembered, draft, side.given, few=few)
@@ -170,6 +178,16 @@ def verify(
         unread_rows(name, read, side.tables[name], side.graph, new)
         for name, read in chosen.sampled.items()
     ]
+    follows: Follower | None = None
+    if isinstance(side.truth, OnnxTruth):
+        follows = follower(side.truth, judged)
+    elif isinstance(side.original, ModuleOriginal) and isinstance(side.truth, ModuleTruth):
+        first = next(iter(chosen.samples), None)
+        if first is not None:
+            follows = module_follower(side.truth, side.original, judged, first)
+        if follows is not None:
+            remembered.forget()
+    reach = Reached(side, judged, branches, chosen, remembered, truth_budget, proved=few)
     contest = Contest(
         remembered,
         judged,
@@ -178,8 +196,10 @@ def verify(
         limits,
         seed,
         _units(new),
-        partial(chosen.more, remembered),
+        reach.more,
+        follows,
         reached,
+        doing,
     )
     rows = contest.run(chosen.samples)
     rows += tuple(
@@ -188,12 +208,6 @@ def verify(
         for level in ("disabled", "all")
     )
     constants: tuple[ConstantParity, ...] = check_constants(candidate, derived)
-    counts = branches.counts()
-    added = (
-        added_branches(side.graph, judged, chosen.samples, truth_budget)
-        if isinstance(side.truth, OnnxTruth) and contest.exact and side.graph is not None
-        else []
-    )
     verdict, reason = overall(rows, constants, proved)
     result = Verification(
         verdict,
@@ -216,11 +230,10 @@ def verify(
             *_lost(rows, limits),
             *_blind(rows),
             *_broken(rows),
-            *([] if few else untaken_warnings(counts)),
-            *added,
+            *reach.notes(),
         ),
         constants,
-        counts,
+        reach.counts(),
         limits,
         proof=proved,
     )

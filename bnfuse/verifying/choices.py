@@ -15,9 +15,11 @@ import onnx
 from bnfuse.verifying.flips import COMPARISONS, Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["Choice", "choices"]
+    from bnfuse.verifying.torch_decisions import Taken
+
+__all__ = ["Choice", "choices", "module_choices", "takes_decisions"]
 
 _EXTREMES = frozenset({"ArgMax", "ArgMin"})
 _DECIDING = COMPARISONS | _EXTREMES | {"Ceil", "Floor", "NonMaxSuppression", "Round"}
@@ -32,6 +34,8 @@ _INTEGRAL = (
     | {"And", "Equal", "IsInf", "IsNaN", "NonMaxSuppression", "NonZero", "Not", "Or", "Shape",
        "Size", "Xor"}
 )  # fmt: skip
+_RISING = frozenset({"Exp", "Log", "LogSoftmax", "Sigmoid", "Softmax", "Sqrt", "Tanh"})
+_LAYOUTS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 # What tells an op's type, where it is not its first input.
 _TELLING = {"CastLike": 1, "OneHot": 2, "Where": 1}
 
@@ -44,13 +48,16 @@ class Choice:
         decision: What it decides by.
         name: The integers, booleans or whole floats that come of it, in the original.
         other: The same in the candidate.
-        scores: The floats that it compares, where the candidate's go by the same name.
+        scores: The floats that it compares, if they are to be judged: neither model tells them
+            otherwise, and the candidate's stand for the same.
+        other_scores: The same in the candidate.
     """
 
     decision: Decision
     name: str
     other: str
     scores: str = ""
+    other_scores: str = ""
 
 
 def choices(original: onnx.ModelProto, candidate: onnx.ModelProto) -> tuple[Choice, ...]:
@@ -61,8 +68,11 @@ def choices(original: onnx.ModelProto, candidate: onnx.ModelProto) -> tuple[Choi
     """
     mine, others = ([*_deciding(model.graph)] for model in (original, candidate))
     named = {(node.op_type, _taken(node)): node for node in others}
-    seen = {item.name for model in (original, candidate) for item in model.graph.output}
-    made = {name for node in original.graph.node for name in node.output}
+    told = {item.name for model in (original, candidate) for item in model.graph.output}
+    makers, other_makers = (
+        {name: node for node in model.graph.node for name in node.output}
+        for model in (original, candidate)
+    )
     found = []
     for node in mine:
         kind, name = node.op_type, _taken(node)
@@ -82,11 +92,60 @@ def choices(original: onnx.ModelProto, candidate: onnx.ModelProto) -> tuple[Choi
             bool(attributes.get("center_point_box", 0)),
         )
         place = 1 if kind == "NonMaxSuppression" else 0
-        scores = node.input[place]
-        hidden = scores == other.input[place] and scores in made and scores not in seen
-        seen.add(scores)
-        found.append(Choice(decision, name, _taken(other), scores if hidden else ""))
+        scores, others_scores = node.input[place], other.input[place]
+        hidden = (
+            not told.intersection((scores, others_scores))
+            and [*node.attribute] == [*other.attribute]
+            and scores in makers
+            and others_scores in other_makers
+            and _order(scores, makers) == _order(others_scores, other_makers)
+        )
+        told.update((scores, others_scores))
+        names = (scores, others_scores) if hidden else ("", "")
+        found.append(Choice(decision, name, _taken(other), *names))
     return tuple(found)
+
+
+def takes_decisions(model: onnx.ModelProto) -> bool:
+    """Return whether a model decides by floats at all."""
+    return any(True for _ in _deciding(model.graph))
+
+
+def module_choices(taken: Sequence[Taken], candidate: onnx.ModelProto) -> tuple[Choice, ...]:
+    """Return the decisions that a module takes and its candidate too.
+
+    Those of one kind are paired by their order, if both have as many; a module's are named by their
+    position.
+    """
+    told = {item.name for item in candidate.graph.output}
+    others = [*_deciding(candidate.graph)]
+    makers = {name: node for node in candidate.graph.node for name in node.output}
+    found = []
+    for position, item in enumerate(taken):
+        alike = [node for node in others if node.op_type == item.kind]
+        same = [place for place, other in enumerate(taken) if other.kind == item.kind]
+        if len(alike) != len(same):
+            continue
+        node = alike[same.index(position)]
+        name, scores = str(position), node.input[0]
+        decision = item.decision(name)
+        hidden = scores not in told and scores in makers
+        told.add(scores)
+        names = (decision.inputs[0], scores) if hidden else ("", "")
+        found.append(Choice(decision, name, _taken(node), *names))
+    return tuple(found)
+
+
+def _order(name: str, makers: Mapping[str, onnx.NodeProto]) -> list[str]:
+    """Return the ops right before a value that leave an order as it is.
+
+    Where one model has others there than the other, scores may differ that decide alike.
+    """
+    found = []
+    while (node := makers.get(name)) is not None and node.op_type in _RISING | _LAYOUTS:
+        found += [node.op_type] * (node.op_type in _RISING)
+        name = node.input[0]
+    return found
 
 
 def _deciding(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:

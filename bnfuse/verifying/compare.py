@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bnfuse.verifying.calibration import SINGLE
 from bnfuse.verifying.floats import TF32_UNIT, classes, is_float, largest, unit_roundoff
 from bnfuse.verifying.judge import judge_floats, judge_row
 from bnfuse.verifying.metrics import OutputMeter
@@ -45,6 +46,8 @@ class RowComparison:
         judge_flip: Returns what is known of integers that differ, or None if they do not come
             from a float decision.
         units: Rounding units of outputs that are carried in a wider type than their own.
+        scores: Names that are no outputs but scores behind decisions: what one model lays out
+            otherwise is not compared.
     """
 
     row: Row
@@ -52,6 +55,7 @@ class RowComparison:
     thresholds: Thresholds
     judge_flip: Callable[[str, Sample, Array, Array], Flip | None]
     units: Mapping[str, float] = field(default_factory=dict)
+    scores: Collection[str] = ()
     failure: str = ""
     doubt: str = ""
     placement: str = ""
@@ -94,6 +98,8 @@ class RowComparison:
             return
         for position, value in enumerate(candidate):
             name = self.names[position] if position < len(self.names) else str(position)
+            if name in self.scores and value.shape != originals[0][position].shape:
+                continue
             state = self._outputs.setdefault(name, _Output())
             if not state.failure:
                 known = [n for n, run in enumerate(originals) if position < len(run)]
@@ -172,7 +178,8 @@ class RowComparison:
         if state.meter is None:
             unit = max(unit_roundoff(value.dtype), self.units.get(name, 0.0))
             unit = unit if self.row.mode == "strict" else max(unit, TF32_UNIT)
-            state.meter = OutputMeter(unit, self.thresholds.factor)
+            stored = unit > SINGLE and self.row.ort_name == "CPUExecutionProvider"
+            state.meter = OutputMeter(unit, self.thresholds.factor, stored)
         wide = [
             _moved(run, taken, truth)
             for run, taken in zip((value, *runs), truths, strict=True)

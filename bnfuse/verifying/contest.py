@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-import math
 import zlib
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from bnfuse.verifying.calibration import SINGLE
 from bnfuse.verifying.compare import RowComparison, flattened
+from bnfuse.verifying.doubt import AMOUNTS, LUCK, ROUNDS, doubts, is_beyond_saving
 from bnfuse.verifying.flips import decision_behind, margins
 from bnfuse.verifying.floats import is_float, unit_roundoff
-from bnfuse.verifying.follow import GAP_FACTOR, Follower
+from bnfuse.verifying.follow import GAP_FACTOR
 from bnfuse.verifying.jitter import Jitter
+from bnfuse.verifying.kept import Archive
 from bnfuse.verifying.liveness import Liveness, driven_outputs
-from bnfuse.verifying.originals import CPU_ROWS, ExposedModel, ExposedSession, Exposure, nudged
-from bnfuse.verifying.result import Flip, Verdict
+from bnfuse.verifying.originals import (
+    CPU_ROWS,
+    ExposedModel,
+    ExposedSession,
+    Exposure,
+    Outputs,
+    nudged,
+)
+from bnfuse.verifying.result import Flip
 from bnfuse.verifying.runtime import RunError, Session, unproven
-from bnfuse.verifying.thresholds import usage
 from bnfuse.verifying.truth import NoTruthError, OnnxTruth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from bnfuse.verifying.follow import Followed
+    from bnfuse.verifying.follow import Followed, Follower
     from bnfuse.verifying.models import OnnxSource
     from bnfuse.verifying.originals import Original, Runs
     from bnfuse.verifying.providers import Row
@@ -36,13 +44,6 @@ __all__ = ["Contest"]
 
 Array = np.ndarray[Any, Any]
 Entry: TypeAlias = tuple[RowComparison, ExposedSession | None]
-
-# Simulated runs, and up to how far beyond its bound a candidate may be saved by them: at first
-# by any luck that is conceivable, then by what so few runs may have missed.
-_LUCK = 1e3
-_DRAWS = ((8, _LUCK), (32, 4.0))
-# An op that errs by an amount, and not by a part of its result, explains any distance.
-_AMOUNTS = (2, math.inf)
 
 
 class Contest:
@@ -65,7 +66,9 @@ class Contest:
         seed: int,
         units: Mapping[str, float] | None = None,
         more: Callable[[list[int]], list[Sample]] | None = None,
+        follower: Follower | None = None,
         reached: Callable[[int, int], None] | None = None,
+        doing: Callable[[str], None] | None = None,
     ) -> None:
         """Prepare.
 
@@ -77,10 +80,13 @@ class Contest:
             thresholds: What to judge by.
             seed: Of simulated rounding.
             units: The rounding units of outputs carried in a wider type.
-            more: Finds inputs that change the outputs at given positions.
+            more: Finds further inputs, those among them that change the outputs at given positions.
+            follower: Follows decisions that fall otherwise.
             reached: Hears how many samples are done, and of how many.
+            doing: Hears what is run on them.
         """
         self._reached = reached
+        self._doing = doing
         self._more = more
         self._liveness = Liveness()
         self.exact = True
@@ -95,10 +101,11 @@ class Contest:
         self._seed = seed
         self._units = dict(units or {})
         self._draws = self._drawn = 0
-        self._doubtful: frozenset[str] = frozenset()
-        self._follower = Follower(truth, candidate) if isinstance(truth, OnnxTruth) else None
+        self._archive = Archive()
+        self._doubtful = ""
+        self._follower = follower
         self._choices = self._follower.choices if self._follower else ()
-        scores = tuple(choice.scores for choice in self._choices if choice.scores)
+        scores = tuple(choice.other_scores for choice in self._choices if choice.scores)
         decisions = tuple(choice.other for choice in self._choices)
         self._exposed = ExposedModel(candidate, Exposure(decisions, scores))
 
@@ -110,9 +117,13 @@ class Contest:
                 simulated too, so that none fails because the original was lucky.
         """
         entries = [self._open(row) for row in self._rows]
+        self._tell("comparing samples")
         self._pass(samples, entries)
         still = self._still()
-        found = self._more(still) if still and self._more is not None else []
+        found = []
+        if self._more is not None and not self._is_lost(entries):
+            self._tell("seeking inputs for what no sample reached")
+            found = self._more(still)
         self._pass(found, entries)
         samples = [*samples, *found] if found else samples
         unmoved = self._unmoved()
@@ -127,27 +138,44 @@ class Contest:
         return self._with_luck(samples, entries)
 
     def _with_luck(self, samples: Collection[Sample], entries: list[Entry]) -> tuple[Parity, ...]:
-        """Return every row, after simulating the rounding of those that would fail by little."""
+        """Return every row, after simulating the rounding of those that would fail by little.
+
+        The regime that fails by most comes first: if no rounding explains it, the others do not
+        matter.
+        """
         rows = _judged(entries, self.exact)
-        rounds: tuple[tuple[int, float], ...] = _DRAWS if self.exact else ()
-        if rounds and self._truth.approximates and _most_used(rows) > _LUCK:
-            rounds = (_AMOUNTS, *rounds)
-        noted = len(self.notes)
-        for draws, near in rounds:
-            self._draws = draws
-            self._doubtful = self._doubtful_regimes(rows, near)
-            if not self._doubtful:
+        rounds = ROUNDS if self.exact else ()
+        if rounds and self._truth.approximates and _most_used(rows) > LUCK:
+            rounds = (AMOUNTS, *rounds)
+        done: set[str] = set()
+        most = 0
+        while rounds and not is_beyond_saving(rows):
+            found = doubts(rows, self._thresholds)
+            regime = next((n for n, doubt in found.items() if n not in done and doubt.used > 1), "")
+            if not regime:
                 break
-            for comparison, _ in entries:
-                comparison.forget(self._doubtful)
-            again = [sample for sample in samples if sample.regime in self._doubtful]
-            if not self._pass(again, entries, known=True):
+            done.add(regime)
+            for draws, near in rounds:
+                if not found[regime].is_open(near):
+                    break
+                self._draws, self._doubtful = draws, regime
+                self._tell(f"simulating rounding on {regime} inputs")
+                for comparison, _ in entries:
+                    comparison.forget({regime})
+                again = [sample for sample in samples if sample.regime == regime]
+                if not self._pass(again, entries, known=True):
+                    return rows
+                rows, most = _judged(entries, self.exact), max(most, draws)
+                found = doubts(rows, self._thresholds)
+            if found[regime].used > 1:
                 break
-            rows = _judged(entries, self.exact)
-            self.notes[noted:] = [
-                f"rounding was also measured by {self._draws} simulated runs a sample"
-            ]
+        if most:
+            self.notes.append(f"rounding was also measured by {most} simulated runs a sample")
         return rows
+
+    def _tell(self, what: str) -> None:
+        if self._doing is not None:
+            self._doing(what)
 
     def _pass(self, samples: Collection[Sample], entries: list[Entry], known: bool = False) -> bool:
         """Compare on samples, ``known`` ones once more; return whether on all of them."""
@@ -158,6 +186,12 @@ class Contest:
             if not self._add(sample, entries, known):
                 return False
         return True
+
+    def _is_lost(self, entries: list[Entry]) -> bool:
+        """Return whether a row fails that no simulated rounding can save."""
+        rows = _judged(entries, self.exact)
+        failed = any(comparison.failure for comparison, _ in entries)
+        return failed or is_beyond_saving(rows) or _most_used(rows) > LUCK
 
     def _still(self) -> list[int]:
         """Return the positions of outputs that inputs reach and none has changed."""
@@ -176,22 +210,29 @@ class Contest:
         """Return why nothing is proven of an output that is always the same, and note it."""
         ports = self._candidate.signature.outputs
         still = set(self._still())
-        floats = [
-            n for n, port in enumerate(ports) if port.dtype is not None and is_float(port.dtype)
-        ]
         names = [repr(ports[n].name) for n in sorted(still)]
         if not names:
             return ""
         told = f"output {', '.join(names)} is the same on all inputs"
-        # Decisions are steadier than the floats behind them, which tell of them.
-        if still.intersection(floats) or not floats:
+        # A decision is steadier than the scores behind it, which tell of it where compared.
+        compared = {port.name for n, port in enumerate(ports) if n not in still}
+        compared.update(choice.other_scores for choice in self._choices if choice.scores)
+        behind = [decision_behind(self._candidate.graph.graph, ports[n].name) for n in still]
+        if not all(decision and decision.inputs[0] in compared for decision in behind):
             return f"{told}, which proves nothing; give inputs that change it with --inputs"
-        self.notes.append(f"{told}: a mistake that it hides does not show")
+        self.notes.append(f"{told}; the scores that it is decided by are compared")
         return ""
 
     def _open(self, row: Row) -> Entry:
         names = [port.name for port in self._candidate.signature.outputs]
-        comparison = RowComparison(row, names, self._thresholds, self._judge_flip, self._units)
+        comparison = RowComparison(
+            row,
+            names,
+            self._thresholds,
+            self._judge_flip,
+            self._units,
+            frozenset(choice.other_scores for choice in self._choices),
+        )
         absence = self._original.absence(row)
         if absence:
             comparison.doubt = f"the original does not open: {absence}"
@@ -209,15 +250,17 @@ class Contest:
 
     def _add(self, sample: Sample, entries: list[Entry], known: bool) -> bool:
         """Compare on one sample; return whether to go on."""
+        kept = self._archive.of(sample)
         try:
-            runs = self._original.run(sample.feeds)
+            runs = kept.runs or self._original.run(sample.feeds)
         except RunError as error:
             if not known:
                 self.notes.append(f"the original refused {sample.label}: {error}")
             return True
+        kept.runs = runs
         principal = next(iter(runs.values()))
-        truth: Sequence[Array] | None = None
-        if self.exact:
+        truth = None if self._choices else kept.truth
+        if self.exact and truth is None:
             try:
                 truth = self._exact_outputs(sample)
             except NoTruthError as error:
@@ -233,22 +276,35 @@ class Contest:
         if not known:
             self.labels.append(sample.label)
             self._liveness.note(truth)
-        simulated = self._simulated(sample, principal)
-        for comparison, session in entries:
+        kept.truth = truth
+        simulated = self._simulated(sample, principal, kept.drawn)
+        for place, (comparison, session) in enumerate(entries):
             if session is None or comparison.failure:
                 continue
             try:
-                values = session.run(sample.feeds)
+                values = kept.candidates.get(place) or session.run(sample.feeds)
             except RunError as error:
                 comparison.failure = f"the candidate fails on {sample.label}: {error}"
                 continue
+            kept.candidates[place] = values
             comparison.names = values.names
             honest = self._original.honest(runs, comparison.row)
             if "nudged" in runs and runs["nudged"] is not honest[-1]:
                 honest.append(runs["nudged"])
+            honest = [self._comparable(run, len(values)) for run in honest]
             followed = [self._followed(run) for run in (values, *honest)]
             comparison.add(sample, values, honest, truth, simulated, followed)
+        self._archive.settle(sample)
         return True
+
+    def _comparable(self, run: list[Any], count: int) -> list[Any]:
+        """Return a run of the original without its scores, where the candidate tells none."""
+        scores = sum(bool(choice.scores) for choice in self._choices)
+        if len(run) - count != scores:
+            return run
+        kept = Outputs(run[:count])
+        kept.taken = getattr(run, "taken", ())
+        return kept
 
     def _exact_outputs(self, sample: Sample) -> list[Array]:
         if self._follower is None:
@@ -261,29 +317,18 @@ class Contest:
             return None
         return self._follower.follow(taken)
 
-    def _doubtful_regimes(self, rows: Iterable[Parity], near: float) -> frozenset[str]:
-        """Return the regimes that fail by so little that the original's luck could be the reason.
+    def _simulated(
+        self, sample: Sample, like: Sequence[Any], known: list[list[Any]]
+    ) -> list[list[Any]]:
+        """Return runs with simulated rounding of the widest unit among the outputs.
 
-        Where another gate fails, or anything fails by more, there is nothing to save.
+        They are added to those that are known.
         """
-        parts = [output for row in rows if row.decides for output in row.outputs]
-        if any(item.verdict is Verdict.FAIL and not 1.0 < item.usage < near for item in parts):
-            return frozenset()
-        return frozenset(
-            measure.regime
-            for item in parts
-            for measure in item.measures
-            if item.usage > 1.0 and usage(measure, self._thresholds)[0] > 1.0
-        )
-
-    def _simulated(self, sample: Sample, like: Sequence[Any]) -> list[list[Any]]:
-        """Return runs with simulated rounding of the widest unit among the outputs."""
         units = [unit_roundoff(value.dtype) for value in like if is_float(value.dtype)]
         units += self._units.values()
-        runs = []
-        wanted = units and sample.regime in self._doubtful
+        wanted = units and sample.regime == self._doubtful
         own = self._follower.own() if wanted and self._choices and self._follower else None
-        for draw in range(self._draws if wanted else 0):
+        for draw in range(len(known), self._draws if wanted else 0):
             key = zlib.crc32(sample.label.encode()), self._drawn
             self._drawn += 1
             rng = np.random.default_rng([self._seed, draw, *key])
@@ -293,8 +338,8 @@ class Contest:
                 break
             run = flattened((), values)[1]
             if [value.shape for value in run] == [value.shape for value in like]:
-                runs.append(run)
-        return runs
+                known.append([*map(_stored, run, like)])
+        return known if wanted else []
 
     def _with_nudged(self, sample: Sample, runs: Runs) -> Runs:
         """Return ``runs`` and one on neighbouring inputs: how far rounding carries."""
@@ -343,6 +388,15 @@ def _judged(entries: Iterable[Entry], exact: bool) -> tuple[Parity, ...]:
 
 def _most_used(rows: Iterable[Parity]) -> float:
     return max((item.usage for row in rows for item in row.outputs), default=0.0)
+
+
+def _stored(value: Array, like: Any) -> Array:
+    """Return a simulated output as an output of half precision is: rounded once, when stored."""
+    if not is_float(like.dtype) or unit_roundoff(like.dtype) <= SINGLE:
+        return value
+    with np.errstate(over="ignore"):
+        kept = value.astype(like.dtype).astype(np.float64)
+    return np.where(np.isfinite(kept), kept, value)
 
 
 def _number(value: Array) -> Array:

@@ -16,6 +16,7 @@ from onnx.reference import ReferenceEvaluator
 
 from bnfuse.verifying.calibration import SINGLE, lanes_of
 from bnfuse.verifying.double_ops import DOUBLE_OPS, NARROW, RANDOM, as_stored, promoted
+from bnfuse.verifying.floats import is_float, unit_roundoff
 from bnfuse.verifying.jitter import (
     CONSTANT_OPS,
     EXACT_OPS,
@@ -48,6 +49,7 @@ class DoubleEvaluator(ReferenceEvaluator):
     Attributes:
         deadline: ``time.monotonic()`` after which a run raises :class:`BudgetSpentError`.
         visitor: Called after each node of the main graph with its inputs and outputs.
+        running: What runs the node of the main graph that is on turn.
         substitutes: Values of the main graph to go on with in place of what nodes return.
         jitter: Makes each node of the main graph err as a narrower float would.
     """
@@ -55,10 +57,16 @@ class DoubleEvaluator(ReferenceEvaluator):
     def __init__(self, proto: Any, *args: Any, **kwargs: Any) -> None:
         self.deadline: float | None = None
         self.visitor: Callable[[onnx.NodeProto, Sequence[Any], Sequence[Any]], None] | None = None
+        self.running: Any = None
         self.jitter: Jitter | None = None
         self.substitutes: dict[str, Any] = {}
         kwargs["new_ops"] = list(DOUBLE_OPS)
         super().__init__(proto, *args, **kwargs)
+        self._units = {
+            name: unit_roundoff(value.dtype)
+            for name, value in self.rt_inits_.items()
+            if is_float(value.dtype)
+        }
         self.rt_inits_ = {name: promoted(value) for name, value in self.rt_inits_.items()}
         self._last_use = _last_uses(self.nodes_)
         self._rounding = _constant_casts(self.nodes_, self.rt_inits_)
@@ -99,6 +107,7 @@ class DoubleEvaluator(ReferenceEvaluator):
                 outputs = self._rough(node.onnx_node, inputs, outputs)
             results.update(zip(node.output, outputs, strict=False))
             if self.visitor is not None:
+                self.running = node
                 self.visitor(node.onnx_node, inputs, outputs)
             if self.substitutes:
                 self._substitute(node.onnx_node, inputs, results)
@@ -126,8 +135,8 @@ class DoubleEvaluator(ReferenceEvaluator):
         assert self.jitter is not None
         if node.op_type in CONSTANT_OPS:
             for position, name in enumerate(node.input):
-                if name in self.rt_inits_ and inputs[position].dtype == np.float64:
-                    inputs[position] = self.jitter.weight(inputs[position])
+                if name in self._units:
+                    inputs[position] = self.jitter.weight(inputs[position], self._units[name])
 
     def _rough(self, node: onnx.NodeProto, inputs: Sequence[Any], outputs: list[Any]) -> list[Any]:
         if node.op_type in EXACT_OPS:

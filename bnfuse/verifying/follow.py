@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnfuse.verifying.boxes import selection_gaps
-from bnfuse.verifying.choices import choices
+from bnfuse.verifying.choices import choices, module_choices, takes_decisions
 from bnfuse.verifying.double_ops import promoted
 from bnfuse.verifying.flips import margins
 from bnfuse.verifying.originals import CPU_ROWS
@@ -23,14 +23,15 @@ from bnfuse.verifying.runtime import RunError, Session
 from bnfuse.verifying.truth import NoTruthError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bnfuse.verifying.choices import Choice
     from bnfuse.verifying.models import OnnxSource
+    from bnfuse.verifying.originals import ModuleOriginal
     from bnfuse.verifying.samples import Sample
-    from bnfuse.verifying.truth import OnnxTruth
+    from bnfuse.verifying.truth import ModuleTruth, OnnxTruth
 
-__all__ = ["GAP_FACTOR", "Followed", "Follower"]
+__all__ = ["GAP_FACTOR", "Followed", "Follower", "follower", "module_follower"]
 
 Array = np.ndarray[Any, Any]
 
@@ -68,15 +69,27 @@ class Follower:
         choices: The decisions that both take.
     """
 
-    def __init__(self, truth: OnnxTruth, candidate: OnnxSource) -> None:
-        self.choices = choices(truth.source.graph, candidate.graph)
+    def __init__(
+        self,
+        truth: OnnxTruth | ModuleTruth,
+        choices: Sequence[Choice],
+        rough: Callable[[Mapping[str, Array]], Mapping[str, Array]],
+    ) -> None:
+        """Prepare.
+
+        Args:
+            truth: The original in float64.
+            choices: The decisions that both take.
+            rough: Runs the original as it is and returns what its decisions read and gave.
+        """
+        self.choices = tuple(choices)
         truth.extra = tuple(choice.scores for choice in self.choices if choice.scores)
         self._truth = truth
-        self._scores: Session | None = None
+        self._run = rough
         self._sample: Sample | None = None
         self._paths: dict[bytes, _Path] = {}
         self._rounding: list[float] | None = None
-        self._rough: dict[str, Array] = {}
+        self._rough: Mapping[str, Array] = {}
 
     def begin(self, sample: Sample) -> list[Array]:
         """Turn to a sample and return its outputs in float64.
@@ -146,15 +159,9 @@ class Follower:
         """Return the largest error of each decision's scores in the original."""
         if self._rounding is None:
             assert self._sample is not None
-            names = [choice.name for choice in self.choices]
-            names += [name for choice in self.choices for name in choice.decision.inputs]
-            names = list(dict.fromkeys(names))
-            made = {name for node in self._truth.source.graph.graph.node for name in node.output}
-            known = [name for name in names if name in made]
-            if self._scores is None:
-                self._scores = Session(self._truth.source.exposing(known), CPU_ROWS[0])
-            values = map(promoted, self._scores.run(self._sample.feeds))
-            self._rough = rough = dict(zip(known, values, strict=True))
+            self._rough = rough = {
+                name: promoted(value) for name, value in self._run(self._sample.feeds).items()
+            }
             path = self._path([rough[choice.name] for choice in self.choices])
             self._rounding = [
                 sum(
@@ -184,6 +191,40 @@ class Follower:
                 return None
             expected, value = expected.astype(np.int64), value.astype(np.int64)
         return margins(decision, list(read), expected, value)
+
+
+def follower(truth: OnnxTruth, candidate: OnnxSource) -> Follower:
+    """Return what follows the decisions of an ONNX model and its candidate."""
+    found = choices(truth.source.graph, candidate.graph)
+    names = [choice.name for choice in found]
+    names += [name for choice in found for name in choice.decision.inputs]
+    made = {name for node in truth.source.graph.graph.node for name in node.output}
+    known = [name for name in dict.fromkeys(names) if name in made]
+    sessions: list[Session] = []
+
+    def rough(feeds: Mapping[str, Array]) -> dict[str, Array]:
+        if not sessions:
+            sessions.append(Session(truth.source.exposing(known), CPU_ROWS[0]))
+        return dict(zip(known, sessions[0].run(feeds), strict=True))
+
+    return Follower(truth, found, rough)
+
+
+def module_follower(
+    truth: ModuleTruth, original: ModuleOriginal, candidate: OnnxSource, sample: Sample
+) -> Follower | None:
+    """Return what follows the decisions of a module and its candidate, if they take any.
+
+    From here on the original's runs tell their decisions and the scores behind them.
+    """
+    if not takes_decisions(candidate.graph):
+        return None
+    try:
+        found = module_choices(truth.decisions(sample.feeds), candidate.graph)
+    except NoTruthError:
+        return None
+    original.choices = found
+    return Follower(truth, found, original.rough) if found else None
 
 
 def _alike(one: Array, two: Array) -> bool:

@@ -12,7 +12,7 @@ from bnfuse.verifying.floats import is_float, unit_roundoff
 from bnfuse.verifying.liveness import stirring
 from bnfuse.verifying.runtime import RunError
 from bnfuse.verifying.samples import Draft, Draw, Sample, plan, probe
-from bnfuse.verifying.sizes import Sizes, candidates, large_of, sizes_of
+from bnfuse.verifying.sizes import Sizes, candidates, large_of, long_of, sizes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -158,12 +158,24 @@ def _planned(
         if _refusal(original, draft.draw(probe(single))) is not None:
             notes.append("the original refuses a batch of one")
             single = first
-    large = large_of(draft, first)
-    if large is not None and _refusal(original, draft.draw(probe(large))) is not None:
-        large = None
-    order = tuple(plan(draft, first, second, single, large))
+    large = large_of(draft, first, single)
+    further = [sizes for sizes in (large,) if sizes and _takes(original, draft, sizes)]
+    for sizes, dear in long_of(draft, first):
+        if dear:
+            notes.append(
+                f"the model reads a table of {dear:,} rows by position, and sequences that long "
+                "are too dear to be compared; give one with --inputs"
+            )
+        elif _takes(original, draft, sizes):
+            further.append(sizes)
+            break
+    order = tuple(plan(draft, first, second, single, further))
     unread = _unread(draft, first, order)
     return Chosen(_Drawn(tuple(known), draft, order), tuple(notes), unread, draft, first)
+
+
+def _takes(original: Remembered, draft: Draft, sizes: Sizes) -> bool:
+    return _refusal(original, draft.draw(probe(sizes))) is None
 
 
 def _unread(draft: Draft, sizes: Sizes, order: tuple[Draw, ...]) -> dict[str, int]:

@@ -56,6 +56,10 @@ CONSTANT_OPS = frozenset(
 # is about two roundings' worth where exact arithmetic would have one.
 _DERIVED = 2.0
 
+# How far, in units, the nearest number lies from values of all sizes alike: they are half a
+# spacing away at most, and the spacing jumps at each power of two.
+_NEAREST = 0.74
+
 # A dot product of k terms errs by a random walk: about this times sqrt(k) roundings of its result.
 _WALK = 0.25
 
@@ -66,7 +70,7 @@ class Jitter:
 
     Attributes:
         rng: Where they come from.
-        unit: The relative error of one rounding of a stored value.
+        unit: The rounding unit of what is computed.
     """
 
     rng: np.random.Generator
@@ -74,12 +78,21 @@ class Jitter:
 
     @property
     def inner(self) -> float:
-        """The rounding unit of what kernels compute in: they sum half precision in float32."""
+        """The rounding unit of results: half precision is computed, and kept, in float32.
+
+        The runtime's CPU kernels store no half between two ops that compute, and where another
+        device's do, the original's own run there shows by how much that errs.
+        """
         return min(self.unit, SINGLE)
 
-    def weight(self, value: Array) -> Array:
-        """Return a constant as if it had been derived in float32 and stored."""
-        size = self.unit + (_DERIVED - 1.0) * self.inner
+    def weight(self, value: Array, unit: float) -> Array:
+        """Return a constant as if it had been derived in float32 and stored.
+
+        Args:
+            value: What it is.
+            unit: The rounding unit of the type that it is stored in.
+        """
+        size = _NEAREST * unit + (_DERIVED - _NEAREST) * min(unit, SINGLE)
         return value * (1.0 + size * self.rng.uniform(-1.0, 1.0, value.shape))
 
     def rounded(self, value: Array, op: str = "", argument: Array | None = None) -> Array:
@@ -91,7 +104,7 @@ class Jitter:
             argument: What it was computed of, in the result's shape.
         """
         known = error_of(op)
-        size = max(self.unit, known.relative * self.inner) * np.abs(value)
+        size = max(1.0, known.relative) * self.inner * np.abs(value)
         if known.argument and argument is not None and argument.shape == value.shape:
             size = size + known.argument * self.inner * np.abs(argument)
         size = size + known.absolute * self.inner

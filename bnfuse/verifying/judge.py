@@ -45,7 +45,10 @@ def judge_floats(
     thresholds: Thresholds,
     exact: bool = True,
 ) -> OutputParity:
-    """Return gate 5's judgement of one float output."""
+    """Return gate 5's judgement of one float output.
+
+    A failure is told of a regime whose rounding was simulated, if one of these fails.
+    """
     lost = unjudgeable(measures, thresholds)
     usable = [item for item in measures if item.regime not in lost]
     if not PRINCIPAL & {item.regime for item in usable}:
@@ -57,7 +60,8 @@ def judge_floats(
         for regime in regimes
     }
     ranked = [(_eased(usage(i, thresholds, exact), slack[i.regime]), i) for i in usable]
-    (used, _, norm), decisive = max(ranked, key=lambda entry: entry[0][0])
+    sure = [entry for entry in ranked if entry[0][0] > 1.0 and entry[1].runs]
+    (used, _, norm), decisive = max(sure or ranked, key=lambda entry: entry[0][0])
     tolerance = max(found[1] for found, _ in ranked)
     whole = next((m for m in usable if m.axis < 0 and m.regime == decisive.regime), decisive)
     size = whole.truth_rms
@@ -66,8 +70,8 @@ def judge_floats(
     ]
     verdict, reason = Verdict.PASS, ""
     if used > 1.0:
-        sure = exact or used > _SURELY
-        verdict = Verdict.FAIL if sure else Verdict.INCONCLUSIVE
+        certain = exact or used > _SURELY
+        verdict = Verdict.FAIL if certain else Verdict.INCONCLUSIVE
         candidate, own = (
             (decisive.candidate_rms, decisive.original_rms)
             if norm == "rms"
@@ -77,7 +81,7 @@ def judge_floats(
             f"output {name!r}: {norm} error {candidate:.3g} from truth where the original's is "
             f"{own:.3g} ({decisive.scope}): {used:.3g} times what is allowed"
         )
-        if not sure:
+        if not certain:
             reason += ", but truth is only an estimate"
         if whole.broken and whole.broken / _SAME < whole.candidate_rms < whole.broken * _SAME:
             # The original is off by as much there: whose fault it is, the other rows say.

@@ -65,11 +65,13 @@ class OutputMeter:
         unit: Half the spacing of the output's dtype at 1.
         factor: How many times the original's error the candidate's may be: channels that lie
             beyond are all kept.
+        stored: Whether the dtype is one that results are only stored in.
         compared: Finite elements seen.
     """
 
     unit: float
     factor: float = 2.0
+    stored: bool = False
     compared: int = 0
     _sums: dict[str, dict[int, _Sums | None]] = field(default_factory=dict)
     _worst: dict[str, tuple[float, Worst]] = field(default_factory=dict)
@@ -142,6 +144,7 @@ class OutputMeter:
                         original_peak=sums.original_peak[kept],
                     )
                     measures = _measures(regime, axis, honest, self.unit, usual, self.factor)
+                    measures = [replace(item, stored=self.stored) for item in measures]
                     if axis < 0 and not kept[0]:
                         own = float(_rms(sums.original_squares[0], sums.count)[0])
                         measures = [replace(item, broken=own) for item in measures]
@@ -314,6 +317,7 @@ def _measures(
             drawn_max_sd=float(peak_sd[i]),
             drawn_rms_most=float(drawn_most[i]),
             drawn_max_most=float(peak_most[i]),
+            runs=len(drawn),
         )
         for i in picked
         if sums.count[i] > 0

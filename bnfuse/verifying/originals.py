@@ -16,6 +16,7 @@ from bnfuse.verifying.runtime import RunError, Session
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from bnfuse.verifying.choices import Choice
     from bnfuse.verifying.models import OnnxSource
     from bnfuse.verifying.torch_model import TorchModel
 
@@ -29,6 +30,8 @@ __all__ = [
     "Original",
     "Outputs",
     "Remembered",
+    "Runs",
+    "digest",
     "nudged",
 ]
 
@@ -174,15 +177,19 @@ class Remembered:
         Raises:
             RunError: The original refuses the inputs.
         """
-        key = _digest(feeds)
+        key = digest(feeds)
         if key not in self._kept:
             self._kept[key] = self._original.run(feeds)
         return self._kept[key]
 
     def run(self, feeds: Mapping[str, Array]) -> Runs:
         """Return the runs, those that were kept if there are any."""
-        kept = self._kept.pop(_digest(feeds), None) if self._kept else None
+        kept = self._kept.pop(digest(feeds), None) if self._kept else None
         return self._original.run(feeds) if kept is None else kept
+
+    def forget(self) -> None:
+        """Forget the runs that were kept."""
+        self._kept.clear()
 
     def once(self, feeds: Mapping[str, Array]) -> Sequence[Any]:
         """Return the principal run, made anew."""
@@ -197,7 +204,8 @@ class Remembered:
         return self._original.absence(row)
 
 
-def _digest(feeds: Mapping[str, Array]) -> bytes:
+def digest(feeds: Mapping[str, Array]) -> bytes:
+    """Return what tells inputs from all others."""
     total = hashlib.blake2b()
     for name, value in feeds.items():
         total.update(f"{name} {value.dtype} {value.shape} ".encode())
@@ -256,17 +264,48 @@ class OnnxOriginal:
 
 
 class ModuleOriginal:
-    """A module: eager runs with different kernels."""
+    """A module: eager runs with different kernels.
+
+    Attributes:
+        choices: Its decisions that a candidate takes too.
+    """
 
     def __init__(self, model: TorchModel) -> None:
         self._model = model
+        self.choices: Sequence[Choice] = ()
 
     def run(self, feeds: Mapping[str, Array]) -> Runs:
         """Return the eager run, and one without oneDNN's kernels."""
         return {
-            "eager": self._model.run(feeds),
-            "eager without oneDNN": self._model.run(feeds, onednn=False),
+            "eager": self._run(feeds, True),
+            "eager without oneDNN": self._run(feeds, False),
         }
+
+    def rough(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Return what the decisions of an eager run read and gave, by name."""
+        from bnfuse.verifying.torch_decisions import DecisionMode
+
+        mode = DecisionMode()
+        self._model.run(feeds, True, mode)
+        values: dict[str, Array] = {}
+        for position, item in enumerate(mode.found):
+            values[str(position)] = item.taken
+            values.update(zip(item.decision(str(position)).inputs, item.read, strict=True))
+        return values
+
+    def _run(self, feeds: Mapping[str, Array], onednn: bool) -> list[Any]:
+        if not self.choices:
+            return self._model.run(feeds, onednn)
+        from bnfuse.verifying.torch_decisions import DecisionMode
+
+        mode = DecisionMode()
+        outputs = Outputs(self._model.run(feeds, onednn, mode))
+        if len(mode.found) <= max(int(choice.name) for choice in self.choices):
+            raise RunError("the module decides otherwise on these inputs")
+        outputs.taken = tuple(mode.found[int(choice.name)].taken for choice in self.choices)
+        scores = [mode.found[int(choice.name)].read[0] for choice in self.choices if choice.scores]
+        outputs.extend(scores)
+        return outputs
 
     def once(self, feeds: Mapping[str, Array]) -> Sequence[Any]:
         """Return the outputs of the eager run."""

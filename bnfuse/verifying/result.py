@@ -171,11 +171,16 @@ class Truth:
 
 @dataclass(frozen=True)
 class BranchCount:
-    """How often each side of a piecewise op was taken over all samples."""
+    """How often each side of a piecewise op was taken over all samples.
+
+    Attributes:
+        dormant: For each side that some channels took, those that never did.
+    """
 
     node: str
     op: str
     sides: dict[str, int]
+    dormant: dict[str, list[int]] = field(default_factory=dict)
 
     @property
     def untaken(self) -> tuple[str, ...]:

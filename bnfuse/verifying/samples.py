@@ -16,7 +16,7 @@ from bnfuse.errors import UsageError
 from bnfuse.verifying.edges import carried
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bnfuse.verifying.models import Port
     from bnfuse.verifying.sizes import Sizes
@@ -80,6 +80,7 @@ class Draft:
         example: Known good inputs, for their sizes and the range of their integers.
         seed: Of the random numbers.
         order: The rows of an index input's table in the order in which to read them.
+        ends: How long tables are that are read by position, the longest first.
         bounds: The least and the largest size of symbols that have some, None for no bound.
         weights: How many constants a row meets: where they are few, rows are many. None: unknown.
     """
@@ -93,6 +94,7 @@ class Draft:
     order: Mapping[str, Array] = field(default_factory=dict)
     weights: int | None = None
     masks: frozenset[str] = frozenset()
+    ends: tuple[int, ...] = ()
     bounds: Mapping[str, tuple[int | None, int | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -204,7 +206,7 @@ def probe(sizes: Sizes, first: bool = False) -> Draw:
 
 
 def plan(
-    draft: Draft, first: Sizes, second: Sizes, single: Sizes, large: Sizes | None = None
+    draft: Draft, first: Sizes, second: Sizes, single: Sizes, further: Sequence[Sizes] = ()
 ) -> list[Draw]:
     """Return what to draw, in order.
 
@@ -219,7 +221,7 @@ def plan(
             Draw("wide", first),
             Draw("edge", first),
             Draw("zero", single),
-            *([probe(large)] if large is not None else []),
+            *map(probe, further),
         ]
     else:
         order = [

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from bnfuse.verifying.samples import Draft
 
-__all__ = ["Sizes", "candidates", "large_of", "sizes_of"]
+__all__ = ["Sizes", "candidates", "large_of", "long_of", "sizes_of"]
 
 # Two batch sizes for inputs of up to so many elements a row: small rows are cheap, and few
 # rows tell little of a channel, and leave many hidden ones behind a Relu that is never taken.
@@ -22,10 +22,14 @@ _CHEAP_BATCHES = (32, 21)
 _CHEAP_WEIGHTS = 1 << 22
 
 # One batch that is larger than any that a model was tried with, where its rows cost little: up to
-# so many numbers, and products of a number and a weight.
-_LARGE_BATCH = 1031
+# so many numbers; and rows, with up to so many products of a number and a weight.
 _LARGE_ELEMENTS = 1 << 20
-_LARGE_PRODUCTS = 1 << 30
+_LARGE_BATCHES = ((1031, 1 << 30), (67, 1 << 31))
+
+# The length of a sequence that no table ends, and the products of a number and a weight that a
+# long sample may take.
+_LONG, _LONGEST = 67, 2048
+_LONG_PRODUCTS = 1 << 35
 
 
 @dataclass(frozen=True)
@@ -91,26 +95,64 @@ def sizes_of(draft: Draft, size: int, keep: Sizes | None = None) -> Sizes:
     return _within(draft, symbols, 0)
 
 
-def large_of(draft: Draft, first: Sizes) -> Sizes | None:
-    """Return ``first`` with a large batch, or None where there is no batch or its rows are dear."""
-    batches = set()
-    elements = 0
-    for port in draft.ports:
-        dims = draft.symbols(port)
-        if not dims or not isinstance(dims[0], str) or len(dims) > 3 or dims[0] in dims[1:]:
-            return None
-        batches.add(dims[0])
-        shape = draft.shape(port, first)
-        elements += math.prod(shape[1:])
+def large_of(draft: Draft, first: Sizes, single: Sizes) -> Sizes | None:
+    """Return a large batch of rows as in ``first`` or, where these are dear, as in ``single``.
+
+    None where there is no batch, or no rows are cheap.
+    """
+    batches = {draft.symbols(port)[:1] for port in draft.ports}
     if len(batches) != 1 or draft.weights is None:
         return None
-    rows = max(1, math.prod(draft.shape(draft.ports[0], first)[1:-1]))
-    if elements * _LARGE_BATCH > _LARGE_ELEMENTS:
+    batch = next(iter(batches.pop()), None)
+    if not isinstance(batch, str) or any(batch in draft.symbols(p)[1:] for p in draft.ports):
         return None
-    if draft.weights * _LARGE_BATCH * rows > _LARGE_PRODUCTS:
+    images = any(len(draft.symbols(port)) > 3 for port in draft.ports)
+    if images and any(port.dtype is not None and port.dtype.itemsize < 4 for port in draft.ports):
+        # A weight's rounding is one error for all rows: many that share it take simulated runs.
         return None
-    large = Sizes({**first.by_symbol, batches.pop(): _LARGE_BATCH})
-    return large if _within(draft, large.by_symbol, 0) == large else None
+    for sizes in (first, single):
+        elements = sum(math.prod(draft.shape(port, sizes)[1:]) for port in draft.ports)
+        shape = draft.shape(draft.ports[0], sizes)
+        products = draft.weights * max(1, math.prod(shape[2:] if images else shape[1:-1]))
+        for rows, most in _LARGE_BATCHES[1:] if images else _LARGE_BATCHES:
+            if elements * rows <= _LARGE_ELEMENTS and products * rows <= most:
+                large = Sizes({**sizes.by_symbol, batch: rows})
+                return large if _within(draft, large.by_symbol, 0) == large else None
+    return None
+
+
+def long_of(draft: Draft, first: Sizes) -> list[tuple[Sizes, int]]:
+    """Return sizes well above ``first`` for every dimension but the batch, the best ones first.
+
+    Sequences go to the end of a table that the model reads by position, if it has one.
+
+    Returns:
+        With each the length of its sequences if they are too dear to be run, else 0.
+    """
+    found: list[tuple[Sizes, int]] = []
+    for length in (*draft.ends, _LONG):
+        symbols: dict[str, int] = {}
+        work = draft.weights or 0
+        for port in draft.ports:
+            dims = draft.symbols(port)
+            for axis, dim in enumerate(dims):
+                if not isinstance(dim, str) or dim in symbols:
+                    continue
+                if axis == 0:
+                    symbols[dim] = 1
+                elif _is_spatial(dims, axis):
+                    # Volumes are dear.
+                    twice = 2 * first.by_symbol[dim] + 32
+                    symbols[dim] = twice if len(dims) == 4 else first.by_symbol[dim] + 32
+                else:
+                    symbols[dim] = max(length, first.by_symbol[dim])
+                    work *= length
+        grown = [dim for dim, size in symbols.items() if size > first.by_symbol[dim]]
+        sizes = Sizes(symbols)
+        if grown and _within(draft, symbols, 0) == sizes:
+            dear = work > _LONG_PRODUCTS or length > _LONGEST
+            found.append((sizes, length if dear else 0))
+    return found
 
 
 def _assign(draft: Draft, rule: _Rule, which: int) -> Sizes:

@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["average_pool", "conv", "conv_transpose", "max_pool"]
+__all__ = ["average_pool", "conv", "conv_transpose", "max_pool", "padding"]
 
 Array = np.ndarray[Any, Any]
 
@@ -37,7 +37,7 @@ def conv(
     kernel = weight.shape[2:]
     strides, dilations = _each(strides, rank), _each(dilations, rank)
     groups = group or 1
-    begin, end = _padding(x.shape[2:], kernel, strides, dilations, pads, auto_pad)
+    begin, end = padding(x.shape[2:], kernel, strides, dilations, pads, auto_pad)
     padded = _pad(x, begin, end, 0.0)
     out = [
         (padded.shape[2 + i] - (kernel[i] - 1) * dilations[i] - 1) // strides[i] + 1
@@ -72,7 +72,7 @@ def conv_transpose(
     strides, dilations = _each(strides, rank), _each(dilations, rank)
     groups = group or 1
     extra = list(output_padding or [0] * rank)
-    padding = list(pads or [0] * 2 * rank)
+    around = list(pads or [0] * 2 * rank)
     sizes = x.shape[2:]
     full = [
         (sizes[i] - 1) * strides[i] + (kernel[i] - 1) * dilations[i] + 1 + extra[i]
@@ -86,7 +86,7 @@ def conv_transpose(
     for at, view in _taps(total, kernel, sizes, strides, dilations):
         rows = np.ascontiguousarray(grouped[..., at].swapaxes(1, 2))
         view += (rows @ columns).reshape(batch, outputs, *sizes)
-    crop = tuple(slice(padding[i], full[i] - padding[rank + i]) for i in range(rank))
+    crop = tuple(slice(around[i], full[i] - around[rank + i]) for i in range(rank))
     result = total[(slice(None), slice(None), *crop)]
     return result if bias is None else result + bias.reshape(-1, *[1] * rank)
 
@@ -158,7 +158,7 @@ def _windows(
 ) -> tuple[Array, tuple[list[int], list[int]], list[int], list[int], list[int]]:
     rank = x.ndim - 2
     steps, spread = _each(strides, rank), _each(dilations, rank)
-    begin, end = _padding(x.shape[2:], kernel, steps, spread, pads, auto_pad)
+    begin, end = padding(x.shape[2:], kernel, steps, spread, pads, auto_pad)
     out: list[int] = []
     beyond: list[int] = []
     for i in range(rank):
@@ -195,7 +195,7 @@ def _each(values: Sequence[int] | None, rank: int) -> list[int]:
     return [int(value) for value in values] if values else [1] * rank
 
 
-def _padding(
+def padding(
     sizes: Sequence[int],
     kernel: Sequence[int],
     strides: Sequence[int],
@@ -203,6 +203,7 @@ def _padding(
     pads: Sequence[int] | None,
     auto_pad: str | None,
 ) -> tuple[list[int], list[int]]:
+    """Return how much is added before and after each spatial axis."""
     rank = len(sizes)
     if auto_pad in {"SAME_UPPER", "SAME_LOWER"}:
         begin, end = [], []

@@ -20,6 +20,7 @@ __all__ = [
     "free_integers",
     "index_limits",
     "lookups",
+    "position_ends",
     "same_rows",
     "suspects",
 ]
@@ -30,6 +31,10 @@ SAME_VALUES = frozenset(
 """Ops whose result holds the numbers of their first input."""
 # Ops that keep the rows of a constant table where they are.
 _SAME_ROWS = frozenset({"Cast", "DequantizeLinear", "Identity"})
+
+# Ops that read a part of a constant, and how long it is at least to end a sequence.
+_PARTS = frozenset({"Gather", "GatherElements", "GatherND", "Slice"})
+_SHORTEST, _MOST_ENDS = 12, 4
 
 # An integer that only these read is a number: it sizes nothing and indexes nothing.
 _ARITHMETIC = frozenset(
@@ -199,3 +204,21 @@ def _looked_up(model: onnx.ModelProto, name: str) -> list[Any]:
     return [
         onnx.numpy_helper.to_array(constants[item.table]) for item in lookups(model).get(name, ())
     ]
+
+
+def position_ends(proto: onnx.ModelProto) -> tuple[int, ...]:
+    """Return how long constants are that the graph reads a part of by no input, longest first.
+
+    Tables of positions are, and a sequence that is longer than one of them has none for its end.
+    """
+    constants = constant_tensors(proto)
+    indexed = {item.table for items in lookups(proto).values() for item in items}
+    sizes = {name: tuple(item.dims) for name, item in constants.items() if name not in indexed}
+    found: set[int] = set()
+    for node in proto.graph.node:
+        shape = sizes.get(node.input[0]) if node.op_type in _PARTS else None
+        if shape and not constants.keys() >= set(node.input[1:]) - {""}:
+            axis = next((item.i for item in node.attribute if item.name == "axis"), 0)
+            read = [shape[axis]] if node.op_type == "Gather" else shape
+            found.update(size for size in read if size > _SHORTEST)
+    return tuple(sorted(found, reverse=True)[:_MOST_ENDS])

@@ -79,6 +79,7 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         deadline: ``time.monotonic()`` after which an op raises ``BudgetSpentError``.
         branches: Counts the sides of piecewise ops, if given.
         jitter: Makes each op err as a narrower float would, if given.
+        stored: The rounding unit of the type that constants are stored in.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         deadline: float | None = None,
         branches: BranchCounter | None = None,
         jitter: Jitter | None = None,
+        stored: float = SINGLE,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.pinned: set[str] = set()
@@ -93,6 +95,7 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.deadline = deadline
         self.branches = branches
         self.jitter = jitter
+        self.stored = stored
         self._seen: dict[str, int] = {}
         self._elementary = ExitStack()
 
@@ -143,7 +146,8 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         for place in places:
             value = args[place] if place < len(args) else None
             if isinstance(value, torch.Tensor) and value.dtype == torch.float64:
-                rounded[place] = torch.from_numpy(np.asarray(self.jitter.weight(value.numpy())))
+                rough = self.jitter.weight(value.numpy(), self.stored)
+                rounded[place] = torch.from_numpy(np.asarray(rough))
         return tuple(rounded)
 
     def _rough(self, func: Any, args: Any, result: Any) -> Any:

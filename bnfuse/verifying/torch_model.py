@@ -7,12 +7,14 @@ import dataclasses
 import inspect
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from bnfuse.loading import set_eval
+from bnfuse.verifying.calibration import SINGLE
 from bnfuse.verifying.double import BudgetSpentError
 from bnfuse.verifying.runtime import RunError
 from bnfuse.verifying.torch_double import DoubleMode, RandomOpError
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from bnfuse.verifying.branches import BranchCounter
     from bnfuse.verifying.jitter import Jitter
+    from bnfuse.verifying.torch_decisions import DecisionMode
 
 __all__ = ["TorchModel", "flatten"]
 
@@ -56,8 +59,13 @@ class TorchModel:
         self._doubled: torch.nn.Module | None = None
         self.ops: set[str] = set()
 
-    def run(self, feeds: Mapping[str, Array], onednn: bool = True) -> list[Array]:
-        """Return the module's own outputs.
+    def run(
+        self,
+        feeds: Mapping[str, Array],
+        onednn: bool = True,
+        decisions: DecisionMode | None = None,
+    ) -> list[Array]:
+        """Return the module's own outputs; ``decisions`` records what it decides.
 
         Raises:
             RunError: The module refused the inputs.
@@ -66,7 +74,7 @@ class TorchModel:
             with warnings.catch_warnings(), torch.no_grad():
                 # Switching oneDNN off warns of Intel GPUs, and models of their own matters.
                 warnings.simplefilter("ignore")
-                with torch.backends.mkldnn.flags(enabled=onednn):
+                with torch.backends.mkldnn.flags(enabled=onednn), decisions or nullcontext():
                     return flatten(self._call(self.module, feeds))
         except Exception as error:
             raise RunError(
@@ -79,6 +87,7 @@ class TorchModel:
         deadline: float | None = None,
         branches: BranchCounter | None = None,
         jitter: Jitter | None = None,
+        decisions: DecisionMode | None = None,
     ) -> tuple[list[Array], set[str]]:
         """Return the outputs in float64, and the ops that had pinned a narrower float.
 
@@ -90,9 +99,9 @@ class TorchModel:
         try:
             if self._doubled is None:
                 self._doubled = copy.deepcopy(self.module).double()
-            mode = DoubleMode(deadline, branches, jitter)
+            mode = DoubleMode(deadline, branches, jitter, _stored(self.module))
             mode.ops = self.ops
-            with torch.no_grad(), mode:
+            with torch.no_grad(), mode, decisions or nullcontext():
                 output = self._call(self._doubled, feeds)
             outputs = flatten(output)
         except (BudgetSpentError, RandomOpError):
@@ -170,6 +179,13 @@ def flatten(output: Any) -> list[Array]:
     else:
         return []
     return [array for part in parts for array in flatten(part)]
+
+
+def _stored(module: torch.nn.Module) -> float:
+    """Return the widest rounding unit of a module's weights."""
+    values = [*module.parameters(), *module.buffers()]
+    units = [torch.finfo(value.dtype).eps / 2 for value in values if value.is_floating_point()]
+    return max(units, default=SINGLE)
 
 
 def _refusal(error: Exception) -> RunError:

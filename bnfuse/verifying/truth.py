@@ -9,6 +9,7 @@ import numpy as np
 
 from bnfuse.verifying.calibration import has_absolute
 from bnfuse.verifying.double import BudgetSpentError, DoubleEvaluator, narrow_ops, op_types
+from bnfuse.verifying.double_ops import promoted
 from bnfuse.verifying.runtime import RunError
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from bnfuse.verifying.branches import BranchCounter
     from bnfuse.verifying.jitter import Jitter
     from bnfuse.verifying.models import OnnxSource
+    from bnfuse.verifying.slopes import Tape
+    from bnfuse.verifying.torch_decisions import DecisionMode, Taken
     from bnfuse.verifying.torch_model import TorchModel
 
 __all__ = ["ModuleTruth", "NoTruthError", "OnnxTruth", "TruthSource"]
@@ -151,6 +154,20 @@ class OnnxTruth:
 
         return self.values(None, feeds, visitor=note, substitutes=substitutes), read, made
 
+    def taped(self, feeds: Mapping[str, Array], tape: Tape, visitor: Visitor) -> list[Array]:
+        """Return the outputs, and have each node noted on ``tape`` and told to ``visitor``.
+
+        Raises:
+            NoTruthError: They cannot be had.
+        """
+        evaluator = self._open()
+
+        def note(node: onnx.NodeProto, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+            tape.note(evaluator.running, node, inputs, outputs)
+            visitor(node, inputs, outputs)
+
+        return self.values(None, feeds, visitor=note)
+
     def values(
         self,
         names: Sequence[str] | None,
@@ -205,15 +222,16 @@ class ModuleTruth:
         self._budget = budget
         self._branches = branches
         self.approximates = False
+        self.extra: tuple[str, ...] = ()
 
-    def outputs(self, feeds: Mapping[str, Array]) -> list[Array]:
-        """Return the module's outputs in order.
+    def outputs(self, feeds: Mapping[str, Array], mode: DecisionMode | None = None) -> list[Array]:
+        """Return the module's outputs in order; ``mode`` records its decisions.
 
         Raises:
             NoTruthError: The module does not run in float64, draws random numbers, or the budget
                 is spent.
         """
-        outputs, pinned = self._run(feeds, self._branches, None)
+        outputs, pinned = self._run(feeds, self._branches, None, mode)
         self.approximates = any(has_absolute(op) for op in self._model.ops)
         if pinned:
             self.detail = f"its code pins a narrower float, which was lifted: {_some(pinned)}"
@@ -226,18 +244,63 @@ class ModuleTruth:
         substitutes: Mapping[str, Array] | None = None,
     ) -> list[Array]:
         """Return the outputs of one run with simulated rounding."""
-        del substitutes
-        return self._run(feeds, None, jitter)[0]
+        if not substitutes:
+            return self._run(feeds, None, jitter)[0]
+        mode = self._mode(substitutes)
+        outputs = self._run(feeds, None, jitter, mode)[0]
+        return [*outputs, *self._scores(mode)]
+
+    def watched(
+        self,
+        feeds: Mapping[str, Array],
+        names: Iterable[str],
+        substitutes: Mapping[str, Array],
+        count: bool,
+    ) -> tuple[list[Array], dict[str, list[Array]], dict[str, Array]]:
+        """Return the outputs and the scores wanted, and what decisions read and made themselves.
+
+        Decisions are named by their position in the code. See :meth:`OnnxTruth.watched`.
+        """
+        mode = self._mode(substitutes)
+        outputs = self.outputs(feeds, mode) if count else self._run(feeds, None, None, mode)[0]
+        try:
+            found = {name: mode.found[int(name)] for name in names}
+        except IndexError:
+            raise NoTruthError("the module decides otherwise on other inputs") from None
+        read = {name: [*map(promoted, taken.read)] for name, taken in found.items()}
+        return (
+            [*outputs, *self._scores(mode)],
+            read,
+            {name: taken.taken for name, taken in found.items()},
+        )
+
+    def decisions(self, feeds: Mapping[str, Array]) -> list[Taken]:
+        """Return what the module decides by floats, in float64."""
+        mode = self._mode({})
+        self._run(feeds, None, None, mode)
+        return mode.found
+
+    def _scores(self, mode: DecisionMode) -> list[Array]:
+        return [promoted(mode.found[int(name.split(".")[0])].read[0]) for name in self.extra]
+
+    def _mode(self, substitutes: Mapping[str, Array]) -> DecisionMode:
+        from bnfuse.verifying.torch_decisions import DecisionMode
+
+        return DecisionMode({int(name): value for name, value in substitutes.items()})
 
     def _run(
-        self, feeds: Mapping[str, Array], branches: BranchCounter | None, jitter: Jitter | None
+        self,
+        feeds: Mapping[str, Array],
+        branches: BranchCounter | None,
+        jitter: Jitter | None,
+        mode: DecisionMode | None = None,
     ) -> tuple[list[Array], set[str]]:
         from bnfuse.verifying.torch_double import RandomOpError
 
         start = time.monotonic()
         deadline = None if self._budget is None else start + self._budget - self.seconds
         try:
-            return self._model.run_double(feeds, deadline, branches, jitter)
+            return self._model.run_double(feeds, deadline, branches, jitter, mode)
         except BudgetSpentError:
             raise NoTruthError(f"the budget of {self._budget:g} s for truth is spent") from None
         except RandomOpError as error:

@@ -79,9 +79,12 @@ def test_the_formats_of_ci_systems_are_written(bnfuse, model: Path, tmp_path: Pa
 
 def test_what_is_left_fails_where_that_is_asked_for(bnfuse, left: Path) -> None:
     assert bnfuse("fold", left).code == 0
+    kept = left.with_name("left.folded.onnx")
+    kept.unlink()
     ran = bnfuse("fold", left, "--strict")
     assert ran.code == 1
-    assert "1 of 1 norms are left" in ran.err
+    assert "1 of 1 norms are left; what was verified is kept" in ran.err
+    assert kept.is_file()
 
 
 def test_nothing_left_is_no_failure(bnfuse, model: Path) -> None:

@@ -126,6 +126,35 @@ class TestStillOutputs:
         assert result.verdict is Verdict.PASS
         assert any("'i' is the same on all inputs" in note for note in result.warnings)
 
+    COUNTED = (
+        "g (float[N, 4] x) => (float[N, 4] y, int64[N] i) "
+        "<float k = {{{0}}}, int64[1] a = {{1}}> {{ y = Neg(x) {1} h = Cast<to=7>(b) "
+        "i = ReduceSum<keepdims=0>(h, a) }}"
+    )
+
+    @pytest.mark.parametrize(
+        "how", ["s = Sigmoid(x) b = Greater(s, k)", "s = Abs(x) q = Sqrt(s) b = Less(q, k)"]
+    )
+    def test_one_that_no_compared_score_tells_of_is_inconclusive(self, how: str) -> None:
+        # A count that is always 0: neither the floats beside it nor a score of its own tell of it.
+        both = self.COUNTED.format(-2.0 if "Less" in how else 2.0, how)
+        result = judge(both, both)
+        assert result.verdict is Verdict.INCONCLUSIVE
+        assert "output 'i' is the same on all inputs" in result.reason
+
+    def test_and_none_where_inputs_are_found_that_change_it(self) -> None:
+        both = self.COUNTED.format(200.0, "b = Greater(x, k)")
+        assert judge(both, both).verdict is Verdict.PASS
+
+    def test_one_that_an_output_decides_is_told_of_by_it(self) -> None:
+        both = (
+            "g (float[N, 4] x) => (float[N, 4] y, int64[N] i) <float[4] b = {0, 0, 0, 1e4}> "
+            "{ y = Add(x, b) i = ArgMax<axis=1, keepdims=0>(y) }"
+        )
+        result = judge(both, both)
+        assert result.verdict is Verdict.PASS
+        assert any("'i' is the same on all inputs" in note for note in result.warnings)
+
 
 class TestIntegers:
     @pytest.mark.parametrize("kind", [2, 3, 4, 5, 6])

@@ -53,17 +53,24 @@ def test_each_sample_is_run_once_by_each_session(net: str, counted: Any) -> None
     assert inferences <= 40
 
 
-def test_a_near_miss_runs_only_what_is_in_doubt_again(counted: Any) -> None:
+def _nearly_right() -> tuple[Any, Any]:
     original, wrong = NETS["mlp"](7), NETS["mlp"](7, "float64")
     last = next(n.input[2] for n in reversed(wrong.graph.node) if n.op_type == "Gemm")
     tensor = next(item for item in wrong.graph.initializer if item.name == last)
     values = numpy_helper.to_array(tensor).copy()
     values[0] += 1e-3 * np.abs(values).max()
     tensor.CopyFrom(numpy_helper.from_array(values, last))
-    result, inferences, _ = counted(original, wrong)
+    return original, wrong
+
+
+def test_a_near_miss_runs_only_what_is_in_doubt_again(counted: Any) -> None:
+    original, wrong = _nearly_right()
+    result, inferences, truths = counted(original, wrong)
+    draws = truths - len(result.samples)
     assert result.verdict is Verdict.FAIL
     assert any("simulated runs" in text for text in result.warnings)
-    assert inferences <= 2 * 4 * len(result.samples) + 1
+    assert inferences == 4 * len(result.samples) + 1
+    assert draws <= 2 * len(result.samples)
 
 
 def test_a_session_is_opened_once_a_row(counted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,3 +84,19 @@ def test_a_session_is_opened_once_a_row(counted: Any, monkeypatch: pytest.Monkey
     monkeypatch.setattr(Session, "__init__", opening)
     counted(NETS["cnn"](3), NETS["cnn"](3, "float64"))
     assert len(opened) == 2 * len(CPU_ROWS)
+
+
+def test_what_is_run_is_told_as_it_is() -> None:
+    told: list[str] = []
+    original, wrong = _nearly_right()
+    verify(
+        original,
+        wrong,
+        providers=["cpu"],
+        doing=told.append,
+        reached=lambda done, total: told.append(f"{done} of {total}"),
+    )
+    begun = [text for text in told if " of " not in text]
+    assert begun[:2] == ["finding sizes that the original takes", "comparing samples"]
+    assert begun[-1].startswith("simulating rounding on ")
+    assert told[2:5] == ["0 of 7", "1 of 7", "2 of 7"]

@@ -112,6 +112,51 @@ def test_scores_that_are_off_are_caught(case: str, by: float) -> None:
     assert judge(model(case), model(case, w=shifted(by)), case).verdict is Verdict.FAIL
 
 
+def renamed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model with other names for all that it computes inside."""
+    known = {item.name for part in (model.graph.input, model.graph.output) for item in part}
+    known |= {item.name for item in model.graph.initializer}
+    for node in model.graph.node:
+        for names in (node.input, node.output):
+            names[:] = [name if name in known or not name else f"{name}_2" for name in names]
+    return model
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_scores_are_compared_by_whatever_name_they_go(case: str) -> None:
+    x = tied(case)
+    # No near ties: the decisions are the same, and only the scores tell.
+    x["x"] = np.random.default_rng(8).standard_normal(x["x"].shape).astype(np.float32)
+    wrong = model(case, w=shifted(3e-6))
+    assert verify(model(case), model(case), x, providers=["cpu"]).verdict is Verdict.PASS
+    assert verify(model(case), renamed(wrong), x, providers=["cpu"]).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_tie_that_falls_the_other_way_by_other_names_is_no_fault(case: str) -> None:
+    result = judge(model(case), renamed(model(case, TURNED)), case)
+    assert result.verdict is Verdict.PASS, result.reason
+
+
+def test_scores_that_only_keep_the_order_are_not_compared() -> None:
+    # The best of probabilities is the best of what they are made of.
+    probable = SCORES.replace("s =", "u =") + "s = Softmax<axis=1>(u) "
+    result = judge(model("argmax", probable), renamed(model("argmax")), "argmax")
+    assert result.verdict is Verdict.PASS, result.reason
+
+
+@pytest.mark.parametrize("square", [False, True])
+def test_scores_that_are_laid_out_otherwise_are_not_compared(square: bool) -> None:
+    text = (
+        "g (float[N, {}, 6] x) => (int64[N, 6] y) {{ n = Neg(x) {} "
+        "a = ArgMax<axis={}, keepdims=0>(t) y = Identity(a) }}"
+    )
+    rows = 6 if square else 5
+    one = onnx.parser.parse_model(HEADER + text.format(rows, "t = Identity(n)", 1))
+    two = onnx.parser.parse_model(HEADER + text.format(rows, "t = Transpose<perm=[0, 2, 1]>(n)", 2))
+    assert verify(one, two, providers=["cpu"]).verdict is Verdict.PASS
+
+
 @pytest.mark.parametrize("case", ["topk", "argmax", "nms"])
 def test_rows_of_another_table_are_caught(case: str) -> None:
     wrong = model(case)

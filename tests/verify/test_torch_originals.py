@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -214,6 +215,36 @@ def test_branches_of_a_module_are_counted() -> None:
     relu, clamp = counter.counts()
     assert relu.sides == {"negative": 1, "positive": 2}
     assert clamp.untaken == ("below",)
+
+
+def test_a_channel_of_a_module_that_sleeps_is_woken(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 2)).eval()
+    with torch.no_grad():
+        module[0].bias[3] = -300.0
+    right = exported(module, (features(),), tmp_path, **DYNAMIC)
+    assert verify(module, right, providers=["cpu"]).verdict is Verdict.PASS
+    other = copy.deepcopy(module)
+    with torch.no_grad():
+        other[2].weight[:, 3] *= 1.01
+    wrong = exported(other, (features(),), tmp_path, **DYNAMIC)
+    assert verify(module, wrong, providers=["cpu"]).verdict is Verdict.FAIL
+
+
+@pytest.mark.parametrize("bound", [1e3, 1e7])
+def test_a_bound_that_only_the_candidate_has_is_reached_or_said(
+    bound: float, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 2)).eval()
+    bounded = nn.Sequential(*module, nn.Hardtanh(-bound, bound))
+    path = exported(bounded, (features(),), tmp_path, **DYNAMIC)
+    result = verify(module, path, providers=["cpu"])
+    told = [text for text in result.warnings if "the candidate has more Clip" in text]
+    assert (result.verdict is Verdict.FAIL) == (bound == 1e3)
+    assert result.verdict is Verdict.FAIL or told
+    plain = verify(module, exported(module, (features(),), tmp_path, **DYNAMIC), providers=["cpu"])
+    assert not any("the candidate has more" in text for text in plain.warnings)
 
 
 def test_a_baseline_excuses_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,218 @@
+"""What no sample reached: channels that sleep, and bends that only the candidate has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.parser
+import pytest
+from onnx import numpy_helper
+
+from bnfuse.verifying import Verdict, Verification, verify
+
+HEADER = '<ir_version: 8, opset_import: ["": 18]>\n'
+SEEDS = range(3)
+
+
+def parse(body: str, **tensors: Any) -> onnx.ModelProto:
+    model = onnx.parser.parse_model(HEADER + body)
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value, np.float32), name)
+        for name, value in tensors.items()
+    )
+    return model
+
+
+def judge(original: Any, candidate: Any, **options: Any) -> Verification:
+    one, two = (parse(item) if isinstance(item, str) else item for item in (original, candidate))
+    return verify(one, two, providers=["cpu"], **options)
+
+
+def caught(result: Verification) -> bool:
+    return result.verdict is Verdict.FAIL
+
+
+ASLEEP = 5
+BENDS = {
+    "Relu": "Relu(b)",
+    "LeakyRelu": "LeakyRelu(b)",
+    "Clip": "Clip(b, zero, six)",
+    "Max": "Max(b, zero)",
+    "Where": "Where(w, b, zero)",
+}
+
+
+def sleeper(
+    layers: int = 1, bend: str = "Relu", wrong: float = 1.0, level: float = -300.0, seed: int = 0
+) -> onnx.ModelProto:
+    """An MLP, one hidden channel of which no usual input takes over zero."""
+    rng = np.random.default_rng(seed)
+    nodes, tensors, x = [], {}, "x"
+    for layer in range(layers + 1):
+        weight = rng.standard_normal((16, 16)) / 4
+        bias = 0.3 * rng.standard_normal(16)
+        if layer == layers - 1:
+            bias[ASLEEP] = level
+        if layer == layers:
+            weight[ASLEEP] *= wrong
+        tensors |= {f"w{layer}": weight, f"b{layer}": bias}
+        nodes.append(f"h{layer} = Gemm({x}, w{layer}, b{layer})")
+        if layer < layers:
+            text = BENDS[bend] if layer == layers - 1 else "Relu(b)"
+            if "(w," in text:
+                nodes.append(f"c{layer} = Greater(h{layer}, zero)")
+            inner = text.replace("(b", f"(h{layer}").replace("(w, b", f"(c{layer}, h{layer}")
+            nodes.append(f"x{layer} = {inner}")
+        x = f"x{layer}"
+    body = " ".join(nodes).replace(f"h{layers} =", "y =")
+    return parse(
+        "g (float[N, 16] x) => (float[N, 16] y) <float zero = {0}, float six = {6}> "
+        f"{{ {body} }}",
+        **tensors,
+    )
+
+
+def image(wrong: float = 1.0, level: float = -40.0, seed: int = 0) -> onnx.ModelProto:
+    """Three convolutions with a pool between them; one channel of the second sleeps."""
+    rng = np.random.default_rng(seed)
+    v = rng.standard_normal((8, 3, 3, 3)) / 5
+    w = rng.standard_normal((8, 8, 3, 3)) / 8
+    u = rng.standard_normal((4, 8, 1, 1))
+    bias = 0.3 * rng.standard_normal(8)
+    bias[ASLEEP] = level
+    u[:, ASLEEP] *= wrong
+    return parse(
+        "g (float[N, 3, H, W] x) => (float[N, 4, A, B] y) { "
+        "a = Conv<pads=[1,1,1,1]>(x, v) r = Relu(a) "
+        "p = MaxPool<kernel_shape=[2,2], strides=[2,2]>(r) "
+        "b = Conv(p, w, bias) s = Relu(b) y = Conv(s, u) }",
+        v=v, w=w, u=u, bias=bias,
+    )  # fmt: skip
+
+
+class TestChannelsThatSleep:
+    @pytest.mark.parametrize("bend", BENDS)
+    @pytest.mark.parametrize("layers", [1, 3])
+    def test_a_mistake_behind_one_is_caught(self, bend: str, layers: int) -> None:
+        assert caught(judge(sleeper(layers, bend), sleeper(layers, bend, wrong=1.01)))
+
+    def test_so_is_one_in_a_map(self) -> None:
+        assert caught(judge(image(), image(wrong=1.01)))
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_honest_roundings_pass(self, seed: int) -> None:
+        for model in (sleeper(3, seed=seed), image(seed=seed)):
+            assert judge(model, halved(model), seed=seed).verdict is Verdict.PASS
+
+    def test_those_that_nothing_wakes_are_said(self) -> None:
+        text = (
+            "g (float[N, 4] x) => (float[N, 4] y) { "
+            "z = Mul(x, x) a = Sub(k, z) r = Relu(a) y = Add(r, x) }"
+        )
+        model = parse(text, k=np.array([1.0, -1.0, 1.0, -2.0]))
+        (note,) = [text for text in judge(model, model).warnings if "channels" in text]
+        assert note.startswith("2 channels of Relu 'r' never positive (1, 3): ")
+        assert "--inputs" in note
+
+
+def halved(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Another form of the same function: each weight in two parts of other roundings."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.node[:]
+    for node in model.graph.node:
+        own = onnx.NodeProto()
+        own.CopyFrom(node)
+        if node.op_type in {"Gemm", "Conv"}:
+            values = {t.name: t for t in copy.graph.initializer}
+            for name, factor in zip(node.input[1:], (3.0, 3.0), strict=False):
+                array = numpy_helper.to_array(values[name])
+                values[name].CopyFrom(numpy_helper.from_array(array * np.float32(factor), name))
+            own.output[0] = f"{node.output[0]}_thrice"
+            copy.graph.node.append(own)
+            scaled = [own.output[0], "third"]
+            copy.graph.node.append(onnx.helper.make_node("Mul", scaled, [node.output[0]]))
+        else:
+            copy.graph.node.append(own)
+    copy.graph.initializer.append(numpy_helper.from_array(np.float32(1 / 3), "third"))
+    return copy
+
+
+BENT = {
+    "a far bound": "y = Clip(x, l, h)",
+    "a condition on the largest": (
+        "m = ReduceMax<keepdims=0>(x) b = Greater(m, half) y = Where(b, z, x)"
+    ),
+    "an If on the largest": (
+        "m = ReduceMax<keepdims=0>(x) b = Greater(m, half) "
+        "y = If (b) <then_branch = t () => (float[N, 4] p) { p = Neg(x) }, "
+        "else_branch = e () => (float[N, 4] q) { q = Identity(x) }>"
+    ),
+    "an overflow": "a = Mul(x, huge) y = Mul(a, tiny)",
+}
+
+
+class TestBendsOfTheCandidate:
+    ORIGINAL = "g (float[N, 4] x) => (float[N, 4] y) { y = Identity(x) }"
+    CONSTANTS = (
+        "float l = {-1000}, float h = {1000}, float half = {500}, float z = {0}, "
+        "float huge = {1e36}, float tiny = {1e-36}"
+    )
+
+    @pytest.mark.parametrize("case", BENT)
+    def test_it_is_reached(self, case: str) -> None:
+        head = f"g (float[N, 4] x) => (float[N, 4] y) <{self.CONSTANTS}>"
+        result = judge(self.ORIGINAL, f"{head} {{ {BENT[case]} }}")
+        assert caught(result), result.warnings
+
+
+def positions(wrong: int | None = None, rows: int = 200) -> onnx.ModelProto:
+    """Words and their places, each from a table."""
+    rng = np.random.default_rng(0)
+    words, places = rng.standard_normal((50, 8)), rng.standard_normal((rows, 8))
+    if wrong is not None:
+        places[wrong] += 1e-3
+    return parse(
+        "g (int64[N, L] ids) => (float[N, L, 8] y) <int64 zero = {0}, int64 one = {1}> { "
+        "w = Gather(words, ids) l = Shape<start=1, end=2>(ids) n = Squeeze(l) "
+        "r = Range(zero, n, one) p = Gather(places, r) y = Add(w, p) }",
+        words=words,
+        places=places,
+    )
+
+
+class TestSizesBeyondTheUsual:
+    @pytest.mark.parametrize("row", [20, 150, 199])
+    def test_every_position_is_read(self, row: int) -> None:
+        assert judge(positions(), positions()).verdict is Verdict.PASS
+        assert caught(judge(positions(), positions(row)))
+
+    def test_a_table_too_long_to_be_read_is_said(self) -> None:
+        notes = judge(positions(rows=5000), positions(rows=5000)).warnings
+        assert any("5,000 rows by position" in text for text in notes)
+
+    LONG = (
+        "g (float[N, L, 4] x) => (float[N, L, 4] y) <int64 k = {%d}, float z = {0}> "
+        "{ n = Shape<start=1, end=2>(x) b = Greater(n, k) y = Where(b, z, x) }"
+    )
+
+    def test_a_sequence_longer_than_usual_is_run(self) -> None:
+        assert caught(
+            judge("g (float[N, L, 4] x) => (float[N, L, 4] y) { y = Identity(x) }", self.LONG % 60)
+        )
+
+    BRANCH = (
+        "g (float[N, 3, H, W] x) => (float[N, 8, H, W] y) <int64 k = {%d}, float z = {0}> { "
+        "n = Shape<start=%d, end=%d>(x) b = Greater(n, k) a = Conv<pads=[1,1,1,1]>(x, w) "
+        "y = Where(b, z, a) }"
+    )
+    PLAIN = "g (float[N, 3, H, W] x) => (float[N, 8, H, W] y) { y = Conv<pads=[1,1,1,1]>(x, w) }"
+
+    @pytest.mark.parametrize(("axis", "size"), [(0, 64), (2, 150), (3, 150)])
+    def test_so_are_larger_images_and_more_of_them(self, axis: int, size: int) -> None:
+        w = np.random.default_rng(0).standard_normal((8, 3, 3, 3))
+        branch = parse(self.BRANCH % (size, axis, axis + 1), w=w)
+        assert caught(judge(parse(self.PLAIN, w=w), branch))
+        assert judge(parse(self.PLAIN, w=w), parse(self.PLAIN, w=w)).verdict is Verdict.PASS
