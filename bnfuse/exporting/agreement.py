@@ -10,6 +10,7 @@ __all__ = ["elsewhere", "fault", "loosened", "wider"]
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,7 +101,9 @@ def elsewhere(model: ir.Model, request: Request) -> str:
         session, weights = _open(model)
     except Exception:
         return ""
-    for change in (_mirrored, _magnified):
+    shuffled = [partial(_shuffled, seed=seed) for seed in range(4)]
+    changes: list[Callable[[torch.Tensor], torch.Tensor]] = [_mirrored, _magnified, *shuffled]
+    for change in changes:
         inputs = [change(tensor) for tensor in request.inputs.args]
         try:
             wrong = _differs(session, weights, request, inputs)
@@ -124,6 +127,13 @@ def _magnified(tensor: torch.Tensor) -> torch.Tensor:
     if tensor.dtype is torch.bool or not tensor.numel():
         return tensor
     return 10 * tensor if tensor.is_floating_point() else tensor.min().expand_as(tensor).clone()
+
+
+def _shuffled(tensor: torch.Tensor, seed: int) -> torch.Tensor:
+    """The same numbers at other places, each perhaps several times."""
+    generator = torch.Generator().manual_seed(seed)
+    places = torch.randint(max(tensor.numel(), 1), (tensor.numel(),), generator=generator)
+    return tensor.flatten()[places.to(tensor.device)].reshape(tensor.shape)
 
 
 class _NoKernelError(Exception):

@@ -159,7 +159,7 @@ def attentions(net: Net, x: str) -> tuple[str, ...]:
     return (
         net.norm(first, 4, 2),
         net.norm(second, 4, 0),
-        net.op("MatMul", third, net.param(4, 3)),
+        net.op("MatMul", net.param(3, 4), third),
         net.norm(fourth, 4, 0),
         net.norm(one, 4, 2),
         scale(net, net.op("MatMul", rows, scale(net, net.op("Sigmoid", x), 4, 1)), 4, 1),
