@@ -82,12 +82,13 @@ def simplified(model: ir.Model) -> Simplified:
         with quiet(), quiet_descriptors():
             proto = _onnxsim(bare.proto)
         result = bare.restored(proto)
+        changed = _interface_change(model, result)
+        if not changed:
+            _tidy(plain, result)
     except Exception as error:
         return Simplified(model.clone(), f"onnxsim was left out: it failed: {one_sentence(error)}")
-    changed = _interface_change(model, result)
     if changed:
         return Simplified(model.clone(), f"onnxsim was left out: it changed {changed}")
-    _tidy(plain, result)
     return Simplified(result)
 
 

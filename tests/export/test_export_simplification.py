@@ -151,6 +151,18 @@ def test_half_constants_stay_half():
     np.testing.assert_array_equal(constant.const_value.numpy(), expected)
 
 
+def test_what_cannot_be_tidied_leaves_the_graph_and_a_note(monkeypatch):
+    # onnxsim 0.8.1 makes of the ClapModel of transformers a graph with two values of one name.
+    def twice(*_):
+        raise ValueError("Initializer 'val_103' is already registered")
+
+    monkeypatch.setattr("bnfuse.exporting.simplification._tidy", twice)
+    model, _ = chain("eps and root")
+    result = simplified(model)
+    assert "onnxsim was left out: it failed" in result.note
+    assert [n.op_type for n in result.model.graph] == [n.op_type for n in model.graph]
+
+
 @pytest.mark.parametrize("fault", ["raises", "renames", "drops an input"])
 def test_a_failing_onnxsim_leaves_the_graph_and_a_note(monkeypatch, fault):
     model, _ = chain("eps and root")
