@@ -26,13 +26,14 @@ floors:
 	build/floors/bin/python -m pytest -n $(WORKERS) --dist worksteal
 
 # The README's installation without PyTorch, and the tests that need none: `make light PYTHON=python3.14`.
+HEAVY := torch|transformers|preactivation
 LIGHT = $(shell sed -n 's/^$$ pip install \(click .*\)/\1/p' README.md)
 light:
 	rm -rf build/light && $(PYTHON) -m venv build/light
 	build/light/bin/python -m pip install -q --no-deps .
 	build/light/bin/python -m pip install -q $(LIGHT) hypothesis pytest pytest-xdist
-	build/light/bin/pytest -n $(WORKERS) --dist worksteal $$(grep -rLE 'torch|transformers' \
-		tests/engine tests/writing tests/verify tests/cli --include='test_*.py')
+	build/light/bin/pytest -n $(WORKERS) --dist worksteal $$(grep -rLE '$(HEAVY)' --include='test_*.py' \
+		tests/bench tests/checker tests/cli tests/conformance tests/engine tests/verify tests/writing)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

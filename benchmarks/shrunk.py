@@ -42,12 +42,14 @@ _BY_NAME: tuple[tuple[str, int], ...] = (
     ),
     (r"(\w+_)?(num_|n_)?(hidden_|encoder_|decoder_)?layers?$", _DEPTH),
     (r"(num_experts|num_local_experts|n_routed_experts)$", 4),
-    (r"num_queries$", 8),
+    (r"(num_queries|context_size)$", 8),
     (r"(encoder|decoder)_attention_heads$", _HEADS),
 )
 _LISTS = re.compile(r"(hidden_sizes|embed_dims?|hidden_dims|channels|dims|widths)$")
 _DEPTHS = re.compile(r"(depths|num_blocks|layers|num_layers)$")
-_KEPT = re.compile(r"(num_channels|in_channels|num_feature_levels|patch_size|stride|pad_token_id)")
+_KEPT = re.compile(
+    r"(num_channels|in_channels|out_channels|num_feature_levels|patch_size|stride|pad_token_id)"
+)
 _FACTORS = re.compile(r"\w+_(coefficient|multiplier)$")
 _OTHERS = ("pixel_values", "input_ids", "decoder_input_ids", "input_features")
 _PARTS = ("text_config", "vision_config", "audio_config", "backbone_config")
@@ -143,7 +145,7 @@ def _shapes(name: str, config: Any) -> Iterator[tuple[int, ...]]:
          if (n := _number(config, key))), 80
     )  # fmt: skip
     if "pixel" in name:
-        for side in dict.fromkeys((size, 64, 32, 128, 224)):
+        for side in dict.fromkeys((size, 64, 32, 128, 224, 256)):
             yield (2, channels, side, side)
         for frames in dict.fromkeys((_number(config, "num_frames") or 4, 2)):
             yield (2, frames, channels, size, size)
@@ -152,6 +154,8 @@ def _shapes(name: str, config: Any) -> Iterator[tuple[int, ...]]:
     elif "features" in name:
         for frames in (64, 2 * (_number(config, "max_source_positions") or 64), 128, 1024):
             yield from ((2, mels, frames), (2, frames, mels), (2, 1, frames, mels))
+            # Frames that come several at a time.
+            yield from ((2, frames, 2 * mels), (2, frames, 4 * mels))
     else:
         yield from ((2, 4000), (2, 1, 4000), (2, 16000), (2, 1, 16000))
 
@@ -179,11 +183,16 @@ def _shrunk(config: Any) -> None:
 
 
 def _by_name(name: str, value: Any, only_depth: bool = False) -> Any:
+    if name == "patch_size" and type(value) is int and value > 64 and not only_depth:
+        # No patch of a vision transformer, but a part of the image.
+        return 64
     if _KEPT.search(name) or isinstance(value, bool):
         return None
     if isinstance(value, list | tuple) and value and all(type(item) is int for item in value):
         if _DEPTHS.search(name) and max(value) < 50:
             return type(value)(1 for _ in value)
+        if name.endswith("hook_ids"):
+            return type(value)(min(item, _DEPTH - 1) for item in value)
         if _LISTS.search(name) and not only_depth:
             return type(value)(max(8, 8 * math.ceil(item / 64)) for item in value)
         return None
@@ -203,6 +212,7 @@ def _by_name(name: str, value: Any, only_depth: bool = False) -> Any:
 
 def _each(config: Any, change: Any) -> None:
     config.use_cache = False
+    wide = {name: getattr(config, name, None) for name in ("width_coefficient", "hidden_dim")}
     if "timm" in str(getattr(getattr(config, "backbone_config", None), "model_type", "")):
         # A library that is not there, for weights that are not wanted.
         _own_backbone(config)
@@ -214,6 +224,20 @@ def _each(config: Any, change: Any) -> None:
         if small is not None:
             with contextlib.suppress(Exception):
                 setattr(config, name, small)
+    _follow(config, wide)
+
+
+def _follow(config: Any, wide: dict[str, Any]) -> None:
+    """Mend the widths that the code computes from other numbers a second time."""
+    factor, hidden = wide["width_coefficient"], wide["hidden_dim"]
+    if isinstance(factor, float) and isinstance(hidden, int):
+        config.hidden_dim = round(hidden / factor * config.width_coefficient)
+    vision = getattr(config, "vision_config", None)
+    if isinstance(getattr(vision, "width_coefficient", None), float):
+        config.projection_dim = round(vision.out_channels[-1] * vision.width_coefficient)
+    first, stages = getattr(config, "patch_embeds_hidden_size", None), getattr(config, "depths", ())
+    if isinstance(first, int):
+        config.hidden_size = first * 2 ** (len(stages) - 1)
 
 
 def _own_backbone(config: Any) -> None:

@@ -7,6 +7,11 @@ The command line prints both and leaves with ``exit_code``; a library user catch
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bnfuse.folding import Application
+
 __all__ = [
     "BnfuseError",
     "ExportError",
@@ -62,7 +67,13 @@ class ExportError(BnfuseError):
 
 
 class FoldError(BnfuseError):
-    """An absorption did not survive its own re-derivation: a bug in bnfuse, never in the model."""
+    """An absorption did not survive its own re-derivation: a bug in bnfuse, never in the model.
+
+    Attributes:
+        applications: The rule applications of the fold, as far as it went.
+    """
+
+    applications: tuple[Application, ...] = ()
 
 
 class NonFiniteNormError(BnfuseError):

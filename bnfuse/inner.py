@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bnfuse.errors import FoldError
 from bnfuse.folding import fold
 from bnfuse.lifting import lift
 from bnfuse.lifting.prepare import prepare
@@ -72,8 +73,13 @@ class Inner:
             nested = fold_bodies(changed, folding=folding and limit != 0, barred=barred)
             lifted = lift(changed)
             log = fold(lifted, limit if folding else 0, barred)
-            lowered = lower(changed, lazily=lazily) if folding else Lowered(model, ())
+            lowered = Lowered(model, ())
             if folding:
+                try:
+                    lowered = lower(changed, lazily=lazily)
+                except FoldError as error:
+                    error.applications = log.applications
+                    raise
                 notes += interface.restore(changed)
                 lowered = lowered.plus(nested.derivations, nested.rescaled)
             report = Report(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.entry import Request, enter, export_source
-from bnfuse.errors import UsageError
+from bnfuse.errors import FoldError, UsageError
 from bnfuse.fingerprint import fingerprints
 from bnfuse.inner import Inner
 from bnfuse.loading import load, several
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from bnfuse.entry import Inputs, Source
     from bnfuse.exporting import Exported
+    from bnfuse.folding import Application
     from bnfuse.judging import Judge
 
 
@@ -125,9 +126,10 @@ def fold(
         progress: Hears of each stage.
 
     Returns:
-        The folded model and its report. Where the whole fold fails its verification, the rule
-        applications to blame are taken back (``report.undone``) and the rest is verified and
-        returned. A verification that did not pass is in the report and raises nothing.
+        The folded model and its report. Where the whole fold fails its verification, or a second
+        derivation does not confirm a constant of it, the rule applications to blame are taken back
+        (``report.undone``) and the rest is verified and returned. A verification that did not pass
+        is in the report and raises nothing.
 
     Raises:
         BnfuseError: The source cannot be loaded, exported, folded or written.
@@ -199,11 +201,14 @@ def convert(
             localize,
             dict(judging or {}),
         )
-    with progress.stage("fold" if folding else "find") as line:
-        inner = Inner.run(entry, entry.model, folding=folding, lazily=output is not None)
-        norms = inner.report.norms
-        line.detail = f"{sum(n.folded for n in norms)} of {len(norms)} norms folded"
     mends = folding and not localize
+    try:
+        with progress.stage("fold" if folding else "find") as line:
+            inner = Inner.run(entry, entry.model, folding=folding, lazily=output is not None)
+            norms = inner.report.norms
+            line.detail = f"{sum(n.folded for n in norms)} of {len(norms)} norms folded"
+    except FoldError as error:
+        inner, mends = _without(judge if mends else None, error, error.applications), False
     if output is not None:
         return _write(inner, Path(output), judge, progress, mends)
     report = inner.report.of_size(model_bytes(inner.lowered.model))
@@ -221,9 +226,24 @@ def _mended(judge: Judge, inner: Inner, report: Report) -> Inner | None:
     """The fold without what made it fail, if it failed and there is such a fold."""
     if report.verification is None or report.verdict != "FAIL":
         return None
-    from bnfuse.undoing import undone
+    from bnfuse.undoing import undone, why
 
-    return undone(judge, inner, report.verification)
+    return undone(judge, inner.applications, why(report.verification))
+
+
+def _without(judge: Judge | None, error: FoldError, applications: Sequence[Application]) -> Inner:
+    """The fold without what a second derivation does not confirm.
+
+    Raises:
+        FoldError: That is not asked for, or there is no such fold.
+    """
+    if judge is not None:
+        from bnfuse.undoing import undone
+
+        found = undone(judge, applications, str(error))
+        if found is not None:
+            return found
+    raise error
 
 
 def _write(
@@ -232,15 +252,20 @@ def _write(
     model, report = inner.lowered.model, inner.report
     replaced = output.exists()
     with Writing(output) as writing:
-        with progress.stage("write") as line:
-            describe(model, report.source, report.source_files, report.folded)
-            size = writing.save(model, line.reached)
-            line.detail = f"{size / 1e6:,.1f} MB"
-        report = report.of_size(size)
         mended = None
-        if judge is not None:
-            report = judge(writing.candidate, inner, report)
-            mended = _mended(judge, inner, report) if mends else None
+        try:
+            with progress.stage("write") as line:
+                describe(model, report.source, report.source_files, report.folded)
+                size = writing.save(model, line.reached)
+                line.detail = f"{size / 1e6:,.1f} MB"
+        except FoldError as error:
+            # A weight is computed, and held to its second derivation, when it is written.
+            mended = _without(judge if mends else None, error, inner.applications)
+        else:
+            report = report.of_size(size)
+            if judge is not None:
+                report = judge(writing.candidate, inner, report)
+                mended = _mended(judge, inner, report) if mends else None
         if mended is None:
             files = writing.seal(report.verdict)
             if report.verification is None or report.verdict == "PASS":

@@ -57,7 +57,7 @@ def target_of(path: str | Path, option: str = "-o") -> Path:
     """
     try:
         target = _followed(Path(path))
-        mode = target.stat().st_mode if target.exists() else None
+        mode = _mode(target)
     except (OSError, ValueError) as error:
         # ValueError: a NUL in the path.
         raise _refusal(path, str(getattr(error, "strerror", None) or error), option) from error
@@ -124,6 +124,14 @@ def stdout_bytes() -> Iterator[IO[bytes]]:
         raise OutputError(
             f"stdout cannot be written: {error.strerror or error}.", "Name a file instead."
         ) from error
+
+
+def _mode(path: Path) -> int | None:
+    # From Python 3.14 on, exists() is False as well for a name that no file can have.
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _followed(path: Path) -> Path:

@@ -1,4 +1,6 @@
-"""Take back the rule applications with which a fold fails its verification, and keep the rest.
+"""Take back the rule applications with which a fold fails, and keep the rest.
+
+A fold fails its verification, or one of its constants is not confirmed by a second derivation.
 
 Bisection finds the first application after which the model fails; what it was for is barred, and
 the fold is made anew. The longest beginning of a fold that passed stays at hand, so the search may
@@ -7,7 +9,7 @@ end at any point: it ends after a fixed number of verifications.
 
 from __future__ import annotations
 
-__all__ = ["undone"]
+__all__ = ["undone", "why"]
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -32,22 +34,22 @@ _FEW = 6
 _STOPPED = "the fold was ended before it: with what followed, the model failed its verification"
 
 
-def undone(judge: Judge, inner: Inner, failed: Verification) -> Inner | None:
+def undone(judge: Judge, applications: Sequence[Application], reason: str) -> Inner | None:
     """Fold anew without what made a fold fail.
 
     Args:
         judge: Verifies the folds.
-        inner: The fold.
-        failed: Its verification.
+        applications: Those of the fold, as far as it went.
+        reason: Why it fails.
 
     Returns:
         A fold that passes, its report saying what was taken back; the model as it was before the
         fold where nothing else passes; ``None`` where not even that does.
     """
     with judge.progress.stage("undo") as line:
-        found = _Search(judge, line).run(inner, _why(failed))
+        found = _Search(judge, line).run(applications, reason)
         taken = len(found.report.undone) if found is not None else 0
-        line.detail = f"{taken} of {len(inner.applications)} rule applications taken back"
+        line.detail = f"{taken} of {len(applications)} rule applications taken back"
     return found
 
 
@@ -59,29 +61,28 @@ class _Search:
     barred: dict[str, str] = field(default_factory=dict)
     blamed: list[Blame] = field(default_factory=list)
 
-    def run(self, inner: Inner, reason: str) -> Inner | None:
-        beginning, wrong = self._try(0)
+    def run(self, applications: Sequence[Application], reason: str) -> Inner | None:
+        beginning, _, wrong = self._try(0)
         if wrong or beginning is None:
             return self._unfolded(wrong)
         good = 0
         while True:
-            first, beginning, reason = self._bisect(inner.applications, good, beginning, reason)
+            if not applications:
+                return self._unfolded(reason)
+            first, beginning, reason = self._bisect(applications, good, beginning, reason)
             if first is None:
                 return self._ended(beginning)
-            application = inner.applications[first - 1]
-            self.blamed.append(Blame.on(application, first, len(inner.applications), reason))
+            application = applications[first - 1]
+            self.blamed.append(Blame.on(application, first, len(applications), reason))
             fresh = application.names - self.barred.keys()
             if not fresh or self.spent >= _MOST:
                 return self._ended(beginning)
             self.barred |= dict.fromkeys(fresh, reason)
             # All that its sites gave away goes with it: the fold is the same only before that.
-            good = [bool(item.names & fresh) for item in inner.applications].index(True)
-            again, reason = self._try(None)
-            if again is None:
-                return self._ended(beginning)
-            if not reason:
+            good = [bool(item.names & fresh) for item in applications].index(True)
+            again, applications, reason = self._try(None)
+            if again is not None and not reason:
                 return self._told(again)
-            inner = again
 
     def _bisect(
         self, applications: Sequence[Application], good: int, beginning: Inner, reason: str
@@ -96,7 +97,7 @@ class _Search:
             if self.spent >= _MOST:
                 return None, beginning, reason
             middle = (good + bad) // 2
-            made, wrong = self._try(middle)
+            made, _, wrong = self._try(middle)
             if wrong or made is None:
                 bad, reason = middle, wrong
                 continue
@@ -105,16 +106,17 @@ class _Search:
                 beginning = made
         return bad, beginning, reason
 
-    def _try(self, limit: int | None) -> tuple[Inner | None, str]:
-        """Fold and verify: the fold, and why it does not pass."""
+    def _try(self, limit: int | None) -> tuple[Inner | None, Sequence[Application], str]:
+        """Fold and verify: the fold if it came about, its applications, why it does not pass."""
         self.spent += 1
         self.line.reached(self.spent, _MOST)
         try:
             made = self.judge.refold(limit, self.barred)
         except FoldError as error:
-            return None, str(error)
+            return None, error.applications, str(error)
         verification = self.judge.verify(made.lowered.model, made.lowered)
-        return made, "" if verification.verdict is Verdict.PASS else _why(verification)
+        wrong = "" if verification.verdict is Verdict.PASS else why(verification)
+        return made, made.applications, wrong
 
     def _told(self, inner: Inner) -> Inner:
         names = list(dict.fromkeys(name for blame in self.blamed for name in _named(blame)))
@@ -153,7 +155,7 @@ def _named(blame: Blame) -> tuple[str, ...]:
     return blame.sites or tuple(f"the parts of {name}" for name in blame.into)
 
 
-def _why(failed: Verification) -> str:
+def why(failed: Verification) -> str:
     """Why a fold does not pass, as a reason to leave what made it fail."""
     ratios = [
         output.ratio

@@ -40,7 +40,9 @@ __all__ = ["bench"]
     show_default=True,
     help="Visits to each model that count.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the inputs.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the inputs."
+)
 @click.option("--no-memory", is_flag=True, help="Leave out the peak memory.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the numbers; - is stdout.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")

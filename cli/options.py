@@ -54,7 +54,9 @@ _JUDGING = (
         multiple=True,
         help="The values that an input may have; repeatable.",
     ),
-    click.option("--seed", type=int, default=0, show_default=True, help="Of the inputs."),
+    click.option(
+        "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the inputs."
+    ),
     click.option(
         "--truth-budget",
         metavar="SECONDS",

@@ -42,5 +42,6 @@ def outcome_of(error: BaseException) -> Outcome:
         return Outcome(_INTERRUPTED, "interrupted: no file was left half-written.")
     if isinstance(error, BnfuseError):
         return Outcome(error.exit_code, str(error.args[0]), error.remedy)
-    message = f"bnfuse met {type(error).__name__}: {error}"
+    first = (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
+    message = f"bnfuse met {type(error).__name__}: {first}."
     return Outcome(2, message, "Run again with -vv for the traceback.")

@@ -6,9 +6,11 @@ that became a number, another path. So the comparison is loose; rounding is for 
 
 from __future__ import annotations
 
-__all__ = ["fault", "wider"]
+__all__ = ["elsewhere", "fault", "loosened", "wider"]
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +36,7 @@ _ANOTHER: tuple[Callable[[int], int], ...] = (
     lambda size: size + 32,
     lambda size: size - 1,
 )
+_MORE_THAN_ONE = 2
 _NO_KERNEL = ("NotImplemented", "NOT_IMPLEMENTED", "is not a registered function/op")
 
 
@@ -56,14 +59,104 @@ def fault(model: ir.Model, request: Request, dimensions: Sequence[Dimension] = (
     except Exception as error:
         return "" if _lacks_kernel(error) else f"it does not open: {_clause(error)}"
     for sizes in ({}, *wider(model, request, dimensions)):
-        inputs = request.resized(sizes)
         try:
-            found = _run(session, weights, dict(zip(request.inputs.names, inputs, strict=True)))
-        except Exception as error:
-            return "" if _lacks_kernel(error) else f"it does not run{_at(sizes)}: {_clause(error)}"
-        if not _agree(found, request.call(*inputs)) and _steady(request, inputs):
-            return f"it computes something else than the module{_at(sizes)}"
+            wrong = _differs(session, weights, request, request.resized(sizes), _at(sizes))
+        except _NoKernelError:
+            return ""
+        if wrong:
+            return wrong
     return ""
+
+
+def loosened(
+    model: ir.Model, request: Request, dimensions: Sequence[Dimension]
+) -> Sequence[Dimension]:
+    """Drop the bounds of 2 where a graph without a fault is the module at 1 all the same.
+
+    torch.export takes the path of a size of 1 for another, also where it computes the same.
+    """
+    if not any(dim.is_bounded and dim.low == _MORE_THAN_ONE for dim in dimensions):
+        return dimensions
+    try:
+        session, weights = _open(model)
+    except Exception:
+        return dimensions
+
+    def holds(bound: Dimension) -> bool:
+        sizes = {(d.input, d.axis): 1 for d in dimensions if d.exported == bound.exported}
+        try:
+            return not _differs(session, weights, request, request.resized(sizes))
+        except Exception:
+            return False
+
+    return [
+        replace(dim, low=None) if dim.low == _MORE_THAN_ONE and holds(dim) else dim
+        for dim in dimensions
+    ]
+
+
+def elsewhere(model: ir.Model, request: Request) -> str:
+    """Say what is wrong with a graph without a fault on other numbers than the example's."""
+    try:
+        session, weights = _open(model)
+    except Exception:
+        return ""
+    shuffled = [partial(_shuffled, seed=seed) for seed in range(4)]
+    changes: list[Callable[[torch.Tensor], torch.Tensor]] = [_mirrored, _magnified, *shuffled]
+    for change in changes:
+        inputs = [change(tensor) for tensor in request.inputs.args]
+        try:
+            wrong = _differs(session, weights, request, inputs)
+        except Exception:
+            # The module takes no such numbers.
+            continue
+        if wrong:
+            return wrong
+    return ""
+
+
+def _mirrored(tensor: torch.Tensor) -> torch.Tensor:
+    """The largest number for the least."""
+    if tensor.dtype is torch.bool or not tensor.numel():
+        return tensor
+    return (tensor.max() - tensor) + tensor.min()
+
+
+def _magnified(tensor: torch.Tensor) -> torch.Tensor:
+    """Ten times the number; of what may be an index the least alone."""
+    if tensor.dtype is torch.bool or not tensor.numel():
+        return tensor
+    return 10 * tensor if tensor.is_floating_point() else tensor.min().expand_as(tensor).clone()
+
+
+def _shuffled(tensor: torch.Tensor, seed: int) -> torch.Tensor:
+    """The same numbers at other places, each perhaps several times."""
+    generator = torch.Generator().manual_seed(seed)
+    places = torch.randint(max(tensor.numel(), 1), (tensor.numel(),), generator=generator)
+    return tensor.flatten()[places.to(tensor.device)].reshape(tensor.shape)
+
+
+class _NoKernelError(Exception):
+    """The runtime has no kernel for an op of the graph."""
+
+
+def _differs(
+    session: Any,
+    weights: Mapping[str, Any],
+    request: Request,
+    inputs: Sequence[torch.Tensor],
+    where: str = "",
+) -> str:
+    """How a graph differs from the module on these inputs; empty if it does not."""
+    try:
+        found = _run(session, weights, dict(zip(request.inputs.names, inputs, strict=True)))
+    except Exception as error:
+        if _lacks_kernel(error):
+            raise _NoKernelError from error
+        return f"it does not run{where}: {_clause(error)}"
+    if _agree(found, request.call(*inputs)) or not _steady(request, inputs):
+        return ""
+    return f"it computes something else than the module{where}"
 
 
 def wider(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 import torch
 
+from bnfuse.exporting.decided import places
 from bnfuse.exporting.dimensions import Dimension, apply_dimensions
 from bnfuse.exporting.request import RefusedError, one_sentence, where
 
@@ -104,6 +105,7 @@ def _name_dimensions(program: torch.onnx.ONNXProgram, request: Request) -> list[
         for symbol, bounds in getattr(program.exported_program, "range_constraints", {}).items()
     }
     found = []
+    lines = places(program.exported_program)
     for name, symbols, value in zip(
         request.inputs.names, request.inputs.dynamic, program.model.graph.inputs, strict=True
     ):
@@ -112,7 +114,8 @@ def _name_dimensions(program: torch.onnx.ONNXProgram, request: Request) -> list[
             text = dim.value if isinstance(dim, ir.SymbolicDim) else None
             low, high = _bounds(ranges.get(text or ""))
             fixed = dim if isinstance(dim, int) else low if low == high else None
-            found.append(Dimension(name, axis, symbol, text, fixed, low, high))
+            line = lines.get((name, axis), "")
+            found.append(Dimension(name, axis, symbol, text, fixed, low, high, line))
     apply_dimensions(program.model, found)
     return [_checked(dim, found, request) for dim in found]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["Dimension", "apply_dimensions", "describe"]
+__all__ = ["SIZES", "Dimension", "apply_dimensions", "bounded", "describe", "sizes_text"]
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,10 @@ import sympy  # type: ignore[import-untyped]
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+SIZES = "bnfuse.sizes"
+"""The metadata of a model that says for which sizes it is valid: see :func:`sizes_text`."""
+
+_NO_OTHER = "an operator of forward takes no other size"
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 
 
@@ -29,6 +34,7 @@ class Dimension:
         fixed: The size that it is fixed at, None while it is dynamic.
         low: The smallest size that the exported program is valid for, None for no bound.
         high: The largest, None for no bound.
+        line: The line of ``forward`` that decided on the size, ``model.py:40``, where it is known.
     """
 
     input: str
@@ -38,6 +44,12 @@ class Dimension:
     fixed: int | None
     low: int | None
     high: int | None
+    line: str = ""
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it is dynamic, and not at any size."""
+        return self.fixed is None and (self.low is not None or self.high is not None)
 
     def allows(self, size: int) -> bool:
         """Whether the exported program is valid at ``size``."""
@@ -71,24 +83,46 @@ def _renamed(dim: int | ir.SymbolicDim, names: Mapping[str, str | int]) -> int |
 
 
 def describe(dimensions: Sequence[Dimension], reason: str) -> list[str]:
-    """Say which dimensions are fixed, bounded or tied to another, one sentence each."""
+    """Say which dimensions are fixed or tied to another, one sentence each."""
     notes = []
-    because = f": {reason}" if reason else ""
     names: dict[str, str] = {}
     for dim in dimensions:
-        place = f"dimension {dim.axis} ({dim.symbol}) of input {dim.input!r}"
+        place = _place(dim)
         if dim.fixed is not None:
-            notes.append(f"{place} is fixed at {dim.fixed}{because}")
+            why = reason or (f"forward decides on it at {dim.line}" if dim.line else _NO_OTHER)
+            notes.append(f"{place} is fixed at {dim.fixed}: {why}")
             continue
         holder = names.setdefault(dim.exported or "", dim.symbol)
         if holder != dim.symbol:
             notes.append(f"{place} is always equal to {holder}")
         elif dim.exported and not _IDENTIFIER.fullmatch(dim.exported):
             notes.append(f"{place} is tied to the other dimensions by the model's arithmetic")
-        bounds = _bounds(dim)
-        if bounds:
-            notes.append(f"{place} is only valid {bounds}: forward takes another path outside")
     return list(dict.fromkeys(notes))
+
+
+def bounded(dimensions: Sequence[Dimension]) -> list[str]:
+    """Say which dimensions are bounded, one sentence each."""
+    notes = [
+        f"{_place(dim)} is only valid {_bounds(dim)}: forward takes another path outside"
+        + (f" ({dim.line})" if dim.line else "")
+        for dim in dimensions
+        if dim.is_bounded
+    ]
+    return list(dict.fromkeys(notes))
+
+
+def sizes_text(dimensions: Sequence[Dimension]) -> str:
+    """The bounds as JSON, ``{"N": [2, null]}``: the least and the largest size of each symbol.
+
+    Returns:
+        The text, empty where no dimension is bounded.
+    """
+    bounds = {dim.symbol: [dim.low, dim.high] for dim in dimensions if dim.is_bounded}
+    return json.dumps(bounds) if bounds else ""
+
+
+def _place(dim: Dimension) -> str:
+    return f"dimension {dim.axis} ({dim.symbol}) of input {dim.input!r}"
 
 
 def _bounds(dim: Dimension) -> str:

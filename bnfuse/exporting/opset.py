@@ -43,9 +43,9 @@ def checked_opset(opset: int | None, module: nn.Module, inputs: ExampleInputs) -
         tensors = itertools.chain(inputs.args, module.parameters(), module.buffers())
         half = any(tensor.dtype == torch.bfloat16 for tensor in tensors)
         return BFLOAT16_OPSET if half else DEFAULT_OPSET
-    if not _OLDEST <= opset <= _NEWEST:
+    if not isinstance(opset, int) or not _OLDEST <= opset <= _NEWEST:
         raise ExportError(
-            f"Opset {opset} cannot be written.",
+            f"Opset {opset!r} cannot be written.",
             f"Choose one from {_OLDEST} to {_NEWEST}; the default is {DEFAULT_OPSET}.",
         )
     return opset

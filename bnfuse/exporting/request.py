@@ -104,7 +104,8 @@ def request(module: nn.Module, inputs: ExampleInputs, opset: int) -> Iterator[Re
         except Exception as error:
             raise ExportError(
                 f"The model fails on its example inputs: {one_sentence(error)}{where(error)}.",
-                "Give the input shapes that it expects, or see that it runs in eval mode.",
+                _other_type(module, inputs)
+                or "Give the input shapes that it expects, or see that it runs in eval mode.",
             ) from error
         if not flat:
             raise ExportError(
@@ -115,6 +116,16 @@ def request(module: nn.Module, inputs: ExampleInputs, opset: int) -> Iterator[Re
     finally:
         for part, flag in training:
             part.training = flag
+
+
+def _other_type(module: nn.Module, inputs: ExampleInputs) -> str:
+    """What to do where an input's type is not that of the weights."""
+    own = {p.dtype for p in module.parameters() if p.is_floating_point()}
+    for name, value in zip(inputs.names, inputs.args, strict=True):
+        if value.is_floating_point() and len(own) == 1 and value.dtype not in own:
+            given, wanted = (str(t).removeprefix("torch.") for t in (value.dtype, *own))
+            return f"{name} is {given} and the weights are {wanted}: give it as {wanted}."
+    return ""
 
 
 def _binding(

@@ -11,6 +11,8 @@ import onnx_ir as ir
 from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveUnusedNodesPass
 
 from bnfuse.exporting.canonical import canonicalize
+from bnfuse.exporting.growth import undo_growth
+from bnfuse.exporting.naming import unique_names
 from bnfuse.exporting.quiet import quiet, quiet_descriptors
 from bnfuse.exporting.request import one_sentence
 from bnfuse.exporting.skeleton import TooLargeError, skeleton
@@ -140,7 +142,10 @@ def _tidy(before: ir.Model, after: ir.Model) -> None:
     after.metadata_props.update(before.metadata_props)
     after.producer_name, after.producer_version = before.producer_name, before.producer_version
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(after)
+    undo_growth(before, after)
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(after)
     RemoveUnusedNodesPass()(after)
+    unique_names(after)
     nodes = list(before.graph.all_nodes())
     by_name = {node.name: node for node in nodes}
     by_output = {value.name: node for node in nodes for value in node.outputs}

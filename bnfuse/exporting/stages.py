@@ -17,10 +17,10 @@ from onnx_ir.passes.common import InlinePass, RemoveUnusedOpsetsPass, Topologica
 
 from bnfuse.errors import ExportError
 from bnfuse.exporting import CAPTURE, TRACE, Exported
-from bnfuse.exporting.agreement import fault
+from bnfuse.exporting.agreement import elsewhere, fault, loosened
 from bnfuse.exporting.canonical import canonicalize
 from bnfuse.exporting.capture import DataDependentError, capture
-from bnfuse.exporting.dimensions import describe
+from bnfuse.exporting.dimensions import SIZES, bounded, describe, sizes_text
 from bnfuse.exporting.naming import (
     clean_metadata,
     name_interface,
@@ -72,6 +72,8 @@ def export(
     RemoveUnusedOpsetsPass()(model)
     TopologicalSortPass()(model)
     order_weights(model)
+    if found.sizes:
+        model.metadata_props[SIZES] = found.sizes
     check(model)
     return Exported(model, found.exporter, target, found.notes)
 
@@ -85,12 +87,14 @@ class _Found:
 
     Attributes:
         fault: What is wrong with it; empty where nothing is.
+        sizes: See :data:`bnfuse.exporting.dimensions.SIZES`.
     """
 
     model: ir.Model
     exporter: str
     notes: tuple[str, ...]
     fault: str = ""
+    sizes: str = ""
 
 
 class _Ladder:
@@ -118,7 +122,7 @@ class _Ladder:
         assert self._first is not None
         first = self._first
         note = f"no export of the model holds beside the module: of the first, {first.fault}"
-        return _Found(first.model, first.exporter, (*first.notes, note), first.fault)
+        return replace(first, notes=(*first.notes, note))
 
     def _captures(self) -> Iterator[_Found]:
         reason = ""
@@ -146,7 +150,8 @@ class _Ladder:
                 notes = self._trace_notes(traced.decisions)
                 if not dynamic and len(self._sizes) > 1:
                     notes.append(fixed)
-                yield from self._finished(traced.model, TRACE, notes)
+                for found in self._finished(traced.model, TRACE, notes):
+                    yield self._held_elsewhere(found)
             except RefusedError as refusal:
                 if self._first is not None:
                     return
@@ -155,6 +160,11 @@ class _Ladder:
                     f"and so did the trace ({refusal}).",
                     "Change what the first reason names, or give an ONNX file instead.",
                 ) from refusal
+
+    def _held_elsewhere(self, found: _Found) -> _Found:
+        wrong = "" if found.fault else elsewhere(found.model, self._job)
+        note = f"the graph is the module only on the path that the example takes: beyond, {wrong}"
+        return replace(found, notes=(*found.notes, note)) if wrong else found
 
     def _trace_notes(self, decisions: tuple[str, ...]) -> list[str]:
         if isinstance(self._job.module, torch.jit.ScriptModule):
@@ -194,4 +204,7 @@ class _Ladder:
     ) -> _Found:
         model = converted(model, self._job.opset)
         self._told("running the graph beside the module")
-        return _Found(model, exporter, tuple(notes), fault(model, self._job, dims))
+        wrong = fault(model, self._job, dims)
+        dims = dims if wrong else loosened(model, self._job, dims)
+        notes = [*notes, *bounded(dims)]
+        return _Found(model, exporter, tuple(notes), wrong, sizes_text(dims))

@@ -8,6 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from bnfuse.affine import ChannelAffine
+from bnfuse.errors import FoldError
 from bnfuse.folding.edits import Editor
 from bnfuse.folding.giving import plan_to_give
 from bnfuse.folding.initializers import Initializers
@@ -108,13 +109,21 @@ class _Folding:
             return
         drop_dead(self._graph)
         self._unmerged.clear()
-        for found in find_merges(self._graph, self._constants, self._barred):
+        for found in self._found_merges():
             if isinstance(found, MergeRefusal):
                 self._unmerged.append(found)
                 continue
             self._carry_out_merge(found)
             if self._limit == len(self._applications):
                 return
+
+    def _found_merges(self) -> Iterator[Rewrite | MergeRefusal]:
+        try:
+            yield from find_merges(self._graph, self._constants, self._barred)
+        except FoldError as error:
+            it = Application((), ("a linear map",), rules=("merge",))
+            error.applications = (*self._applications, it)
+            raise
 
     def _carry_out_merge(self, rewrite: Rewrite) -> None:
         for merge in rewrite.merges:

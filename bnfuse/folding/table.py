@@ -81,5 +81,6 @@ TABLE = (
     Row("Div", BROADCAST, Flow.PRODUCT, shift=_VALUES, places=(0, 1)),
 )
 
-REARRANGING = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
-"""Ops that compute nothing: channels move with the elements, through all such ops at once."""
+REARRANGING = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "MatMul")
+"""Ops that compute nothing: channels move with the elements, through all such ops at once, and
+through the product of two run-time matrices that may stand between them, as in an attention."""

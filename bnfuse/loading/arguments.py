@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,8 +16,6 @@ import numpy as np
 from bnfuse.errors import LoadError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import onnx
 
     from bnfuse.loading.example import ExampleInputs
@@ -72,6 +70,12 @@ def as_source(given: Any) -> Given:
         return Given(given.module(), saved_inputs(given))
     if isinstance(given, Mapping) and any(map(torch.is_tensor, given.values())):
         return Given(dict(given))
+    for key, value in given.items() if isinstance(given, Mapping) else ():
+        if isinstance(value, Mapping) and any(map(torch.is_tensor, value.values())):
+            raise UsageError(
+                f"A checkpoint in memory is not a model; its {key!r} is a state_dict.",
+                f"Give checkpoint[{key!r}], and the module that it belongs to as model.",
+            )
     raise _no_model(given)
 
 
@@ -100,8 +104,21 @@ def as_tensors(inputs: Any) -> Any:
 
 
 def several(values: str | Iterable[str]) -> tuple[str, ...]:
-    """Strings, one alone included, which would else be taken for its characters."""
-    return (values,) if isinstance(values, str) else tuple(values)
+    """Strings, one alone included, which would else be taken for its characters.
+
+    Raises:
+        UsageError: They are no strings.
+    """
+    if isinstance(values, str):
+        return (values,)
+    found = tuple(values) if isinstance(values, Iterable) else (values,)
+    wrong = next((value for value in found if not isinstance(value, str)), None)
+    if wrong is not None or None in found:
+        raise UsageError(
+            f"{wrong!r} is not a string.",
+            'Providers, shapes and classes are strings: "cpu", "N,3,224,224", "mynets.Net".',
+        )
+    return found
 
 
 def _parsed(data: bytes) -> onnx.ModelProto:

@@ -103,8 +103,9 @@ def _class_of(path: Path, name: str) -> Any:
 def _loaded(path: Path, kind: Any) -> tuple[nn.Module, dict[str, Any]]:
     from transformers.utils import logging
 
-    before = logging.get_verbosity()
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -123,4 +124,6 @@ def _loaded(path: Path, kind: Any) -> tuple[nn.Module, dict[str, Any]]:
         ) from error
     finally:
         logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()
     return module.eval(), report

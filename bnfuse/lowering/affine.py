@@ -37,6 +37,7 @@ def lower_affine(node: ir.Node, lifted: LiftedAffine, initializers: Initializers
     misread = _is_misread(x)
     if misread and form == ("BatchNormalization",):
         form = ("Mul", "Add")
+    misread &= any(origin.source.op_type == "BatchNormalization" for origin in lifted.origins)
     if lifted.origins and (keeps or len(lifted.origins) <= len(form)) and not misread:
         return _as_it_was(lifted, x, node.outputs[0])
     stored = _Constants(lifted, x, node.outputs[0], initializers)

@@ -148,7 +148,8 @@ def verify(
         order,
         weight_count(new.graph),
         side.masks,
-        position_ends(new.graph),
+        bounds=new.bounds,
+        ends=position_ends(new.graph),
     )
     if doing is not None:
         doing("finding sizes that the original takes")
@@ -207,6 +208,7 @@ def verify(
         plan.skipped,
         (
             *side.notes,
+            *_bounded(new),
             *chosen.notes,
             *unread,
             *contest.notes,
@@ -248,6 +250,17 @@ def _why_no_truth(truth: TruthSource, samples: Iterable[Sample]) -> str:
     except NoTruthError as error:
         return str(error)
     return ""
+
+
+def _bounded(source: OnnxSource) -> list[str]:
+    """Say at which sizes alone the candidate was judged, as it asks."""
+    ends = {(True, False): "from {}", (False, True): "up to {1}", (True, True): "from {} to {}"}
+    return [
+        f"the candidate says that it is valid for {symbol} "
+        f"{ends[low is not None, high is not None].format(low, high)}, and was compared there"
+        for symbol, (low, high) in source.bounds.items()
+        if (low, high) != (None, None)
+    ]
 
 
 def _blind(rows: tuple[Parity, ...]) -> list[str]:

@@ -240,7 +240,12 @@ class Contest:
         try:
             return comparison, self._exposed.open(row)
         except RunError as error:
-            comparison.failure = f"the candidate does not open: {error}"
+            refused = f"the candidate does not open: {error}"
+            if "NOT_IMPLEMENTED" in refused and not isinstance(self._truth, OnnxTruth):
+                # No export of the module would open on a runtime that lacks its kernels.
+                comparison.doubt = refused
+            else:
+                comparison.failure = refused
             return comparison, None
 
     def _add(self, sample: Sample, entries: list[Entry], known: bool) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 from dataclasses import dataclass, field
@@ -32,6 +33,10 @@ __all__ = [
 
 # Above this protobuf refuses to serialise; weights then have to lie in a file of their own.
 _PROTOBUF_LIMIT = 2**31 - 1
+
+# What an export leaves in the model whose forward takes another path beyond some sizes.
+_SIZES = "bnfuse.sizes"
+_LARGEST = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -83,9 +88,20 @@ class OnnxSource:
             return onnx.load(self.path, load_external_data=False)
         except Exception as error:
             raise LoadError(
-                f"{self.path} cannot be read as ONNX: {error}",
+                f"{self.path} cannot be read as ONNX: {str(error).rstrip('.')}.",
                 "Give a complete .onnx file.",
             ) from error
+
+    @property
+    def bounds(self) -> dict[str, tuple[int | None, int | None]]:
+        """The least and the largest size of each symbol, where the model says that it has some."""
+        said = next((p.value for p in self.graph.metadata_props if p.key == _SIZES), "{}")
+        try:
+            read = {str(name): (low, high) for name, (low, high) in json.loads(said).items()}
+        except (ValueError, TypeError, AttributeError):
+            return {}
+        ends = {end for bounds in read.values() for end in bounds if end is not None}
+        return read if all(type(end) is int and 0 < end <= _LARGEST for end in ends) else {}
 
     def proto(self) -> onnx.ModelProto:
         """Return a copy of the model with all its data."""

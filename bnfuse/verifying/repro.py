@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,8 +64,8 @@ def write_repro(
 
     Args:
         folder: Made if it is not there.
-        original: A model, or the file of a module; None for a module in memory, which cannot be
-            copied without its code.
+        original: A model, or the file or folder of a module; None for a module in memory, which
+            cannot be copied without its code.
         export: An unfolded export of a module, if there is one.
         candidate: The model that failed.
         feeds: The inputs that show it.
@@ -83,7 +84,10 @@ def write_repro(
         _copy(candidate, target, "candidate")
         if export is not None:
             _copy(export, target, "unfolded")
-        if isinstance(original, Path):
+        if isinstance(original, Path) and original.is_dir():
+            first = "original"
+            _copy_files(original, target / first)
+        elif isinstance(original, Path):
             first = f"original{original.suffix}"
             shutil.copyfile(original, target / first)
         elif original is not None:
@@ -95,7 +99,8 @@ def write_repro(
         text = json.dumps(result.to_json(), indent=1)
         (target / "result.json").write_text(text, encoding="utf-8")
         (target / "command.txt").write_text(
-            f"{result.reason}\n\nbnfuse verify {first} candidate.onnx --inputs inputs.npz"
+            f"{result.reason}\n\n"
+            f"bnfuse verify {shlex.quote(first)} candidate.onnx --inputs inputs.npz"
             f"{_flags(options) if isinstance(original, Path) else ''}\n",
             encoding="utf-8",
         )
@@ -104,6 +109,16 @@ def write_repro(
             f"The reproduction cannot be written to {target}: {error}.", "Give another folder."
         ) from error
     return target
+
+
+def _copy_files(source: Path, target: Path) -> None:
+    """Copy what a Hugging Face folder is read from."""
+    if target.is_dir():
+        shutil.rmtree(target)
+    target.mkdir()
+    for file in source.iterdir():
+        if file.suffix in (".json", ".safetensors"):
+            shutil.copyfile(file, target / file.name)
 
 
 def _flags(options: Mapping[str, Any]) -> str:
@@ -116,9 +131,9 @@ def _flags(options: Mapping[str, Any]) -> str:
         if value is True:
             words.append(flag)
         elif isinstance(value, (list, tuple)):
-            words += [f"{flag} {item}" for item in value]
+            words += [f"{flag} {shlex.quote(str(item))}" for item in value]
         elif value:
-            words.append(f"{flag} {value}")
+            words.append(f"{flag} {shlex.quote(str(value))}")
     return "".join(f" {word}" for word in words)
 
 

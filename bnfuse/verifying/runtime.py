@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
     from bnfuse.verifying.providers import Row
 
-__all__ = ["RunError", "Session", "available_providers", "known_providers", "unproven"]
+__all__ = ["PLACE", "RunError", "Session", "available_providers", "known_providers", "unproven"]
 
+PLACE = "session.model_external_initializers_file_folder_path"
+"""The session option that says where a model given as bytes lies."""
 _HEAVY = ("Conv", "MatMul", "Gemm")
 _MAX_THREADS = 4
 
@@ -67,6 +69,9 @@ class Session:
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+        if isinstance(model, bytes):
+            # Before 1.29 the runtime asks for it where a body reads a constant from outside.
+            options.add_session_config_entry(PLACE, os.curdir)
         options.use_deterministic_compute = row.mode == "strict"
         if row.ort_name != "CPUExecutionProvider":
             self._record_placement(options)

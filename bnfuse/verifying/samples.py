@@ -81,6 +81,7 @@ class Draft:
         seed: Of the random numbers.
         order: The rows of an index input's table in the order in which to read them.
         ends: How long tables are that are read by position, the longest first.
+        bounds: The least and the largest size of symbols that have some, None for no bound.
         weights: How many constants a row meets: where they are few, rows are many. None: unknown.
     """
 
@@ -94,6 +95,7 @@ class Draft:
     weights: int | None = None
     masks: frozenset[str] = frozenset()
     ends: tuple[int, ...] = ()
+    bounds: Mapping[str, tuple[int | None, int | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unknown = set(self.ranges) - {port.name for port in self.ports}

@@ -92,7 +92,7 @@ def sizes_of(draft: Draft, size: int, keep: Sizes | None = None) -> Sizes:
             if isinstance(dim, str):
                 kept = keep.by_symbol[dim] if keep is not None and axis else size
                 symbols.setdefault(dim, kept)
-    return Sizes(symbols)
+    return _within(draft, symbols, 0)
 
 
 def large_of(draft: Draft, first: Sizes, single: Sizes) -> Sizes | None:
@@ -116,7 +116,8 @@ def large_of(draft: Draft, first: Sizes, single: Sizes) -> Sizes | None:
         products = draft.weights * max(1, math.prod(shape[2:] if images else shape[1:-1]))
         for rows, most in _LARGE_BATCHES[1:] if images else _LARGE_BATCHES:
             if elements * rows <= _LARGE_ELEMENTS and products * rows <= most:
-                return Sizes({**sizes.by_symbol, batch: rows})
+                large = Sizes({**sizes.by_symbol, batch: rows})
+                return large if _within(draft, large.by_symbol, 0) == large else None
     return None
 
 
@@ -129,7 +130,8 @@ def long_of(draft: Draft, first: Sizes) -> list[tuple[Sizes, int]]:
         With each the length of its sequences if they are too dear to be run, else 0.
     """
     found: list[tuple[Sizes, int]] = []
-    for length in (*draft.ends, _LONG):
+    declared = [most for _, most in draft.bounds.values() if most and _LONG < most <= _LONGEST]
+    for length in (*sorted({*declared, *draft.ends}, reverse=True), _LONG):
         symbols: dict[str, int] = {}
         work = draft.weights or 0
         for port in draft.ports:
@@ -147,7 +149,7 @@ def long_of(draft: Draft, first: Sizes) -> list[tuple[Sizes, int]]:
                     symbols[dim] = max(length, first.by_symbol[dim])
                     work *= length
         grown = [dim for dim, size in symbols.items() if size > first.by_symbol[dim]]
-        sizes = Sizes(symbols)
+        sizes = _within(draft, symbols, 0)
         if grown:
             dear = work > _LONG_PRODUCTS or length > _LONGEST
             found.append((sizes, length if dear else 0))
@@ -178,7 +180,18 @@ def _assign(draft: Draft, rule: _Rule, which: int) -> Sizes:
                 position = next(lengths) if rule.step else 0
                 size = rule.sequence[which]
                 symbols[dim] = max(size - position, 2) if which == 0 else size + position
-    return Sizes(symbols)
+    return _within(draft, symbols, which)
+
+
+def _within(draft: Draft, symbols: Mapping[str, int], which: int) -> Sizes:
+    """The sizes, or those nearest to them in the bounds; the second pair's apart from the first."""
+    found = {}
+    for symbol, size in symbols.items():
+        low, high = draft.bounds.get(symbol, (None, None))
+        if high is not None and size > high:
+            size = max(high - which, 1)
+        found[symbol] = size if low is None else max(size, low)
+    return Sizes(found)
 
 
 def _batches(dims: Sequence[int | str], elements: int, weights: int | None) -> tuple[int, int]:

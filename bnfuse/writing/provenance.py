@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
 _PREFIX = "bnfuse."
+_SIZES = f"{_PREFIX}sizes"
 _SOURCE = f"{_PREFIX}source"
 _VERDICT = f"{_PREFIX}verdict"
 _BODY = f"{_PREFIX}body_sha256"
@@ -41,7 +42,8 @@ _PROPS_KEY = varint(onnx.ModelProto.METADATA_PROPS_FIELD_NUMBER << 3 | 2)
 def describe(model: ir.Model, source: str, files: Sequence[Fingerprint], folded: str) -> None:
     """Say in ``model``, which is changed, who made it, and of what.
 
-    The user's own ``metadata_props`` stay; those of an earlier fold go.
+    The user's own ``metadata_props`` stay, and the sizes that the model is valid for; those of an
+    earlier fold go.
 
     Args:
         model: The model that is about to be written.
@@ -60,7 +62,7 @@ def describe(model: ir.Model, source: str, files: Sequence[Fingerprint], folded:
         "folded": folded,
     }
     props = model.metadata_props
-    for key in [key for key in props if key.startswith(_PREFIX)]:
+    for key in [key for key in props if key.startswith(_PREFIX) and key != _SIZES]:
         del props[key]
     props.update({_PREFIX + key: text for key, text in said.items() if text})
     model.producer_name, model.producer_version = "bnfuse", __version__

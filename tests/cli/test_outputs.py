@@ -13,6 +13,7 @@ from processes import COMMAND
 
 import bnfuse
 from bnfuse.cli.main import main
+from bnfuse.cli.outcome import outcome_of
 from bnfuse.errors import OutputError, UsageError
 
 DEVICES = ["/dev/null", "/dev/stdout", "folder", "none/x", "{source}"]
@@ -210,3 +211,17 @@ def test_the_unverified_candidate_replaces_nothing_of_the_users(net_onnx: Path, 
 
 def test_force_and_no_clobber_together_are_refused(refused, net_onnx: Path) -> None:
     assert "opposite" in refused("fold", net_onnx, "--force", "--no-clobber")
+
+
+@pytest.mark.parametrize("command", ["fold", "verify", "bench", "export"])
+def test_a_seed_below_zero_is_refused(command: str, net_onnx: Path, capsys) -> None:
+    files = [str(net_onnx)] * (1 if command in ("fold", "export") else 2)
+    with pytest.raises(SystemExit, match="2"):
+        main([command, *files, "--seed", "-1"])
+    assert "'--seed': -1 is not in the range x>=0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("said", ["it broke", "it broke.\nand then\nmore", ""])
+def test_an_error_that_nobody_foresaw_is_one_sentence(said: str) -> None:
+    message = outcome_of(ValueError(said)).message
+    assert message == f"bnfuse met ValueError: {'it broke' if said else 'no message'}."

@@ -36,10 +36,6 @@ def test_no_encoding_stops_a_command(
     ran = process("fold", "中.pt", **env)
     assert ran.code == 2
     assert "\\u4e2d.pt does not exist" in ran.err
-    ran = process("train", "conv-bn-linear-bn", "--epochs", 1, "-o", "中.pt", **env)
-    assert ran.code == 0, ran.err
-    ran = process("export", "中.pt", **env)
-    assert ran.code == 0, ran.err
     for command in COMMANDS:
         assert process(command, "--help", **env).code == 0
 

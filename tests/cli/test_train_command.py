@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from processes import run as process
 
 from bnfuse.cli.train import train
 from bnfuse.errors import BnfuseError, OutputError, UsageError
@@ -60,6 +61,14 @@ def test_file_holds_the_net_that_was_reported():
     data = load_digits()
     right = net(data.held_out_images).argmax(1).eq(data.held_out_labels).sum().item()
     assert f"({right} of 360)" in result.stdout
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_no_encoding_stops_the_training_or_the_export(encoding):
+    env = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    for words in (["train", *QUICK, "-o", "中.pt"], ["export", "中.pt"]):
+        ran = process(Path(), *words, **env)
+        assert ran.code == 0, ran.err
 
 
 def test_file_is_named_after_the_net_when_no_name_is_given():

@@ -92,6 +92,7 @@ def test_a_batch_norm_that_the_runtime_would_misread_becomes_a_product_and_a_sum
     result = fold_model(net.model(net.batch_norm(h, 4)))
     assert result.ops == ["MatMul", "Reshape", "Mul", "Add"]
     assert_same_function(result)
+    assert _core(fold_model(result.after).after) == _core(result.after)
 
 
 def test_four_ops_that_change_nothing_are_gone():

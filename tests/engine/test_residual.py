@@ -61,13 +61,6 @@ def test_a_branch_that_cannot_take_the_scale_keeps_the_norm():
     assert_left(result, "Tanh 'blocker'")
 
 
-def test_a_value_added_to_itself_keeps_the_norm():
-    net = Net()
-    conv = net.conv(net.input([2, 4, 5, 5]), 4, 4, (1, 1), name="shared")
-    result = fold_model(net.model(net.norm(net.op("Add", conv, conv), 4, 2)))
-    assert_left(result, "Conv 'shared' feeds 2 consumers")
-
-
 def test_the_second_of_two_branches_that_are_subtracted_takes_the_shift_negated():
     net = Net()
     x = net.input(["N", 4, 5, 5])
@@ -202,3 +195,20 @@ def test_a_norm_that_meets_its_own_gate_again_keeps_the_function():
     parts = net.ops("Split", scaled, count=2, axis=1, num_outputs=2)
     y = net.conv(net.op("Add", *parts), 2, 3)
     assert_same_function(fold_model(net.model(y)))
+
+
+@pytest.mark.parametrize(("op", "ways"), [("Add", 2), ("Sum", 3)])
+def test_a_value_that_is_added_to_itself_takes_its_part_at_each_place(op, ways):
+    net = Net()
+    product = net.op("MatMul", net.input(["N", 4]), net.param(4, 5))
+    y = net.norm(net.op(op, *[product] * ways), 5, 0)
+    assert_folded(fold_model(net.model(net.op("Softsign", y))), ["Gemm", op, "Softsign"])
+
+
+def test_a_value_less_itself_takes_no_shift():
+    net = Net()
+    product = net.op("MatMul", net.input(["N", 4]), net.param(4, 5))
+    shifted = net.op("Add", net.op("Sub", product, product, name="nothing"), net.param(5))
+    assert_left(
+        fold_model(net.model(net.op("Softsign", shifted))), "a shift is lost in Sub 'nothing'"
+    )

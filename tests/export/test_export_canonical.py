@@ -166,3 +166,36 @@ def test_a_batch_that_is_joined_and_parted_stays_dynamic(tools):
         feeds = torch.randn(batch, 3, 6, 6), torch.randn(batch, 3, 6, 6)
         for found, wanted in zip(tools.run(exported.model, *feeds), net(*feeds), strict=True):
             assert tools.close(found, wanted)
+
+
+class AllPairs(nn.Module):
+    """Optical flow in short: one batch of two images, all pairs of features, a look-up."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU())
+        self.motion = nn.Sequential(nn.Conv2d(12, 2, 3, padding=1), nn.BatchNorm2d(2))
+
+    def forward(self, first, second):
+        both = self.features(torch.cat([first, second]))
+        one, two = torch.chunk(both, 2, dim=0)
+        n, c, h, w = one.shape
+        pairs = one.flatten(2).transpose(1, 2) @ two.flatten(2)
+        levels = [pairs.reshape(n * h * w, 1, h, w) / c**0.5]
+        levels.append(nn.functional.avg_pool2d(levels[0], 2, 2))
+        context, _ = torch.split(one, [4, 4], dim=1)
+        found = [context, context]
+        for level in levels:
+            place = torch.zeros(n * h * w, 1, 2, 2)
+            looked = nn.functional.grid_sample(level, place, align_corners=True)
+            found.append(looked.view(n, h, w, 2).permute(0, 3, 1, 2))
+        return self.motion(torch.cat(found, dim=1))
+
+
+def test_chunks_of_a_batch_and_look_ups_in_all_pairs_are_exported(tools):
+    net = AllPairs()
+    images = torch.randn(2, 3, 16, 16), torch.randn(2, 3, 16, 16)
+    exported = tools.export(net, *images, names=["first", "second"])
+    assert exported.notes == ()
+    assert not {"SplitToSequence", "SequenceAt"} & set(tools.operators(exported.model))
+    assert tools.close(tools.run(exported.model, *images)[0], net(*images), 1e-4)

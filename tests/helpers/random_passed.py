@@ -281,6 +281,19 @@ def _gate(r: RandomNet, x: str, shape: Shape) -> Made:
     return r.net.op(op_type, x, gate), shape
 
 
+def _attend(r: RandomNet, x: str, shape: Shape) -> Made:
+    """Rows mixed by weights that sum to 1, or do not."""
+    rank, rows, width = len(shape), shape[-2], int(shape[-1])
+    if isinstance(rows, str):
+        return None
+    turned = r.net.op("Transpose", x, perm=[*range(rank - 2), rank - 1, rank - 2])
+    weights = r.net.op("MatMul", r.net.op("Tanh", x), turned)
+    if r.number(2):
+        weights = r.net.op("Softmax", weights, axis=(-1, -2)[r.number(2)])
+    values = r.net.op("MatMul", x, r.net.param(width, width)) if r.number(2) else x
+    return r.net.op("MatMul", weights, values), shape
+
+
 PASSED: Makers = (
     (_unary, ANY),
     (_prelu, ANY),
@@ -317,4 +330,5 @@ PASSED: Makers = (
     (_constant, ANY),
     (_flatten_at_run_time, ANY),
     (_reshape_as, IMAGE),
+    (_attend, IMAGE),
 )

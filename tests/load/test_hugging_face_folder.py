@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 import sys
 
 import hf_factories
+import onnx
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers.utils import logging
 
 import bnfuse
 from bnfuse.cli.main import main
@@ -62,9 +66,35 @@ def test_it_is_folded_and_verified_by_the_commands(folder, tmp_path):
     assert run("verify", folder, out, *here) == 0
 
 
+def test_a_failure_is_reproduced_from_its_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "res net; v1.5"
+    resnet().save_pretrained(folder, max_shard_size="1KB")
+    here = ("--provider", "cpu", "--input-shape", "N,3,32,32")
+    assert run("fold", folder, "-o", tmp_path / "right.onnx", *here) == 0
+    wrong = onnx.load(tmp_path / "right.onnx")
+    wrong.graph.node[-1].output[0] = "before"
+    wrong.graph.node.append(onnx.helper.make_node("Neg", ["before"], [wrong.graph.output[0].name]))
+    onnx.save(wrong, tmp_path / "wrong.onnx")
+    for _ in range(2):
+        assert run("verify", folder, tmp_path / "wrong.onnx", "--repro", tmp_path / "repro") == 1
+    monkeypatch.chdir(tmp_path / "repro")
+    command = (tmp_path / "repro/command.txt").read_text().splitlines()[-1]
+    shutil.rmtree(folder)
+    (tmp_path / "wrong.onnx").unlink()
+    assert run(*shlex.split(command)[1:]) == 1
+
+
 def test_it_is_the_model_that_was_saved(folder):
     folded = bnfuse.fold(folder, input_shapes="N,3,32,32", providers="cpu")
     assert bnfuse.verify(resnet(), folded, providers="cpu").verdict.name == "PASS"
+
+
+def test_nothing_is_said_while_it_is_read(whole, capfd):
+    capfd.readouterr()
+    bars = logging.is_progress_bar_enabled()
+    load(whole, input_shapes="N,3,32,32")
+    assert capfd.readouterr() == ("", "")
+    assert logging.is_progress_bar_enabled() is bars
 
 
 def test_code_in_the_folder_is_not_run(whole):

@@ -149,6 +149,24 @@ def products(net: Net, x: str) -> tuple[str, ...]:
 
 
 @graph(2, 4, 4, 4)
+def attentions(net: Net, x: str) -> tuple[str, ...]:
+    rows, columns = (net.op("Softmax", net.op("Tanh", x), axis=axis) for axis in (-1, 2))
+    first = net.op("MatMul", rows, net.conv(x, 4, 4, (1, 1)))
+    second = net.op("MatMul", columns, net.op("MatMul", x, net.param(4, 4)))
+    third = net.op("MatMul", rows, scale(net, net.op("Sigmoid", x), 4, 1))
+    fourth = net.op("MatMul", net.op("Dropout", rows, "", net.const(np.array(False))), x)
+    one = net.op("MatMul", rows, net.conv(x, 4, 1, (1, 1)))
+    return (
+        net.norm(first, 4, 2),
+        net.norm(second, 4, 0),
+        net.op("MatMul", net.param(3, 4), third),
+        net.norm(fourth, 4, 0),
+        net.norm(one, 4, 2),
+        scale(net, net.op("MatMul", rows, scale(net, net.op("Sigmoid", x), 4, 1)), 4, 1),
+    )
+
+
+@graph(2, 4, 4, 4)
 def one_channel_repeated(net: Net, x: str) -> str:
     narrow = net.conv(x, 4, 1, (1, 1))
     return net.norm(net.op("Expand", narrow, net.ints(2, 4, 4, 4)), 4, 2)

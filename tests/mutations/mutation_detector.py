@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import graphs_of_lifting
 import graphs_of_linear_maps  # noqa: F401
 import graphs_of_merges
 import graphs_of_neighbours  # noqa: F401
@@ -137,6 +138,7 @@ def one_node_is_not_padded_anew_twice() -> None:
 
 
 PROBES = (
+    *graphs_of_lifting.PROBES,
     one_node_is_not_padded_anew_twice,
     a_constant_on_both_sides_is_folded,
     tampering_is_noticed,

@@ -8,10 +8,13 @@ import venv
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distribution, distributions
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from builds import ROOT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,9 @@ class Environment:
         (site,) = self.folder.glob("lib/python*/site-packages")
         return site
 
-    def distributions(self) -> set[str]:
-        """The names of what is installed."""
-        found = distributions(path=[str(self.site)])
-        return {canonicalize_name(one.name) for one in found}
+    def distributions(self) -> dict[str, str]:
+        """What is installed, by name, and its version."""
+        return _versions(distributions(path=[str(self.site)]))
 
     def shell(self, command: str, where: Path) -> subprocess.CompletedProcess[str]:
         """Run a line as a person types it, in the folder ``where``."""
@@ -39,7 +41,7 @@ class Environment:
             env={
                 **kept,
                 "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
-                "PIP_CONSTRAINT": str(ROOT / "constraints.txt"),
+                "PIP_CONSTRAINT": str(self.folder / "constraints.txt"),
                 "PIP_DISABLE_PIP_VERSION_CHECK": "1",
                 "OMP_NUM_THREADS": "1",
             },
@@ -68,6 +70,10 @@ def bare(folder: Path, requirements: list[str]) -> Environment:
     """
     venv.create(folder, with_pip=False)
     made = Environment(folder)
+    # Another version would be written through the links, into what runs this.
+    here = _versions(distributions()).items()
+    lines = [f"{name}=={version}\n" for name, version in here if name != "bnfuse"]
+    (folder / "constraints.txt").write_text("".join(lines))
     for found in closure([*requirements, "pip"]):
         for top in {file.parts[0] for file in found.files or ()} - {"..", "__pycache__"}:
             link = made.site / top
@@ -77,6 +83,10 @@ def bare(folder: Path, requirements: list[str]) -> Environment:
     pip.write_text(f'#!/bin/sh\nexec "{folder}/bin/python" -m pip "$@"\n')
     pip.chmod(0o755)
     return made
+
+
+def _versions(found: Iterable[Distribution]) -> dict[str, str]:
+    return {canonicalize_name(one.name): one.version for one in found}
 
 
 def closure(requirements: list[str]) -> list[Distribution]:

@@ -15,9 +15,11 @@ import bnfuse
 from bnfuse import inner, judging, undoing
 from bnfuse.affine import ChannelAffine
 from bnfuse.cli.main import main
-from bnfuse.folding.merges import sequence
+from bnfuse.errors import FoldError
+from bnfuse.folding.merges import matrices, sequence
 from bnfuse.lifting.linear import LinearMap
 from bnfuse.lowering.derive import Derivation
+from bnfuse.nested import Nested
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,6 +120,84 @@ def test_a_merge_that_is_wrong_is_undone(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "times less precise" in refusal.reason
     (blame,) = report.undone
     assert blame.rules == ("merge sequence",)
+
+
+@pytest.fixture
+def one_constant_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A constant of one map that differs from its second derivation."""
+    check = Derivation.check
+
+    def checked(self: Derivation, weight: Any) -> None:
+        if "conv2" in self.linear.label:
+            raise self._differs(self.linear.name)
+        check(self, weight)
+
+    monkeypatch.setattr(Derivation, "check", checked)
+
+
+@pytest.mark.usefixtures("one_constant_off")
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize("kind", ["module", "onnx"])
+def test_a_constant_that_its_derivation_does_not_confirm_is_taken_back(
+    kind: str, written: bool, net: nn.Module, exported: ir.Model, tmp_path: Path
+) -> None:
+    source: Any = net if kind == "module" else exported
+    inputs = torch.randn(2, 3, 12, 10) if kind == "module" else None
+    result = folded(source, inputs=inputs, output=tmp_path / "out.onnx" if written else None)
+    assert result.report.verdict == "PASS"
+    assert {s.module for s in result.report.norms if s.folded} == {"norm0", "norm1", "norm3"}
+    reasons = {s.module: s.reason for s in result.report.norms if not s.folded}
+    assert "differs from its independent derivation" in reasons["norm2"]
+    assert "report it" in reasons["norm2"]
+    assert "norm2" in [site for blame in result.report.undone for site in blame.sites]
+    assert [file.name for file in tmp_path.iterdir()] == ["out.onnx"] * written
+
+
+@pytest.mark.usefixtures("one_constant_off")
+@pytest.mark.parametrize("options", [{"verified": False}, {"localize": True}])
+def test_nothing_is_taken_back_unasked(
+    options: dict[str, bool], exported: ir.Model, tmp_path: Path
+) -> None:
+    for output in (None, tmp_path / "out.onnx"):
+        with pytest.raises(FoldError, match="differs from its independent derivation"):
+            folded(exported, output=output, **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_merge_that_its_parts_do_not_confirm_ends_the_fold_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv1d(4, 4, 1), nn.BatchNorm1d(4), nn.Flatten(), nn.Linear(24, 4)]
+    net = nn.Sequential(*layers, nn.Linear(4, 4)).eval()
+    nn.init.normal_(net[1].bias)
+
+    def differs(*_: Any) -> None:
+        raise FoldError("They differ from the product.", "Report it.")
+
+    monkeypatch.setattr(matrices, "_agree", differs)
+    report = folded(net, inputs=torch.randn(5, 4, 6)).report
+    assert report.verdict == "PASS"
+    assert [norm.folded for norm in report.norms] == [True]
+    assert not report.merges
+    (blame,) = report.undone
+    assert blame.rules == ("merge",)
+    assert "They differ from the product" in blame.reason
+
+
+def test_a_body_that_cannot_be_confirmed_leaves_the_model_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, exported: ir.Model
+) -> None:
+    def differs(*_: Any, **options: Any) -> Any:
+        if options["folding"]:
+            raise FoldError("A constant differs.", "Report it.")
+        return Nested(set())
+
+    monkeypatch.setattr(inner, "fold_bodies", differs)
+    report = folded(exported).report
+    assert report.verdict == "PASS"
+    assert not any(norm.folded for norm in report.norms)
+    assert any("nothing is folded: A constant differs" in note for note in report.notes)
 
 
 def test_a_fold_that_is_wrong_before_any_rule_gives_what_was_exported(

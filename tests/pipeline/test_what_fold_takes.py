@@ -149,6 +149,40 @@ def test_one_string_is_one_value() -> None:
     assert tuple(exported.model.graph.inputs[0].shape)[1:] == (3, 20, 20)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"providers": None},
+        {"providers": [0]},
+        {"input_shapes": (1, 3, 16, 16)},
+        {"input_shapes": [(1, 3, 16, 16)]},
+        {"allow": [nn.Conv2d]},
+        {"opset": "20"},
+    ],
+)
+def test_what_is_no_string_or_number_is_refused_in_a_sentence(options: dict[str, Any]) -> None:
+    with pytest.raises(BnfuseError) as caught:
+        bnfuse.fold(net(), X, **options)
+    assert "\n" not in str(caught.value)
+    assert caught.value.remedy
+
+
+def test_an_input_of_another_type_than_the_weights_is_told_by_its_type() -> None:
+    # What numpy makes is float64 unless it is told otherwise.
+    with pytest.raises(BnfuseError, match="float64") as caught:
+        bnfuse.fold(net(), X.double().numpy())
+    assert "float32" in caught.value.remedy
+    with pytest.raises(BnfuseError) as caught:
+        bnfuse.fold(net(), X.flatten(1))
+    assert "shapes" in caught.value.remedy
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model"])
+def test_a_checkpoint_in_memory_is_told_where_its_weights_are(key: str) -> None:
+    with pytest.raises(UsageError, match=key):
+        bnfuse.fold({key: net().state_dict(), "epoch": 3}, model="mynets:Net")
+
+
 def test_one_string_is_one_class_to_allow(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="'nonsense' is not the dotted name"):
         bnfuse.load(loaded(tmp_path).path, allow="nonsense")

@@ -274,6 +274,16 @@ def test_a_baseline_that_is_a_little_wrong_does_not_excuse_its_fold(tmp_path: Pa
     assert alone.rows == excused.rows
 
 
+def test_a_module_whose_kernels_the_runtime_lacks_is_inconclusive(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv1d(3, 4, 3), nn.BatchNorm1d(4)).double().eval()
+    x = torch.randn(2, 3, 9, dtype=torch.float64)
+    candidate = exported(module, (x,), tmp_path)
+    result = verify(module, candidate, x, providers=["cpu"])
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "NOT_IMPLEMENTED" in result.reason
+
+
 def test_a_module_is_reproduced_from_its_file(tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(6, 6), nn.ReLU())

@@ -116,10 +116,18 @@ class Sum(_Join):
         affine: ChannelAffine,
         *push: ChannelAffine,
     ) -> Answer:
-        """One of the inputs, asked first, takes the whole affine, the others the scale."""
+        """One of the inputs, asked first, takes the whole affine, the others the scale.
+
+        An input that stands at several places takes its part of the shift at each.
+        """
         scale = affine.only_scale()
-        parts = [(taker, affine)] if taker is not None else []
-        return self._pull(at, [*parts, *((p, scale) for p in places if p != taker)], *push)
+        inputs = at.node.inputs
+        taking = [p for p in places if taker is not None and inputs[p] is inputs[taker]]
+        times = sum(map(self._weight, taking))
+        if taking and times == 0.0:
+            raise at.refusal("a shift is lost in")
+        parts = [(p, affine.shift_times(self._weight(p) / times)) for p in taking]
+        return self._pull(at, [*parts, *((p, scale) for p in places if p not in taking)], *push)
 
     def _places(self, node: ir.Node) -> list[int]:
         """Those that nothing else reads first: there a walk is short."""

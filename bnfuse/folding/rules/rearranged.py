@@ -1,9 +1,14 @@
-"""Carry an affine through ops that only rearrange elements: the constants are rearranged with them.
+"""Carry an affine through ops that rearrange elements, or mix them along one axis of a matrix.
 
 Transpose, Reshape, Flatten, Squeeze and Unsqueeze compute nothing, so ``A(op(x)) = op(A'(x))``
 where ``A'`` has each element's own constants. A channel shuffle (Reshape, Transpose, Reshape)
 spreads one channel axis over two and joins them again: consecutive rearrangements are therefore
 taken in one go, and the constants need to be per-channel only at the far end.
+
+So is a product of two run-time matrices, since the heads of an attention part the channels before
+it and join them behind it: ``A · (V · diag(s)) = (A · V) · diag(s)``, ``(diag(s) · A) · V =
+diag(s) · (A · V)``, and where each row of ``A`` sums to 1, as behind a Softmax of its rows,
+``A · (V + 1 · t) = A · V + 1 · t``.
 """
 
 from __future__ import annotations
@@ -13,9 +18,12 @@ __all__ = ["Rearranged", "perm_of", "undo"]
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bnfuse.folding.axes import Spread, spread_of
 from bnfuse.folding.plan import Answer
 from bnfuse.folding.rules.row import Crossing
+from bnfuse.lifting.channel import static_dim
 from bnfuse.lifting.readers import readers
 
 if TYPE_CHECKING:
@@ -38,15 +46,15 @@ class Rearranged:
     def backward(
         self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
     ) -> Response:
-        """Walk up the rearrangements until the constants are per-channel."""
-        del index
-        at = Crossing(node, constants)
-        spread = None if at.y.shape is None else spread_of(affine, len(at.y.shape))
+        """Walk up until the constants are per-channel."""
+        at = Crossing(node, constants, output=index)
+        if at.y.shape is None:
+            raise _unknown(at)
+        spread = spread_of(affine, len(at.y.shape))
         passed: list[ir.Node] = []
         while True:
-            spread = None if spread is None else undo(at.node, spread)
-            if spread is None:
-                raise _unknown(at)
+            at = Crossing(at.node, constants, _carrier(at.node, spread))
+            spread = _before(at, spread)
             found = spread.affine()
             if found is not None:
                 return Answer(pull=((at.x, found),), passed=tuple(passed))
@@ -59,47 +67,37 @@ class Rearranged:
     def forward(
         self, node: ir.Node, lost: Mapping[int, ChannelAffine], constants: ConstantEvaluator
     ) -> Response:
-        """Walk down the rearrangements until the constants are per-channel."""
+        """Walk down until the constants are per-channel."""
         ((place, affine),) = lost.items()
-        at = Crossing(node, constants)
-        rank = None if at.x.shape is None or place != 0 else len(at.x.shape)
-        spread = None if rank is None else spread_of(affine, rank)
+        at = Crossing(node, constants, place)
+        if at.x.shape is None:
+            raise _unknown(at)
+        spread = spread_of(affine, len(at.x.shape))
         passed: list[ir.Node] = []
         while True:
-            spread = None if spread is None else _do(at.node, spread)
-            if spread is None:
-                raise _unknown(at)
+            spread = _behind(at, spread)
             found = spread.affine()
             if found is not None:
                 return Answer(push=((at.y, found),), passed=tuple(passed))
             uses = readers(at.y)
-            if not _is_inner(at.y) or uses[0].idx != 0 or not self._moves(uses[0].node):
+            if not _is_inner(at.y) or not self._moves(uses[0].node):
                 raise _several_axes(at)
             passed.append(at.node)
-            at = Crossing(uses[0].node, constants)
+            at = Crossing(uses[0].node, constants, uses[0].idx)
 
     def _moves(self, node: ir.Node) -> bool:
         return node.op_type in (*self.ops, "Identity") and node.domain in ("", "ai.onnx")
 
 
 def undo(node: ir.Node, spread: Spread) -> Spread | None:
-    """The constants of ``node``'s input from those of its output."""
-    x, y, perm = node.inputs[0], node.outputs[0], perm_of(node)
-    if x is None or x.shape is None or y.shape is None:
-        return None
-    if node.op_type == "Transpose":
-        return spread.transposed([(perm or []).index(i) for i in range(len(perm or []))])
-    return spread if node.op_type == "Identity" else spread.reshaped(y.shape, x.shape)
-
-
-def _do(node: ir.Node, spread: Spread) -> Spread | None:
-    """The constants of ``node``'s output from those of its input."""
+    """The constants of the input of a rearrangement from those of its output."""
     x, y = node.inputs[0], node.outputs[0]
     if x is None or x.shape is None or y.shape is None:
         return None
     if node.op_type == "Transpose":
-        return spread.transposed(perm_of(node) or [])
-    return spread if node.op_type == "Identity" else spread.reshaped(x.shape, y.shape)
+        perm = perm_of(node) or []
+        return spread.transposed([perm.index(i) for i in range(len(perm))])
+    return spread if node.op_type == "Identity" else spread.reshaped(y.shape, x.shape)
 
 
 def perm_of(node: ir.Node) -> list[int] | None:
@@ -108,6 +106,81 @@ def perm_of(node: ir.Node) -> list[int] | None:
     if "perm" in node.attributes:
         return list(node.attributes.get_ints("perm", []))
     return None if x is None or x.shape is None else list(reversed(range(len(x.shape))))
+
+
+def _carrier(node: ir.Node, spread: Spread) -> int:
+    """Which input the constants of the output are those of: a product has its rows of the first."""
+    rows = len(spread.scale.shape) - 2
+    return 0 if node.op_type != "MatMul" or rows in spread.axes else 1
+
+
+def _before(at: Crossing, spread: Spread) -> Spread:
+    """The constants of the input from those of the output."""
+    if at.node.op_type != "MatMul":
+        moved = undo(at.node, spread)
+        if moved is None:
+            raise _unknown(at)
+        return moved
+    x, y = at.x.shape, at.y.shape
+    if x is None or y is None:
+        raise _unknown(at)
+    _check_product(at, spread, len(y))
+    for axis in spread.axes:
+        place = axis - (len(y) - len(x))
+        if place < 0 or static_dim(x, place) != spread.scale.shape[axis]:
+            raise _unknown(at)
+    return Spread(*(array.reshape(array.shape[-len(x) :]) for array in spread.arrays))
+
+
+def _behind(at: Crossing, spread: Spread) -> Spread:
+    """The constants of the output from those of the input."""
+    x, y, op_type = at.x.shape, at.y.shape, at.node.op_type
+    if x is None or y is None or (at.place != 0 and op_type != "MatMul"):
+        raise _unknown(at)
+    if op_type == "MatMul":
+        _check_product(at, spread, len(x))
+        front = (1,) * (len(y) - len(x))
+        return Spread(*(array.reshape(front + array.shape) for array in spread.arrays))
+    if op_type == "Transpose":
+        return spread.transposed(perm_of(at.node) or [])
+    moved = spread if op_type == "Identity" else spread.reshaped(x, y)
+    if moved is None:
+        raise _unknown(at)
+    return moved
+
+
+def _check_product(at: Crossing, spread: Spread, rank: int) -> None:
+    """Refuse constants of a factor, or of the product, that do not pass a product of this rank."""
+    if any(x is None or x.shape is None or len(x.shape) < 2 for x in at.node.inputs):
+        raise _unknown(at)
+    # Of a factor the axis that is summed over, of the product the other factor's.
+    if rank - (1 if at.place == 0 else 2) in spread.axes:
+        raise at.refusal("its constants run along an axis that", " does not keep")
+    if np.any(spread.shift) and not (at.place == 1 and _rows_sum_to_one(at)):
+        rows = ": the rows beside it are not known to sum to 1"
+        raise at.refusal("a shift does not pass", rows)
+
+
+def _rows_sum_to_one(at: Crossing) -> bool:
+    """Whether the first factor is a Softmax along its last axis, as it came out of that."""
+    a = at.node.inputs[0]
+    node = None if a is None else a.producer()
+    while node is not None and node.op_type in ("Identity", "Dropout") and _is_standard(node):
+        mode = Crossing(node, at.constants).array(2)
+        given = len(node.inputs) > 2 and node.inputs[2] is not None
+        if given and (mode is None or mode.any()):
+            return False
+        a = node.inputs[0]
+        node = None if a is None else a.producer()
+    if node is None or node.op_type != "Softmax" or not _is_standard(node):
+        return False
+    if a is None or a.shape is None or "axis" not in node.attributes:
+        return False
+    return node.attributes.get_int("axis", -1) in (-1, len(a.shape) - 1)
+
+
+def _is_standard(node: ir.Node) -> bool:
+    return node.domain in ("", "ai.onnx")
 
 
 def _is_inner(value: ir.Value) -> bool:
