@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,33 @@ from bnfuse.verifying.tables import index_limits
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["Tally", "visibility"]
+__all__ = ["Tally", "markdown", "visibility"]
+
+TITLES = {
+    "wrong models caught": "wrong models: breakages of six small nets",
+    "wrong constants of other nets caught": "wrong constants of {other_nets} nets in the style of "
+    "torchvision and timm",
+    "what hides caught": "what few inputs show, {hiding} kinds",
+    "right models passed": "right models: folds in float64 and float32, onnxsim, onnxslim, ONNX "
+    "Runtime; seven small nets",
+    "right folds of other nets passed": "right folds of those {other_nets} nets, against their "
+    "exports and as modules",
+    "exports of modules passed": "PyTorch modules against their exports (convolutional; MLP of 40 "
+    "layers)",
+}
+"""What was judged, by the benchmark's own titles."""
+
+
+def markdown(data: dict[str, Any]) -> str:
+    """Return the table of a result as the documentation has it."""
+    hiding = len(data["parts"].get("what hides caught", ()))
+    rows = ["| | judged | as deserved | |", "|---|---|---|---|"]
+    for title, rate in data["rates"].items():
+        text = TITLES[title].format(other_nets=data.get("other_nets"), hiding=hiding)
+        good, total = rate["as deserved"], rate["judged"]
+        verb = title.rsplit(" ", 1)[1]
+        rows.append(f"| {text} | {total} | {good} | {100 * good / total:.4g} % {verb} |")
+    return "\n".join(rows)
 
 
 @dataclass

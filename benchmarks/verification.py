@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import sys
 import tempfile
 import time
@@ -35,7 +36,7 @@ from verification_nets import NETS
 
 from benchmarks.breakages import HIDING, STYLED, constant_breakages, styled
 from benchmarks.environment import RESULTS, save
-from benchmarks.tally import Tally, visibility
+from benchmarks.tally import Tally, markdown, visibility
 from bnfuse.verifying import Verdict, verify
 
 if TYPE_CHECKING:
@@ -235,6 +236,7 @@ def main() -> int:
         },
         options.out,
     )
+    print(markdown(json.loads(path.read_text(encoding="utf-8"))))
     print(f"written to {path.name}")
     return 1 if any(good < total for good, total in rates.values()) else 0
 

@@ -148,9 +148,8 @@ def long_of(draft: Draft, first: Sizes) -> list[tuple[Sizes, int]]:
                 else:
                     symbols[dim] = max(length, first.by_symbol[dim])
                     work *= length
-        grown = [dim for dim, size in symbols.items() if size > first.by_symbol[dim]]
         sizes = _within(draft, symbols, 0)
-        if grown:
+        if any(size > first.by_symbol[dim] for dim, size in sizes.by_symbol.items()):
             dear = work > _LONG_PRODUCTS or length > _LONGEST
             found.append((sizes, length if dear else 0))
     return found
