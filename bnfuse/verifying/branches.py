@@ -53,23 +53,24 @@ class Target:
     """A side that no number of a node took, or that some channels never took.
 
     Attributes:
+        node: What to call the node.
+        output: The name of what it makes.
         axis: Of the channels; -1 where the whole node is meant.
         channels: Which they are.
-        of: How many there are.
     """
 
     node: str
     side: str
+    output: str = ""
     axis: int = -1
     channels: tuple[int, ...] = ()
-    of: int = 0
 
 
 class BranchCounter:
     """Counts sides over all samples; it is what a float64 run calls after each node.
 
-    A side is counted in total, and for each channel whether any number took it: of axis 1 and of
-    the last axis, where their size is the same in all samples.
+    A side is counted in total, and for each channel whether any number took it: of axis 1, and of
+    the last axis of what is no map, where their size is the same in all samples.
 
     Attributes:
         work: Products in all samples together.
@@ -82,10 +83,11 @@ class BranchCounter:
         self._counts: dict[tuple[str, str], dict[str, int]] = {}
         self._taken: dict[tuple[str, str], dict[int, dict[str, Array] | None]] = {}
         self._compared: set[str] = set()
+        self._outputs: dict[str, str] = {}
 
     def visit(self, node: onnx.NodeProto, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
         """Count one ONNX node."""
-        name = node.name or (node.output[0] if node.output else "")
+        name = self._label(node)
         op = node.op_type
         self.work += sum(np.size(value) for value in outputs) * (reach(op, inputs) or 1)
         if op in COMPARISONS and inputs[0].dtype == np.float64:
@@ -96,6 +98,15 @@ class BranchCounter:
         if sides:
             floats = op != "Where" or node.input[0] in self._compared
             self.add(name, op, sides, channels=floats and op != "If" and OVERFLOW not in sides)
+
+    def _label(self, node: onnx.NodeProto) -> str:
+        """Return a node's name, or its output's where it has none or shares it."""
+        output = node.output[0] if node.output else ""
+        label = node.name or output
+        if self._outputs.setdefault(label, output) != output:
+            label = output
+            self._outputs[label] = output
+        return label
 
     def _overflowing(self, outputs: Sequence[Any]) -> dict[str, Array]:
         value = outputs[0] if outputs else None
@@ -130,7 +141,8 @@ class BranchCounter:
         if not channels or first.ndim < 2:
             return
         axes = self._taken.setdefault((name, op), {})
-        for axis in {1, first.ndim - 1}:
+        # The last axis of a map is its width.
+        for axis in {1, first.ndim - 1} if first.ndim < 4 else {1}:
             over = tuple(place for place in range(first.ndim) if place != axis)
             fresh = {side: np.asarray(mask.any(axis=over)) for side, mask in sides.items()}
             # A side that takes no part in a sample was taken by none of its channels.
@@ -145,7 +157,7 @@ class BranchCounter:
         dormant: dict[str, dict[str, list[int]]] = {}
         for item in self.targets():
             if item.channels:
-                dormant.setdefault(item.node, {})[item.side] = list(item.channels)
+                dormant.setdefault(item.node, {}).setdefault(item.side, list(item.channels))
         return tuple(
             BranchCount(name, op, sides, dormant.get(name, {}))
             for (name, op), sides in self._counts.items()
@@ -157,13 +169,13 @@ class BranchCounter:
         for (name, op), sides in self._counts.items():
             for side, count in sides.items():
                 if not count:
-                    found.append(Target(name, side))
+                    found.append(Target(name, side, self._outputs.get(name, "")))
                     continue
                 for axis, taken in self._taken.get((name, op), {}).items():
                     if taken is not None and not taken[side].all():
                         channels = tuple(np.flatnonzero(~taken[side]).tolist())
-                        found.append(Target(name, side, axis, channels, len(taken[side])))
-                        break
+                        output = self._outputs.get(name, "")
+                        found.append(Target(name, side, output, axis, channels))
         return found
 
 

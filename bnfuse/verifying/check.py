@@ -162,8 +162,8 @@ def verify(
         order,
         weight_count(new.graph),
         side.masks,
-        position_ends(new.graph),
-        new.bounds,
+        bounds=new.bounds,
+        ends=position_ends(new.graph),
     )
     if doing is not None:
         doing("finding sizes that the original takes")

@@ -130,7 +130,8 @@ def long_of(draft: Draft, first: Sizes) -> list[tuple[Sizes, int]]:
         With each the length of its sequences if they are too dear to be run, else 0.
     """
     found: list[tuple[Sizes, int]] = []
-    for length in (*draft.ends, _LONG):
+    declared = [most for _, most in draft.bounds.values() if most and _LONG < most <= _LONGEST]
+    for length in (*sorted({*declared, *draft.ends}, reverse=True), _LONG):
         symbols: dict[str, int] = {}
         work = draft.weights or 0
         for port in draft.ports:
@@ -147,9 +148,8 @@ def long_of(draft: Draft, first: Sizes) -> list[tuple[Sizes, int]]:
                 else:
                     symbols[dim] = max(length, first.by_symbol[dim])
                     work *= length
-        grown = [dim for dim, size in symbols.items() if size > first.by_symbol[dim]]
-        sizes = Sizes(symbols)
-        if grown and _within(draft, symbols, 0) == sizes:
+        sizes = _within(draft, symbols, 0)
+        if any(size > first.by_symbol[dim] for dim, size in sizes.by_symbol.items()):
             dear = work > _LONG_PRODUCTS or length > _LONGEST
             found.append((sizes, length if dear else 0))
     return found

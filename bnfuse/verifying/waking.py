@@ -16,6 +16,7 @@ import numpy as np
 from bnfuse.verifying.floats import is_float
 from bnfuse.verifying.leaning import lean, margin_of
 from bnfuse.verifying.samples import Draw, Sample
+from bnfuse.verifying.sizes import Sizes
 from bnfuse.verifying.slopes import Tape, summed
 from bnfuse.verifying.truth import NoTruthError
 
@@ -27,17 +28,16 @@ if TYPE_CHECKING:
     from bnfuse.verifying.branches import Target
     from bnfuse.verifying.leaning import Lean
     from bnfuse.verifying.samples import Draft
-    from bnfuse.verifying.sizes import Sizes
     from bnfuse.verifying.truth import OnnxTruth
 
 __all__ = ["MOST_WORK", "waking"]
 
 Array = np.ndarray[Any, Any]
-# A side of a node, and a channel; -1 for the whole node.
-Goal = tuple[str, str, int]
+# A side of a node, an axis, and a channel of it; -1 for the whole node.
+Goal = tuple[str, str, int, int]
 
 # Products that a search may take, and the most runs it is given for them.
-_WORK = 1 << 32
+_WORK = 1 << 31
 _MOST_RUNS = 24
 _MOST_SAMPLES = 2
 _MOST_ROWS = 32
@@ -82,6 +82,12 @@ def waking(
         return []
     runs = min(_WORK // max(work, 1), _MOST_RUNS)
     search = _Search(truth, draft, moved, targets)
+    batch = search.batch()
+    if batch:
+        # Where a run costs little, more rows seek at a time.
+        rows = sizes.by_symbol[batch]
+        more = max(rows, min(_MOST_ROWS, rows * _WORK // (_MOST_RUNS * max(work, 1))))
+        sizes = Sizes({**sizes.by_symbol, batch: more})
     with suppress(NoTruthError):
         search.go(sizes, runs)
     return search.samples()
@@ -96,12 +102,12 @@ class _Search:
         self._moved = moved
         self._targets: dict[str, list[Target]] = {}
         for item in targets:
-            self._targets.setdefault(item.node, []).append(item)
+            self._targets.setdefault(item.output, []).append(item)
         self._rng = np.random.default_rng(draft.seed)
         self._taken: set[Goal] = set()
         self._found: list[tuple[dict[str, Array], list[set[Goal]]]] = []
         self._wanted = {
-            (item.node, item.side, channel)
+            (item.node, item.side, item.axis, channel)
             for item in targets
             for channel in item.channels or (-1,)
         }
@@ -131,7 +137,7 @@ class _Search:
         margins: dict[str, Array] = {}
 
         def visit(node: onnx.NodeProto, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-            name = node.name or (node.output[0] if node.output else "")
+            name = node.output[0] if node.output else ""
             margin = margin_of(node, inputs, margins)
             if margin is not None:
                 margins[node.output[0]] = margin
@@ -146,9 +152,12 @@ class _Search:
     def _note(self, run: _Run, target: Target, found: Lean) -> None:
         """Note which goals a run took, and seed its slopes by others."""
         score = np.asarray(found.score, np.float64)
-        alone = score.ndim == 0 or len(score) != run.rows
-        held = score[None] if alone else score
-        axis = target.axis + alone if target.channels else -1
+        alone = score.ndim == 0 or len(score) % run.rows > 0
+        # The places of a sequence may have been counted as rows.
+        split = not alone and len(score) > run.rows
+        held = score.reshape(run.rows, -1, *score.shape[1:]) if split else score
+        held = score[None] if alone else held
+        axis = target.axis + (alone or split) if target.channels else -1
         whole = np.moveaxis(held, axis, 1) if axis > 0 else held[:, None]
         flat = whole.reshape(len(whole), whole.shape[1], -1)
         if not flat.shape[2]:
@@ -157,7 +166,7 @@ class _Search:
         best = np.take_along_axis(flat, places[..., None], axis=2)[..., 0]
         seed = np.zeros_like(flat)
         for channel in target.channels or (-1,):
-            goal, column = (target.node, target.side, channel), max(channel, 0)
+            goal, column = (target.node, target.side, target.axis, channel), max(channel, 0)
             for row in np.flatnonzero(best[:, column] > 0):
                 for own in range(run.rows) if alone else (int(row),):
                     run.taken[own].add(goal)
@@ -178,7 +187,7 @@ class _Search:
         shaped = seed.reshape(whole.shape)
         back = np.moveaxis(shaped, 1, axis) if axis > 0 else shaped[:, 0]
         for name, sign, shape in found.by:
-            part = summed(sign * (back[0] if alone else back), shape)
+            part = summed(sign * back.reshape(score.shape), shape)
             run.seeds[name] = run.seeds[name] + part if name in run.seeds else part
 
     def _further(
@@ -226,7 +235,7 @@ class _Search:
             left -= options.pop(best)
         if not chosen:
             return []
-        if not self._by_rows():
+        if not self.batch():
             kept = dict.fromkeys(n for n, _ in chosen)
             return [Sample("found", self._found[n][0]) for n in list(kept)[:_MOST_SAMPLES]]
         rows = len(self._found[0][1])
@@ -242,9 +251,9 @@ class _Search:
             for part in parts
         ]
 
-    def _by_rows(self) -> bool:
-        """Whether rows of several samples make another one: all inputs have one open batch."""
+    def batch(self) -> str:
+        """Return the one open batch of all inputs, of whose rows samples are made, or nothing."""
         dims = [self._draft.symbols(port) for port in self._draft.ports]
-        return (
-            all(dim and isinstance(dim[0], str) for dim in dims) and len({d[0] for d in dims}) == 1
-        )
+        first = {shape[0] if shape else 0 for shape in dims}
+        name = first.pop()
+        return name if isinstance(name, str) and not first else ""
