@@ -151,6 +151,8 @@ def verify(
         if failure:
             return early(failure, "")
     judged = widened(new)
+    # Only an original may ask to be left alone beyond some sizes; a module's export asks for it.
+    bounding = side.truth.source if isinstance(side.truth, OnnxTruth) else new
     order = reading_order(side.tables, side.graph, new)
     draft = Draft(
         side.ports,
@@ -162,7 +164,7 @@ def verify(
         order,
         weight_count(new.graph),
         side.masks,
-        bounds=new.bounds,
+        bounds=bounding.bounds,
         ends=position_ends(new.graph),
     )
     if doing is not None:
@@ -223,7 +225,7 @@ def verify(
         plan.skipped,
         (
             *side.notes,
-            *_bounded(new),
+            *_bounded(bounding),
             *chosen.notes,
             *unread,
             *contest.notes,
@@ -269,11 +271,11 @@ def _why_no_truth(truth: TruthSource, samples: Iterable[Sample]) -> str:
 
 
 def _bounded(source: OnnxSource) -> list[str]:
-    """Say at which sizes alone the candidate was judged, as it asks."""
+    """Say at which sizes alone the candidate was judged, as a model asks."""
     ends = {(True, False): "from {}", (False, True): "up to {1}", (True, True): "from {} to {}"}
     return [
-        f"the candidate says that it is valid for {symbol} "
-        f"{ends[low is not None, high is not None].format(low, high)}, and was compared there"
+        f"the model says that it is valid for {symbol} "
+        f"{ends[low is not None, high is not None].format(low, high)}, and the candidate was compared there"
         for symbol, (low, high) in source.bounds.items()
         if (low, high) != (None, None)
     ]

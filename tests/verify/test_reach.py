@@ -216,3 +216,9 @@ class TestSizesBeyondTheUsual:
         branch = parse(self.BRANCH % (size, axis, axis + 1), w=w)
         assert caught(judge(parse(self.PLAIN, w=w), branch))
         assert judge(parse(self.PLAIN, w=w), parse(self.PLAIN, w=w)).verdict is Verdict.PASS
+
+    def test_a_candidate_cannot_ask_to_be_spared_large_sizes(self) -> None:
+        w = np.random.default_rng(0).standard_normal((8, 3, 3, 3))
+        branch = parse(self.BRANCH % (5, 0, 1), w=w)
+        onnx.helper.set_model_props(branch, {"bnfuse.sizes": '{"N": [null, 3]}'})
+        assert caught(judge(parse(self.PLAIN, w=w), branch))
