@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.entry import Request, enter, export_source
-from bnfuse.errors import FoldError, UsageError
+from bnfuse.errors import FoldError, UsageError, VerificationError
 from bnfuse.fingerprint import fingerprints
 from bnfuse.inner import Inner
 from bnfuse.loading import load, several
@@ -44,6 +44,45 @@ class Folded:
     model: ir.Model
     report: Report
     path: Path | None = None
+
+    def raise_for_verdict(self) -> Folded:
+        """Return this, for what may only go on where the verification passed.
+
+        Raises:
+            VerificationError: It failed, or nothing could be judged, or nothing was.
+        """
+        report = self.report
+        if report.verdict == "PASS":
+            return self
+        why = "the fold was not verified" if report.verification is None else report.verdict
+        reason = "" if report.verification is None else f": {report.verification.reason}"
+        raise VerificationError(f"{why}{reason}.", "report.verification says what was compared.")
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model where :func:`fold` with ``output`` would, and return where it lies.
+
+        Raises:
+            VerificationError: The verification did not pass; what was not verified is written.
+            OutputError: There is no writing there.
+        """
+        if self.report.verification is not None:
+            self.raise_for_verdict()
+        report, output = self.report, Path(path)
+        target_of(output)
+        for file in files_of(self.model):
+            _refuse_overwriting(file, output)
+        with Writing(output) as writing:
+            describe(self.model, report.source, report.source_files, report.folded)
+            writing.save(self.model)
+            writing.seal(report.verdict, report.proved)
+            return writing.accept()
+
+    def __repr__(self) -> str:
+        """Return what became of it, in a line."""
+        norms = self.report.norms
+        folded = f"{sum(norm.folded for norm in norms)} of {len(norms)} norms"
+        where = "" if self.path is None else f", {str(self.path)!r}"
+        return f"Folded({folded}, {self.report.verdict}{where})"
 
 
 def export(

@@ -275,7 +275,7 @@ def _bounded(source: OnnxSource) -> list[str]:
     ends = {(True, False): "from {}", (False, True): "up to {1}", (True, True): "from {} to {}"}
     return [
         f"the model says that it is valid for {symbol} "
-        f"{ends[low is not None, high is not None].format(low, high)}, and the candidate was compared there"
+        f"{ends[low is not None, high is not None].format(low, high)}, and it was compared there"
         for symbol, (low, high) in source.bounds.items()
         if (low, high) != (None, None)
     ]

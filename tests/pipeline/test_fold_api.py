@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,8 @@ from graphs import Net
 from torch import nn
 
 import bnfuse
-from bnfuse.errors import NonFiniteNormError, OutputError, UsageError
+from bnfuse.errors import NonFiniteNormError, OutputError, UsageError, VerificationError
+from bnfuse.verifying import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -197,3 +199,46 @@ def test_a_model_whose_weights_wait_to_be_written_can_be_shown(tmp_path):
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).eval()
     folded = bnfuse.fold(net, torch.randn(1, 3, 8, 8), output=tmp_path / "net.onnx", verified=False)
     assert "FoldedWeight" in repr(folded.model)
+
+
+def test_a_fold_says_in_a_line_what_became_of_it(tmp_path: Path) -> None:
+    assert repr(bnfuse.fold(onnx_model())) == "Folded(1 of 1 norms, PASS)"
+    path = tmp_path / "out.onnx"
+    written = bnfuse.fold(onnx_model(), output=path)
+    assert repr(written) == f"Folded(1 of 1 norms, PASS, {str(path)!r})"
+
+
+def test_a_fold_in_memory_is_saved_as_it_would_have_been_written(tmp_path: Path) -> None:
+    written = bnfuse.fold(onnx_model(), output=tmp_path / "written.onnx").path
+    saved_to = bnfuse.fold(onnx_model()).raise_for_verdict().save(tmp_path / "saved.onnx")
+    assert written is not None
+    assert saved_to.read_bytes() == written.read_bytes()
+
+
+def test_what_did_not_pass_is_not_saved(tmp_path: Path) -> None:
+    passed = bnfuse.fold(onnx_model())
+    verification = replace(passed.report.verification, verdict=Verdict.FAIL, reason="one is off")
+    failed = replace(passed, report=replace(passed.report, verification=verification))
+    with pytest.raises(VerificationError, match=r"FAIL: one is off\."):
+        failed.raise_for_verdict()
+    with pytest.raises(VerificationError):
+        failed.save(tmp_path / "out.onnx")
+    assert not any(tmp_path.iterdir())
+
+
+def test_what_was_not_verified_is_saved_and_says_so(tmp_path: Path) -> None:
+    folded = bnfuse.fold(onnx_model(), verified=False)
+    with pytest.raises(VerificationError, match="was not verified"):
+        folded.raise_for_verdict()
+    assert folded.save(tmp_path / "out.onnx").exists()
+
+
+def test_a_model_is_not_saved_over_the_file_that_its_weights_are_in(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    net = Net(dtype=np.float32)
+    first = net.norm(net.conv(net.input(["N", 64, 8, 8]), 64, 64), 64, 2)
+    onnx.save(net.model(net.conv(net.op("Relu", first), 64, 64)), path)
+    before = path.read_bytes()
+    with pytest.raises(UsageError, match="is the source itself"):
+        bnfuse.fold(path).save(path)
+    assert path.read_bytes() == before
