@@ -39,6 +39,8 @@ Goal = tuple[str, str, int, int]
 # Products that a search may take, and the most runs it is given for them.
 _WORK = 1 << 31
 _MOST_RUNS = 24
+# Sides that all runs together look at: each is looked at by itself, whatever a run costs.
+_MOST_LOOKS = 1 << 16
 _MOST_SAMPLES = 2
 _MOST_ROWS = 32
 # Runs of a trail that starts at other numbers when they are over.
@@ -80,8 +82,8 @@ def waking(
     moved = [p.name for p in draft.ports if p.dims and p.dtype is not None and is_float(p.dtype)]
     if not moved or not targets or work > MOST_WORK:
         return []
-    runs = min(_WORK // max(work, 1), _MOST_RUNS)
     search = _Search(truth, draft, moved, targets)
+    runs = min(_WORK // max(work, 1), _MOST_RUNS, max(_TRAIL, _MOST_LOOKS // len(search.wanted)))
     batch = search.batch()
     if batch:
         # Where a run costs little, more rows seek at a time.
@@ -105,8 +107,9 @@ class _Search:
             self._targets.setdefault(item.output, []).append(item)
         self._rng = np.random.default_rng(draft.seed)
         self._taken: set[Goal] = set()
+        self._left = 0
         self._found: list[tuple[dict[str, Array], list[set[Goal]]]] = []
-        self._wanted = {
+        self.wanted = {
             (item.node, item.side, item.axis, channel)
             for item in targets
             for channel in item.channels or (-1,)
@@ -116,7 +119,7 @@ class _Search:
         """Search as long as it is worth it."""
         step = 0
         feeds: dict[str, Array] = {}
-        while step < runs and self._taken != self._wanted:
+        while step < runs and self._taken != self.wanted:
             if step % _TRAIL == 0:
                 draw = Draw("signed", sizes, f"waking {step}", block=0)
                 feeds = dict(self._draft.draw(draw).feeds)
@@ -135,6 +138,7 @@ class _Search:
         run = _Run(rows, [set() for _ in range(rows)], np.zeros(rows))
         tape = Tape(self._moved)
         margins: dict[str, Array] = {}
+        self._left = max(1, len(self.wanted - self._taken))
 
         def visit(node: onnx.NodeProto, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
             name = node.output[0] if node.output else ""
@@ -173,7 +177,7 @@ class _Search:
             if goal in self._taken or not np.isfinite(best[:, column]).any():
                 continue
             # Few goals are tried for from many rows, and no row for more than it has to.
-            tries = max(1, len(best) // len(self._wanted - self._taken))
+            tries = max(1, len(best) // self._left)
             order = self._rng.permutation(len(best))
             pulls = run.pulls[order] if not alone else order
             for row in order[np.argsort(pulls, kind="stable")][:tries]:
