@@ -84,7 +84,7 @@ def near(
         follower: Knows the decisions.
         ports: The model's inputs.
         ends: Pairs of inputs of the same shapes. Between them the floats are moved together, row
-            by row where the decisions go by rows; all others are the first one's.
+            by row where the decisions go by rows; all other inputs are the first's.
         seed: Of the choice among what changes, and of simulated rounding.
     """
     ports = list(ports)
