@@ -189,7 +189,7 @@ def verify(
             follows = module_follower(side.truth, side.original, judged, first)
         if follows is not None:
             remembered.forget()
-    reach = Reached(side, judged, branches, chosen, remembered, truth_budget, proved=few)
+    reach = Reached(side, judged, branches, chosen, remembered, truth_budget, follows, proved=few)
     contest = Contest(
         remembered,
         judged,
@@ -275,7 +275,8 @@ def _bounded(source: OnnxSource) -> list[str]:
     ends = {(True, False): "from {}", (False, True): "up to {1}", (True, True): "from {} to {}"}
     return [
         f"the model says that it is valid for {symbol} "
-        f"{ends[low is not None, high is not None].format(low, high)}, and it was compared there"
+        f"{ends[low is not None, high is not None].format(low, high)}, and the candidate "
+        "was compared there"
         for symbol, (low, high) in source.bounds.items()
         if (low, high) != (None, None)
     ]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bnfuse.verifying.choices import Choice
+    from bnfuse.verifying.jitter import Jitter
     from bnfuse.verifying.models import OnnxSource
     from bnfuse.verifying.originals import ModuleOriginal
     from bnfuse.verifying.samples import Sample
@@ -99,6 +100,23 @@ class Follower:
         """
         self._sample, self._paths, self._rounding = sample, {}, None
         return list(self._path(None).outputs)
+
+    def decided(self, feeds: Mapping[str, Array], jitter: Jitter | None = None) -> list[Array]:
+        """Return what the original decides on any inputs; with ``jitter`` in float64 that errs.
+
+        Raises:
+            NoTruthError: There is no such float64 run.
+            RunError: The original refuses the inputs.
+        """
+        names = [choice.name for choice in self.choices]
+        made = (
+            self._run(feeds)
+            if jitter is None
+            else self._truth.watched(feeds, names, {}, count=False, jitter=jitter)[2]
+        )
+        if not made.keys() >= set(names):
+            raise RunError("the original decides otherwise on these inputs")
+        return [made[name] for name in names]
 
     def own(self) -> dict[str, Array]:
         """Return what to substitute so that a float64 run takes its own rows again."""

@@ -17,13 +17,16 @@ from bnfuse.verifying.branches import (
     untaken_warnings,
 )
 from bnfuse.verifying.floats import is_float
+from bnfuse.verifying.near import near
 from bnfuse.verifying.runtime import RunError
+from bnfuse.verifying.samples import Draw
 from bnfuse.verifying.truth import NoTruthError, OnnxTruth
 from bnfuse.verifying.waking import MOST_WORK, waking
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from bnfuse.verifying.follow import Follower
     from bnfuse.verifying.inputs import Chosen
     from bnfuse.verifying.models import OnnxSource
     from bnfuse.verifying.originals import Remembered
@@ -32,6 +35,11 @@ if TYPE_CHECKING:
     from bnfuse.verifying.sides import Side
 
 __all__ = ["Reached"]
+
+# Between which regimes inputs near a decision are sought, two and two.
+_ENDS = ("signed", "signed", "signed", "wide", "zero", "signed", *["signed"] * 4)
+# Runs to find inputs near a decision for each that a search for others may take.
+_RUNS = 4
 
 
 class Reached:
@@ -44,6 +52,7 @@ class Reached:
         chosen: The samples.
         original: The original's runs.
         budget: Seconds for float64 runs of the candidate.
+        follower: Follows the decisions that both take, if there are any.
         proved: Whether both were proved equal: then nothing that samples miss can tell them apart.
     """
 
@@ -55,10 +64,12 @@ class Reached:
         chosen: Chosen,
         original: Remembered,
         budget: float | None,
+        follower: Follower | None = None,
         *,
         proved: bool = False,
     ) -> None:
         self._proved = proved
+        self._follower = follower
         self._branches = branches
         self._chosen = chosen
         self._original = original
@@ -78,7 +89,10 @@ class Reached:
             still: The positions of outputs that the chosen ones did not change.
         """
         found = self._chosen.more(self._original, still) if still else []
-        return found if self._proved else [*found, *self._waking()]
+        if not self._proved:
+            found += self._waking()
+            found += self._near(found)
+        return found
 
     def counts(self) -> tuple[BranchCount, ...]:
         """Return what was counted in the original."""
@@ -128,6 +142,34 @@ class Reached:
             self._run_other(fresh)
             found += fresh
         return found
+
+    def _near(self, found: Sequence[Sample]) -> list[Sample]:
+        """Return inputs next to the original's decisions, between drawn ones or to found ones."""
+        draft, sizes, follower = self._chosen.draft, self._chosen.sizes, self._follower
+        if draft is None or sizes is None or follower is None or not follower.choices:
+            return []
+        drawn = [
+            draft.draw(Draw(regime, sizes, f"near {n}", block=0)).feeds
+            for n, regime in enumerate(_ENDS)
+        ]
+        work = self._branches.work // max(len(self._chosen.samples), 1)
+        if not isinstance(self._truth, OnnxTruth):
+            before = self._others.work
+            try:
+                self._other.outputs(drawn[0])
+            except NoTruthError:
+                return []
+            work = self._others.work - before
+        ends = [*zip(drawn[::2], drawn[1::2], strict=True)]
+        for sample in found[:2]:
+            rest = {
+                name: np.full_like(value, np.clip(0.0, *draft.ranges.get(name, (0.0, 0.0))))
+                for name, value in sample.feeds.items()
+                if is_float(value.dtype)
+            }
+            ends.insert(2, ({**sample.feeds, **rest}, sample.feeds))
+        ways = MOST_WORK // (_RUNS * max(work, 1))
+        return self._usable(near(follower, draft.ports, ends[:ways], draft.seed))
 
     def _is_dear(self) -> bool:
         return self._others.work > MOST_WORK

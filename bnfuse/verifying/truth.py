@@ -131,6 +131,7 @@ class OnnxTruth:
         names: Iterable[str],
         substitutes: Mapping[str, Array],
         count: bool,
+        jitter: Jitter | None = None,
     ) -> tuple[list[Array], dict[str, list[Array]], dict[str, Array]]:
         """Return the outputs, and what the nodes that make ``names`` read and made themselves.
 
@@ -139,6 +140,7 @@ class OnnxTruth:
             names: Values of the main graph.
             substitutes: What to go on with in place of some of them.
             count: Whether the sides of branches are counted.
+            jitter: What errs, if anything.
         """
         wanted = set(names)
         read: dict[str, list[Array]] = {}
@@ -152,7 +154,8 @@ class OnnxTruth:
                     read[name] = [item for item in inputs if item is not None]
                     made[name] = value
 
-        return self.values(None, feeds, visitor=note, substitutes=substitutes), read, made
+        outputs = self.values(None, feeds, note, jitter, substitutes)
+        return outputs, read, made
 
     def taped(self, feeds: Mapping[str, Array], tape: Tape, visitor: Visitor) -> list[Array]:
         """Return the outputs, and have each node noted on ``tape`` and told to ``visitor``.
@@ -256,13 +259,14 @@ class ModuleTruth:
         names: Iterable[str],
         substitutes: Mapping[str, Array],
         count: bool,
+        jitter: Jitter | None = None,
     ) -> tuple[list[Array], dict[str, list[Array]], dict[str, Array]]:
         """Return the outputs and the scores wanted, and what decisions read and made themselves.
 
         Decisions are named by their position in the code. See :meth:`OnnxTruth.watched`.
         """
         mode = self._mode(substitutes)
-        outputs = self.outputs(feeds, mode) if count else self._run(feeds, None, None, mode)[0]
+        outputs = self.outputs(feeds, mode) if count else self._run(feeds, None, jitter, mode)[0]
         try:
             found = {name: mode.found[int(name)] for name in names}
         except IndexError:
