@@ -245,7 +245,8 @@ def main() -> int:
 
     import bnfuse.pipeline  # noqa: F401
 
-    known = _saved() if options.keep else {}
+    # A run of some nets or of a part says nothing of the others.
+    known = _saved() if options.keep or options.only else {}
     part, parts = (int(number) for number in options.part.split("/"))
     outcomes: dict[tuple[str, str], Outcome] = dict(known)
     for source in options.source or (_STYLES, _NORMED, _OTHERS):

@@ -188,10 +188,6 @@ def _stored(module: torch.nn.Module) -> float:
     return max(units, default=SINGLE)
 
 
-def _refusal(error: Exception) -> RunError:
-    return RunError(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
-
-
 def _parameters(module: torch.nn.Module) -> list[str]:
     try:
         found = inspect.signature(module.forward).parameters.values()

@@ -8,12 +8,11 @@ import numpy as np
 import onnx
 import onnx.parser
 import pytest
-from onnx import numpy_helper
+from written import parse
 
 from bnfuse.verifying import Verdict, Verification, check, reached, verify
 from bnfuse.verifying.proof import proof_of
 
-HEADER = '<ir_version: 8, opset_import: ["": 18]>\n'
 OFF = 1e-3
 
 # What scores s of a net become; each tail has one number that may be off, and outputs.
@@ -37,15 +36,6 @@ TAILS = {
         "int64[{N}, 2] y",
     ),
 }
-
-
-def parse(body: str, **tensors: Any) -> onnx.ModelProto:
-    model = onnx.parser.parse_model(HEADER + body)
-    model.graph.initializer.extend(
-        numpy_helper.from_array(np.asarray(value, np.float32), name)
-        for name, value in tensors.items()
-    )
-    return model
 
 
 def net(

@@ -9,20 +9,11 @@ import onnx
 import onnx.parser
 import pytest
 from onnx import numpy_helper
+from written import parse
 
 from bnfuse.verifying import Verdict, Verification, verify
 
-HEADER = '<ir_version: 8, opset_import: ["": 18]>\n'
 SEEDS = range(3)
-
-
-def parse(body: str, **tensors: Any) -> onnx.ModelProto:
-    model = onnx.parser.parse_model(HEADER + body)
-    model.graph.initializer.extend(
-        numpy_helper.from_array(np.asarray(value, np.float32), name)
-        for name, value in tensors.items()
-    )
-    return model
 
 
 def judge(original: Any, candidate: Any, **options: Any) -> Verification:

@@ -102,13 +102,13 @@ class Row:
         flow: How many inputs and outputs have a part in it, and how they share.
         scales: The scales for which it holds.
         shift: Why it holds for no shift, as the end of a sentence; ``None`` where it does.
-        count: How many times the shift of ``x`` is in ``op(x)``; ``None`` where that is not known
-            before a run.
+        count: How many times the shift of ``x`` is in ``op(x)``, once where it does not say; it
+            gives ``None`` where that is not known before a run.
         weights: By place, how many times an input's shift is in a sum; once where it does not say.
         places: The first of the inputs that it is about, and the one behind the last.
         bounds: Numbers of the node that are of the same kind as ``x``, and move with it.
         of_constant: What the op makes of numbers: a channel whose scale is 0 is all shift.
-        guard: Why it does not hold for this node and affine; ``None`` where it does.
+        guard: Raises a ``Refusal`` where it does not hold for this node and affine.
     """
 
     names: str
