@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -88,10 +88,15 @@ def convert(
     no_proof: bool,
     quiet: bool,
     verbosity: int,
+    providers: tuple[str, ...],
+    seed: int,
+    opset: int | None,
+    localize: bool = False,
     strict: bool = False,
-    **options: Any,
+    **load: Any,
 ) -> int:
     """Run the pipeline, print its report, and return the exit code."""
+    from bnfuse.loading import LoadOptions
     from bnfuse.pipeline import convert as run
 
     given = default_output(source) if output is None else output
@@ -115,6 +120,7 @@ def convert(
         aside = given.with_name(f"{given.stem}.unverified.onnx")
         for name in (aside, *(() if output is not None else (given,))):
             check_name(name, source, force)
+    loading = LoadOptions(**load)
     terminal = Terminal(
         quiet or STDOUT in (json_file, junit), verbosity, results_on_stderr=streamed
     )
@@ -127,10 +133,14 @@ def convert(
                 verified=not no_verify,
                 progress=terminal,
                 judging=judging,
-                **options,
+                providers=providers,
+                seed=seed,
+                opset=opset,
+                localize=localize,
+                options=loading,
             )
         report = _sent(converted) if streamed else converted.report
-    report = replace(report, load_flags=_load_flags(options))
+    report = replace(report, load_flags=loading.flags)
     if not terminal.quiet:
         from bnfuse.reporting.text import render
 
@@ -152,20 +162,6 @@ def convert(
         taken = streamed or json_file == STDOUT
         write_formats(report.verification, str(given), junit, github, taken=taken)
     return code
-
-
-def _load_flags(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """The options that ``bnfuse verify`` needs to load the same source."""
-    flags: list[str] = []
-    for name in ("input_shapes", "dtype", "model", "allow", "weights", "trust"):
-        value, flag = options.get(name), f"--{name.replace('_', '-')}"
-        if value is True:
-            flags.append(flag)
-        elif isinstance(value, tuple):
-            flags += [word for item in value for word in (flag.removesuffix("s"), item)]
-        elif value is not None and value is not False:
-            flags += [flag, value]
-    return tuple(flags)
 
 
 @contextmanager

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from bnfuse.errors import UsageError
 from bnfuse.examples.input_shape import parse_input_shape
-from bnfuse.verifying.samples.drawing import Draft, Draw
+from bnfuse.verifying.samples.drawing import Draft, Draw, Sizes
 from bnfuse.verifying.samples.index_tables import index_limits
-from bnfuse.verifying.samples.sizes import Sizes, candidates
+from bnfuse.verifying.samples.sizes import candidates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

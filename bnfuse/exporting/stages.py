@@ -17,11 +17,11 @@ from onnx_ir.passes.common import InlinePass, RemoveUnusedOpsetsPass, Topologica
 
 from bnfuse.errors import ExportError
 from bnfuse.examples.untouched import untouched
-from bnfuse.exporting import CAPTURE, TRACE, Exported
 from bnfuse.exporting.agreement import elsewhere, fault, loosened
 from bnfuse.exporting.canonical import canonicalize
 from bnfuse.exporting.capture import DataDependentError, capture
 from bnfuse.exporting.dimensions import SIZES, bounded, describe, sizes_text
+from bnfuse.exporting.exported import CAPTURE, TRACE, Exported
 from bnfuse.exporting.naming import (
     clean_metadata,
     name_interface,

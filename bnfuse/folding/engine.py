@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bnfuse.errors import FoldError
 from bnfuse.folding.edits import Editor
 from bnfuse.folding.giving import plan_to_give
-from bnfuse.folding.log import Application, Fate, FoldLog, Route
+from bnfuse.folding.log import Application, Fate, FoldLog, Route, StoppedFoldError
 from bnfuse.folding.merges import Merge, MergeRefusal, Rewrite, find_merges
 from bnfuse.folding.plan import Refusal
 from bnfuse.folding.rules import rules
@@ -122,8 +122,7 @@ class _Folding:
             yield from find_merges(self._graph, self._constants, self._barred)
         except FoldError as error:
             it = Application((), ("a linear map",), rules=("merge",))
-            error.applications = (*self._applications, it)
-            raise
+            raise StoppedFoldError(error, (*self._applications, it)) from error
 
     def _carry_out_merge(self, rewrite: Rewrite) -> None:
         for merge in rewrite.merges:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 __all__ = ["Dim", "dims_of", "entries_of", "known_sizes"]
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import onnx_ir as ir
@@ -16,12 +16,17 @@ import onnx_ir as ir
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from bnfuse.graph.constants import ConstantEvaluator
-
 Dim = int | str
 _Entries = list[Dim | None]
 _DEPTH = 24
 _AS_THEY_ARE = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+
+
+class Constants(Protocol):
+    """What knows a graph's constants."""
+
+    def array(self, value: ir.Value) -> NDArray[Any] | None:
+        """The numbers of a value; ``None`` where they are no constant."""
 
 
 def dims_of(shape: ir.Shape | None) -> list[Dim] | None:
@@ -29,12 +34,12 @@ def dims_of(shape: ir.Shape | None) -> list[Dim] | None:
     return _complete(_lengths(shape))
 
 
-def entries_of(value: ir.Value, constants: ConstantEvaluator) -> list[Dim] | None:
+def entries_of(value: ir.Value, constants: Constants) -> list[Dim] | None:
     """An integer tensor's entries in order, sizes by their names; ``None`` unless all are known."""
     return _complete(_entries(value, constants, _DEPTH))
 
 
-def known_sizes(value: ir.Value, constants: ConstantEvaluator) -> NDArray[np.int64] | None:
+def known_sizes(value: ir.Value, constants: Constants) -> NDArray[np.int64] | None:
     """What a Shape, or a Gather or Slice of one, gives on every run; ``None`` where it may vary."""
     node = value.producer()
     if node is None or node.op_type not in ("Gather", "Shape", "Slice"):
@@ -57,7 +62,7 @@ def _complete(entries: _Entries | None) -> list[Dim] | None:
     return known if entries is not None and len(known) == len(entries) else None
 
 
-def _entries(value: ir.Value, constants: ConstantEvaluator, depth: int) -> _Entries | None:
+def _entries(value: ir.Value, constants: Constants, depth: int) -> _Entries | None:
     node = value.producer()
     if node is not None and (depth == 0 or node.domain not in ("", "ai.onnx")):
         return None
@@ -85,14 +90,14 @@ def _entries(value: ir.Value, constants: ConstantEvaluator, depth: int) -> _Entr
     )
 
 
-def _gathered(node: ir.Node, entries: _Entries, constants: ConstantEvaluator) -> _Entries | None:
+def _gathered(node: ir.Node, entries: _Entries, constants: Constants) -> _Entries | None:
     index = None if node.inputs[1] is None else constants.array(node.inputs[1])
     if index is None or any(not -len(entries) <= i < len(entries) for i in index.reshape(-1)):
         return None
     return [entries[int(i)] for i in index.reshape(-1)]
 
 
-def _sliced(node: ir.Node, entries: _Entries, constants: ConstantEvaluator) -> _Entries | None:
+def _sliced(node: ir.Node, entries: _Entries, constants: Constants) -> _Entries | None:
     # Before opset 10 the bounds are attributes.
     if "starts" in node.attributes:
         bounds = [node.attributes.get_ints(name, [])[0] for name in ("starts", "ends")]

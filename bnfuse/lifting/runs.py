@@ -17,7 +17,7 @@ from bnfuse.graph.readers import readers
 from bnfuse.graph.rewire import bypass
 from bnfuse.lifting.casts import Casts, casts_around
 from bnfuse.lifting.gelu import gelu_numbers
-from bnfuse.lifting.moments import Moments, moments_of
+from bnfuse.lifting.moments import Moments
 from bnfuse.lifting.nodes import (
     LiftedAffine,
     Origin,
@@ -29,6 +29,7 @@ from bnfuse.lifting.nodes import (
 )
 from bnfuse.lifting.sites import Kind, Site, Step, cut_into_sites
 from bnfuse.lifting.standardized import Standardized, standardized
+from bnfuse.lifting.whitening import moments_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

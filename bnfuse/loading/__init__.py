@@ -10,11 +10,14 @@ from bnfuse.loading.arguments import as_source, as_tensors, several
 from bnfuse.loading.inspection import Inspection, detect, inspect_file
 from bnfuse.loading.kinds import FileKind
 from bnfuse.loading.loader import LoadedModel, load, load_weights
+from bnfuse.loading.options import LoadKeywords, LoadOptions
 from bnfuse.loading.prepare import on_cpu, prepare, set_eval, unwrap
 
 __all__ = [
     "FileKind",
     "Inspection",
+    "LoadKeywords",
+    "LoadOptions",
     "LoadedModel",
     "as_source",
     "as_tensors",

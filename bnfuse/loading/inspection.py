@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from bnfuse.errors import LoadError
-from bnfuse.loading.archive import Archive, DamagedFileError, open_archive
+from bnfuse.errors import DamagedFileError, LoadError
+from bnfuse.loading.archive import Archive, open_archive
 from bnfuse.loading.hugging_face import is_hugging_face_folder
 from bnfuse.loading.kinds import FileKind
 from bnfuse.loading.payload import COMPILED, find_payload, is_tensor

@@ -9,9 +9,8 @@ import zipfile
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bnfuse.errors import BnfuseError, LoadError
+from bnfuse.errors import BnfuseError, DamagedFileError, LoadError
 from bnfuse.examples.inputs import ExampleInputs
-from bnfuse.loading.archive import DamagedFileError
 from bnfuse.loading.consent.agreement import refuse_forbidden
 from bnfuse.loading.inspection import MAX_PICKLE_BYTES
 from bnfuse.loading.pickles.scan import scan

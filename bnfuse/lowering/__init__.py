@@ -20,8 +20,8 @@ from bnfuse.graph.rewire import substitute_sequence
 from bnfuse.lifting.nodes import DOMAIN, affine_of, linear_of
 from bnfuse.lifting.normalizer import normalizer_of
 from bnfuse.lowering.affine import lower_affine
-from bnfuse.lowering.derive import Derivation, DerivedConstant
-from bnfuse.lowering.linear import StoredConstants, lower_linear
+from bnfuse.lowering.derive import Derivation, DerivedConstant, StoredConstants
+from bnfuse.lowering.linear import lower_linear
 from bnfuse.lowering.normalizer import lower_normalizer
 from bnfuse.lowering.recurrent import lower_recurrent
 from bnfuse.lowering.weight import FoldedWeight

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnfuse.lowering.linear import StoredConstants
+from bnfuse.lowering.derive import StoredConstants
 from bnfuse.lowering.weight import FoldedWeight
 
 if TYPE_CHECKING:

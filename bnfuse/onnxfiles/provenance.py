@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from bnfuse import __version__
 from bnfuse.fingerprint import Fingerprint, fingerprint
 from bnfuse.onnxfiles.outline import outline
 from bnfuse.onnxfiles.varint import varint
+from bnfuse.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

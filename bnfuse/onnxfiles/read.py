@@ -6,8 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnfuse.errors import BnfuseError, LoadError, UnsafeFileError
-from bnfuse.loading.archive import DamagedFileError
+from bnfuse.errors import BnfuseError, DamagedFileError, LoadError, UnsafeFileError
 from bnfuse.wording import first_line
 
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["Entry", "Inputs", "Request", "Source", "enter", "export_source"]
+__all__ = ["Entry", "Inputs", "Source", "SourceOptions", "enter", "export_source"]
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,7 +20,15 @@ from bnfuse.examples import (
     given_inputs,
 )
 from bnfuse.fingerprint import Fingerprint, fingerprints
-from bnfuse.loading import LoadedModel, as_source, as_tensors, load, load_weights, on_cpu
+from bnfuse.loading import (
+    LoadedModel,
+    LoadOptions,
+    as_source,
+    as_tensors,
+    load,
+    load_weights,
+    on_cpu,
+)
 from bnfuse.onnxfiles.protos import model_of, modernized
 from bnfuse.onnxfiles.size import file_bytes
 from bnfuse.packages import require
@@ -35,7 +43,7 @@ if TYPE_CHECKING:
     from torch.onnx import ONNXProgram
 
     from bnfuse.exporting import Exported
-    from bnfuse.pipeline import Folded
+    from bnfuse.pipeline.folded import Folded
     from bnfuse.progress import Progress
 
     Array: TypeAlias = Tensor | np.ndarray[Any, Any]
@@ -49,17 +57,12 @@ else:
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
-    """The options of loading and exporting, as the public functions take them."""
+class SourceOptions:
+    """How a source becomes a graph: the inputs to export with, the operator set, the loading."""
 
     inputs: Inputs | None = None
     opset: int | None = None
-    model: str | None = None
-    allow: tuple[str, ...] = ()
-    trust: bool = False
-    input_shapes: tuple[str, ...] = ()
-    dtype: str | None = None
-    weights: str | None = None
+    loading: LoadOptions = field(default_factory=LoadOptions)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,14 +97,14 @@ class Entry:
         return () if self.path is None else fingerprints(self.path)
 
 
-def enter(source: Source, request: Request, progress: Progress) -> Entry:
+def enter(source: Source, wanted: SourceOptions, progress: Progress) -> Entry:
     """Load and export as far as the source needs it."""
-    taken = _take(source, request, progress)
+    taken = _take(source, wanted, progress)
     if taken.model is None:
         return _export_entry(taken, progress)
     size = None
     if taken.path is not None:
-        _refuse_options(request, taken.name)
+        _refuse_options(wanted, taken.name)
         size = file_bytes(taken.path, taken.model)
     model, notes = modernized(taken.model)
     notes = (*taken.notes, *notes)
@@ -109,9 +112,9 @@ def enter(source: Source, request: Request, progress: Progress) -> Entry:
     return Entry(model, name, taken.kind, taken.source, notes=notes, bytes=size, path=taken.path)
 
 
-def export_source(source: Source, request: Request, progress: Progress) -> Exported:
+def export_source(source: Source, wanted: SourceOptions, progress: Progress) -> Exported:
     """Export a module or a file that holds one."""
-    taken = _take(source, request, progress)
+    taken = _take(source, wanted, progress)
     if taken.model is not None:
         what = repr(taken.name) if taken.path is not None else "What was given"
         raise UsageError(f"{what} is an ONNX model already.", "Give it to `bnfuse fold` as it is.")
@@ -126,49 +129,41 @@ class _Taken:
     source: Any
     name: str
     kind: str
-    request: Request
+    wanted: SourceOptions
     model: ir.Model | None = None
     notes: tuple[str, ...] = ()
     path: Path | None = None
 
 
-def _take(source: Source, request: Request, progress: Progress) -> _Taken:
+def _take(source: Source, wanted: SourceOptions, progress: Progress) -> _Taken:
     found, inputs = as_source(source)
     if isinstance(found, Path | Mapping):
-        loaded = _load(found, request, progress)
+        loaded = _load(found, wanted.loading, progress)
         name, kind = str(loaded.path), loaded.kind.description
         path = found if isinstance(found, Path) else None
         if loaded.model is not None:
-            return _Taken(loaded.path, name, kind, request, loaded.model, loaded.notes, path)
-        if request.inputs is None:
-            request = replace(request, inputs=loaded.inputs)
-        return _Taken(loaded.module, name, kind, request, notes=loaded.notes, path=path)
+            return _Taken(loaded.path, name, kind, wanted, loaded.model, loaded.notes, path)
+        if wanted.inputs is None:
+            wanted = replace(wanted, inputs=loaded.inputs)
+        return _Taken(loaded.module, name, kind, wanted, notes=loaded.notes, path=path)
     if isinstance(found, ir.Model):
-        return _Taken(found, "", "an onnx_ir model", request, found.clone())
+        return _Taken(found, "", "an onnx_ir model", wanted, found.clone())
     if _is_proto(found):
-        return _Taken(found, "", "an ONNX model", request, model_of(found))
+        return _Taken(found, "", "an ONNX model", wanted, model_of(found))
     module, notes = on_cpu(found)
-    if request.inputs is None and not request.input_shapes and not request.dtype:
-        request = replace(request, inputs=inputs)
-    return _Taken(module, type(module).__name__, "a module in memory", request, notes=notes)
+    if wanted.inputs is None and not (wanted.loading.input_shapes or wanted.loading.dtype):
+        wanted = replace(wanted, inputs=inputs)
+    return _Taken(module, type(module).__name__, "a module in memory", wanted, notes=notes)
 
 
-def _load(source: Path | Mapping[str, Any], request: Request, progress: Progress) -> LoadedModel:
+def _load(
+    source: Path | Mapping[str, Any], options: LoadOptions, progress: Progress
+) -> LoadedModel:
     with progress.stage("load") as line:
         if isinstance(source, Mapping):
-            loaded = load_weights(
-                source, request.model, request.trust, request.input_shapes, request.dtype
-            )
+            loaded = load_weights(source, options)
         else:
-            loaded = load(
-                source,
-                model=request.model,
-                allow=request.allow,
-                trust=request.trust,
-                input_shapes=request.input_shapes,
-                dtype=request.dtype,
-                weights=request.weights,
-            )
+            loaded = load(source, options)
         line.detail = f"{loaded.path}: {loaded.kind.description}"
     return loaded
 
@@ -205,27 +200,29 @@ def _export(taken: _Taken, progress: Progress) -> tuple[Exported, ExampleInputs]
     from bnfuse.exporting import export_module
 
     with progress.stage("export") as line:
-        examples = _examples(taken.source, taken.request, line.doing)
-        exported = export_module(taken.source, examples, opset=taken.request.opset, told=line.doing)
+        examples = _examples(taken.source, taken.wanted, line.doing)
+        exported = export_module(taken.source, examples, opset=taken.wanted.opset, told=line.doing)
         line.detail = f"{exported.exporter}, opset {exported.opset}; input {examples.found}"
     return exported, examples
 
 
-def _examples(module: nn.Module, request: Request, told: Callable[[str], None]) -> ExampleInputs:
-    if isinstance(request.inputs, ExampleInputs):
-        return request.inputs
-    if request.inputs is not None:
-        return given_inputs(module, as_tensors(request.inputs))
-    return example_inputs(module, request.input_shapes, request.dtype, told)
+def _examples(
+    module: nn.Module, wanted: SourceOptions, told: Callable[[str], None]
+) -> ExampleInputs:
+    if isinstance(wanted.inputs, ExampleInputs):
+        return wanted.inputs
+    if wanted.inputs is not None:
+        return given_inputs(module, as_tensors(wanted.inputs))
+    return example_inputs(module, wanted.loading.input_shapes, wanted.loading.dtype, told)
 
 
-def _refuse_options(request: Request, name: str) -> None:
+def _refuse_options(wanted: SourceOptions, name: str) -> None:
     """An ONNX model has its architecture, its inputs and its operator set."""
     given = {
-        "--opset": request.opset,
-        "--model": request.model,
-        "--input-shape": request.input_shapes,
-        "--dtype": request.dtype,
+        "--opset": wanted.opset,
+        "--model": wanted.loading.model,
+        "--input-shape": wanted.loading.input_shapes,
+        "--dtype": wanted.loading.dtype,
     }
     useless = [option for option, value in given.items() if value]
     if useless:

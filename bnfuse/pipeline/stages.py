@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bnfuse.errors import FoldError
-from bnfuse.folding import fold
+from bnfuse.folding import StoppedFoldError, fold
 from bnfuse.lifting import lift
 from bnfuse.lifting.preparing.prepare import prepare
 from bnfuse.lowering import Lowered, lower
@@ -66,23 +66,27 @@ class Inner:
             lazily: See :func:`bnfuse.lowering.lower`.
 
         Raises:
-            FoldError: A folded constant differs from its independent derivation.
+            StoppedFoldError: A folded constant differs from its independent derivation.
         """
         nodes, size = node_count(model), entry.bytes or model_bytes(model)
         with _uncollected():
             changed = model if folding else model.clone()
             interface, notes = prepare(changed)
-            # Before the first rule application nothing is folded, in no body either.
-            nested = fold_bodies(changed, folding=folding and limit != 0, barred=barred)
-            lifted = lift(changed)
-            log = fold(lifted, limit if folding else 0, barred)
+            applications: tuple[Application, ...] = ()
             lowered = Lowered(model, ())
-            if folding:
-                try:
+            try:
+                # Before the first rule application nothing is folded, in no body either.
+                nested = fold_bodies(changed, folding=folding and limit != 0, barred=barred)
+                lifted = lift(changed)
+                log = fold(lifted, limit if folding else 0, barred)
+                applications = log.applications
+                if folding:
                     lowered = lower(changed, lazily=lazily)
-                except FoldError as error:
-                    error.applications = log.applications
-                    raise
+            except StoppedFoldError:
+                raise
+            except FoldError as error:
+                raise StoppedFoldError(error, applications) from error
+            if folding:
                 notes += interface.restore(changed)
                 lowered = lowered.plus(nested.derivations, nested.rescaled)
             report = Report(

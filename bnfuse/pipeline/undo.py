@@ -14,7 +14,7 @@ __all__ = ["undone", "why"]
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from bnfuse.errors import FoldError
+from bnfuse.folding import StoppedFoldError
 from bnfuse.pipeline.stages import Inner
 from bnfuse.reporting.blame import Blame
 from bnfuse.verifying import Verdict
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bnfuse.folding import Application
-    from bnfuse.pipeline.verifier import Judge
+    from bnfuse.pipeline.verifier import Verifier
     from bnfuse.progress import StageLine
     from bnfuse.verifying import Verification
 
@@ -34,7 +34,7 @@ _FEW = 6
 _STOPPED = "the fold was ended before it: with what followed, the model failed its verification"
 
 
-def undone(judge: Judge, applications: Sequence[Application], reason: str) -> Inner | None:
+def undone(judge: Verifier, applications: Sequence[Application], reason: str) -> Inner | None:
     """Fold anew without what made a fold fail.
 
     Args:
@@ -55,7 +55,7 @@ def undone(judge: Judge, applications: Sequence[Application], reason: str) -> In
 
 @dataclass(eq=False)
 class _Search:
-    judge: Judge
+    judge: Verifier
     line: StageLine
     spent: int = 0
     barred: dict[str, str] = field(default_factory=dict)
@@ -112,7 +112,7 @@ class _Search:
         self.line.reached(self.spent, _MOST)
         try:
             made = self.judge.refold(limit, self.barred)
-        except FoldError as error:
+        except StoppedFoldError as error:
             return None, error.applications, str(error)
         verification = self.judge.verify(made.lowered.model, made.lowered)
         wrong = "" if verification.verdict is Verdict.PASS else why(verification)

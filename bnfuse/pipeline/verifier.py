@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Judge"]
+__all__ = ["Verifier"]
 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Judge:
+class Verifier:
     """Verifies a candidate against what was given.
 
     Attributes:

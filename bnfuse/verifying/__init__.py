@@ -6,9 +6,9 @@ Two ONNX models are judged with onnx and ONNX Runtime alone. See ``docs/verifica
 from __future__ import annotations
 
 from bnfuse.verifying.comparing.constants import Derived, check_constants
-from bnfuse.verifying.proof import Proof
 from bnfuse.verifying.telling.localize import first_bad_step
 from bnfuse.verifying.telling.saved import from_json, read_json, rejudge
+from bnfuse.verifying.verdicts.proof import Proof
 from bnfuse.verifying.verdicts.result import (
     ConstantParity,
     LocalizedValue,

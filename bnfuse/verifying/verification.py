@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bnfuse.loading import as_source, several
+from bnfuse.loading import LoadOptions, as_source, several
 from bnfuse.verifying.comparing.constants import Derived, check_constants
 from bnfuse.verifying.comparing.contest import Contest
 from bnfuse.verifying.original.follow import follower, module_follower
 from bnfuse.verifying.original.original import module_side, onnx_side
 from bnfuse.verifying.original.runs import ModuleOriginal, Remembered
-from bnfuse.verifying.proof import proof_of
 from bnfuse.verifying.reach.choose import choose_samples, unsteadiness
 from bnfuse.verifying.reach.reached import Reached
 from bnfuse.verifying.runtime.floats import unit_roundoff
@@ -26,6 +25,7 @@ from bnfuse.verifying.truth.branches import BranchCounter
 from bnfuse.verifying.truth.double import random_ops
 from bnfuse.verifying.truth.sources import ModuleTruth, NoTruthError, OnnxTruth
 from bnfuse.verifying.verdicts.judge import PRINCIPAL, broken_runtime, unjudgeable
+from bnfuse.verifying.verdicts.proof import proof_of
 from bnfuse.verifying.verdicts.result import (
     ConstantParity,
     Parity,
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bnfuse.verifying.original.follow import Follower
-    from bnfuse.verifying.proof import Wanted
     from bnfuse.verifying.runtime.onnx_models import OnnxSource
     from bnfuse.verifying.samples.drawing import Sample
     from bnfuse.verifying.truth.sources import TruthSource
+    from bnfuse.verifying.verdicts.proof import Wanted
 
 __all__ = ["TRUTH_BUDGET", "verify"]
 
@@ -67,7 +67,7 @@ def verify(
     derived: Iterable[Derived] = (),
     baseline: Any = None,
     thresholds: Thresholds | None = None,
-    load_options: Mapping[str, Any] | None = None,
+    load_options: LoadOptions | Mapping[str, Any] | None = None,
     localize: bool = False,
     repro: str | Path | None = None,
     proof: Wanted = "try",
@@ -102,7 +102,7 @@ def verify(
             is of. The module itself is sampled in full.
         reached: Hears how many samples have been compared, and of how many, as they are.
         doing: Hears what is being run.
-        load_options: Passed to :func:`bnfuse.loading.load` if ``original`` is a module file.
+        load_options: How ``original`` is loaded if it is the file of a module, or its weights.
 
     Returns:
         The verdict with everything it rests on.
@@ -121,6 +121,10 @@ def verify(
         'PASS'
     """
     limits = thresholds or Thresholds()
+    if isinstance(load_options, LoadOptions):
+        loading = load_options
+    else:
+        loading = LoadOptions.of(None, load_options or {})
     plan = resolve(several(providers))
     original, found = as_source(original)
     candidate = as_source(candidate).source
@@ -151,7 +155,7 @@ def verify(
     side = (
         onnx_side(source, new, inputs, plan.rows, truth_budget, branches)
         if is_onnx(original)
-        else module_side(original, new, inputs, truth_budget, branches, baseline, load_options)
+        else module_side(original, new, inputs, truth_budget, branches, baseline, loading)
     )
     if side.model is not None:
         failure = side.model.order_fault([port.name for port in side.ports])
@@ -248,7 +252,7 @@ def verify(
     )
     if verdict is Verdict.FAIL and (localize or repro is not None):
         failed = Failure(
-            side.original, side.graph, side.model, new, chosen.samples, original, load_options or {}
+            side.original, side.graph, side.model, new, chosen.samples, original, loading
         )
         result = explained(result, failed, localize, repro)
     return result

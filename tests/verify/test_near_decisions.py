@@ -12,8 +12,8 @@ from written import parse
 
 from bnfuse.verifying import Verdict, Verification, verify
 from bnfuse.verifying import verification as check
-from bnfuse.verifying.proof import proof_of
 from bnfuse.verifying.reach import reached
+from bnfuse.verifying.verdicts.proof import proof_of
 
 OFF = 1e-3
 

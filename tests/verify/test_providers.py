@@ -18,7 +18,8 @@ from bnfuse.verifying.runtime import (
 from bnfuse.verifying.runtime import (
     sessions as runtime,
 )
-from bnfuse.verifying.runtime.providers import Row, resolve
+from bnfuse.verifying.runtime.providers import resolve
+from bnfuse.verifying.runtime.row import Row
 from bnfuse.verifying.runtime.sessions import RunError, Session, unproven
 
 CUDA = "CUDAExecutionProvider"

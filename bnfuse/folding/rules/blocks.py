@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from numpy.typing import NDArray
 
-    from bnfuse.folding.rules.row import Crossing
+    from bnfuse.folding.rules.crossing import Crossing
     from bnfuse.graph.affine import ChannelAffine
 
 

@@ -20,7 +20,7 @@ from bnfuse.graph.limits import Limits
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from bnfuse.folding.rules.row import Crossing
+    from bnfuse.folding.rules.crossing import Crossing
     from bnfuse.graph.affine import ChannelAffine
 
 

@@ -14,7 +14,7 @@ from bnfuse.folding.axes import input_axis
 from bnfuse.graph.channel import static_dim
 
 if TYPE_CHECKING:
-    from bnfuse.folding.rules.row import Crossing
+    from bnfuse.folding.rules.crossing import Crossing
     from bnfuse.graph.affine import ChannelAffine
 
 

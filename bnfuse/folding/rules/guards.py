@@ -16,7 +16,7 @@ import numpy as np
 from bnfuse.graph.channel import static_dim
 
 if TYPE_CHECKING:
-    from bnfuse.folding.rules.row import Crossing
+    from bnfuse.folding.rules.crossing import Crossing
     from bnfuse.graph.affine import ChannelAffine
 
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnfuse.folding.plan import Answer, Refusal
+from bnfuse.folding.rules.crossing import Crossing
 from bnfuse.folding.rules.parts import axis_of, embed, spans
-from bnfuse.folding.rules.row import Crossing
 from bnfuse.folding.wording import two_ways
 from bnfuse.graph.affine import ChannelAffine
 from bnfuse.graph.channel import static_dim

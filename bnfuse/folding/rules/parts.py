@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from bnfuse.folding.plan import Refusal
-    from bnfuse.folding.rules.row import Crossing
+    from bnfuse.folding.rules.crossing import Crossing
 
 Index = NDArray[np.intp]
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from bnfuse.folding.axes import Spread, spread_of
 from bnfuse.folding.plan import Answer
-from bnfuse.folding.rules.row import Crossing
+from bnfuse.folding.rules.crossing import Crossing
 from bnfuse.graph.channel import static_dim
 from bnfuse.graph.readers import readers
 

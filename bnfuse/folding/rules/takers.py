@@ -29,7 +29,7 @@ import numpy as np
 
 from bnfuse.folding.fitting import check_affine, check_linear
 from bnfuse.folding.plan import Absorb, Answer, Compose, Refusal, Rescale
-from bnfuse.folding.rules.row import Crossing
+from bnfuse.folding.rules.crossing import Crossing
 from bnfuse.folding.wording import title
 from bnfuse.graph.limits import fits
 from bnfuse.lifting.nodes import linear_of

@@ -11,7 +11,8 @@ import numpy as np
 
 from bnfuse.folding.plan import Answer
 from bnfuse.folding.rules.bounds import moved
-from bnfuse.folding.rules.row import Crossing, Flow
+from bnfuse.folding.rules.crossing import Crossing
+from bnfuse.folding.rules.row import Flow
 from bnfuse.graph.affine import ChannelAffine
 
 if TYPE_CHECKING:

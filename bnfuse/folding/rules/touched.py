@@ -13,7 +13,7 @@ from bnfuse.graph.doubtful_sizes import resize_scales
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from bnfuse.folding.rules.row import Crossing
+    from bnfuse.folding.rules.crossing import Crossing
 
 
 def behind_channels(at: Crossing) -> Collection[int]:

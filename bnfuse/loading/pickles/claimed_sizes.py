@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from bnfuse.loading.archive import DamagedFileError
+from bnfuse.errors import DamagedFileError
 from bnfuse.loading.pickles.symbols import Call, Global, Storage, Tuple
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from bnfuse.verifying.comparing.doubt import AMOUNTS, LUCK, ROUNDS, doubts, is_beyond_saving
-from bnfuse.verifying.comparing.row import RowComparison, flattened
+from bnfuse.verifying.comparing.row import RowComparison
 from bnfuse.verifying.original.follow import GAP_FACTOR
 from bnfuse.verifying.original.kept import Archive
 from bnfuse.verifying.original.runs import (
@@ -17,6 +17,7 @@ from bnfuse.verifying.original.runs import (
     ExposedSession,
     Exposure,
     Outputs,
+    flattened,
     nudged,
 )
 from bnfuse.verifying.reach.liveness import Liveness, driven_outputs
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from bnfuse.verifying.original.follow import Followed, Follower
     from bnfuse.verifying.original.runs import Original, Runs
     from bnfuse.verifying.runtime.onnx_models import OnnxSource
-    from bnfuse.verifying.runtime.providers import Row
+    from bnfuse.verifying.runtime.row import Row
     from bnfuse.verifying.samples.drawing import Sample
     from bnfuse.verifying.truth.sources import TruthSource
     from bnfuse.verifying.verdicts.result import Parity

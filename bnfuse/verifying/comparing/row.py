@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from bnfuse.verifying.original.follow import Followed
-    from bnfuse.verifying.runtime.providers import Row
+    from bnfuse.verifying.runtime.row import Row
     from bnfuse.verifying.samples.drawing import Sample
     from bnfuse.verifying.verdicts.thresholds import Thresholds
 
-__all__ = ["RowComparison", "flattened"]
+__all__ = ["RowComparison"]
 
 Array = np.ndarray[Any, Any]
 
@@ -280,18 +280,3 @@ def _strange(value: Array, original: Array, truth: Array) -> str:
         f"{value[index]} at {list(index)} where the original has {original[index]} "
         f"and truth is {truth[index]:.6g} ({int(wrong.sum())} such)"
     )
-
-
-def flattened(names: Sequence[str], values: Sequence[Any]) -> tuple[list[str], list[Any]]:
-    """Return outputs with sequences spelt out, one name and array per tensor."""
-    flat_names: list[str] = []
-    flat_values: list[Any] = []
-    for position, value in enumerate(values):
-        name = names[position] if position < len(names) else str(position)
-        if isinstance(value, list):
-            flat_names += [f"{name}[{i}]" for i in range(len(value))]
-            flat_values += value
-        else:
-            flat_names.append(name)
-            flat_values.append(value)
-    return flat_names, flat_values

@@ -23,7 +23,8 @@ from bnfuse.verifying.truth.sources import ModuleTruth, OnnxTruth, TruthSource
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bnfuse.verifying.runtime.providers import Row
+    from bnfuse.loading import LoadOptions
+    from bnfuse.verifying.runtime.row import Row
     from bnfuse.verifying.truth.branches import BranchCounter
     from bnfuse.verifying.truth.torch_model import TorchModel
 
@@ -89,7 +90,7 @@ def module_side(
     budget: float | None,
     branches: BranchCounter,
     baseline: Any,
-    options: Mapping[str, Any] | None,
+    options: LoadOptions,
 ) -> Side:
     """Return a module, or the file of one, as the original of ``new``."""
     module, found, notes = _module(original, options)
@@ -102,7 +103,7 @@ def module_side(
     if inputs is None and not _fits(given, new.signature.inputs):
         # A guess at what the module takes; the candidate says what was exported.
         given = Given()
-    if inputs is None and not (options or {}).get("input_shapes"):
+    if inputs is None and not options.input_shapes:
         # Nobody asked for other sizes: it is a fair copy that takes only those it says.
         given, fixed = given.limited_to(new.signature.inputs)
         notes += fixed
@@ -139,17 +140,15 @@ def _fits(given: Given, ports: Sequence[Port]) -> bool:
     return True
 
 
-def _module(original: Any, options: Mapping[str, Any] | None) -> tuple[Any, Any, list[str]]:
+def _module(original: Any, options: LoadOptions) -> tuple[Any, Any, list[str]]:
     """Return the module, what inputs are known for it, and notes."""
     from bnfuse.loading import load, load_weights, on_cpu
 
-    options = dict(options or {})
     if isinstance(original, Mapping):
-        names = ("model", "trust", "input_shapes", "dtype")
-        loaded = load_weights(original, *map(options.get, names))
+        loaded = load_weights(original, options)
     elif not isinstance(original, Path):
         module, moved = on_cpu(original)
         return module, None, list(moved)
     else:
-        loaded = load(original, **options)
+        loaded = load(original, options)
     return loaded.module, loaded.inputs, [str(note) for note in loaded.notes]

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from bnfuse.verifying.comparing.row import flattened
 from bnfuse.verifying.runtime.floats import is_float
-from bnfuse.verifying.runtime.providers import Row
+from bnfuse.verifying.runtime.row import Row
 from bnfuse.verifying.runtime.sessions import RunError, Session
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ __all__ = [
     "Remembered",
     "Runs",
     "digest",
+    "flattened",
     "nudged",
 ]
 
@@ -337,3 +337,18 @@ def nudged(feeds: Mapping[str, Array], seed: int) -> dict[str, Array]:
 
 def _key(row: Row) -> str:
     return f"{row.provider} {row.optimization} {row.mode}"
+
+
+def flattened(names: Sequence[str], values: Sequence[Any]) -> tuple[list[str], list[Any]]:
+    """Return outputs with sequences spelt out, one name and array per tensor."""
+    flat_names: list[str] = []
+    flat_values: list[Any] = []
+    for position, value in enumerate(values):
+        name = names[position] if position < len(names) else str(position)
+        if isinstance(value, list):
+            flat_names += [f"{name}[{i}]" for i in range(len(value))]
+            flat_values += value
+        else:
+            flat_names.append(name)
+            flat_values.append(value)
+    return flat_names, flat_values

@@ -11,8 +11,8 @@ import numpy as np
 from bnfuse.verifying.reach.liveness import stirring
 from bnfuse.verifying.runtime.floats import is_float, unit_roundoff
 from bnfuse.verifying.runtime.sessions import RunError
-from bnfuse.verifying.samples.drawing import Draft, Draw, Sample, plan, probe
-from bnfuse.verifying.samples.sizes import Sizes, candidates, large_of, long_of, sizes_of
+from bnfuse.verifying.samples.drawing import Draft, Draw, Sample, Sizes, plan, probe
+from bnfuse.verifying.samples.sizes import candidates, large_of, long_of, sizes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

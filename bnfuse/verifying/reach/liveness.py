@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnfuse.verifying.runtime.floats import is_float
+from bnfuse.verifying.runtime.onnx_models import node_uses
 from bnfuse.verifying.runtime.sessions import RunError
 from bnfuse.verifying.samples.drawing import Draw, Sample
-from bnfuse.verifying.truth.double import node_uses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     import onnx
 
     from bnfuse.verifying.original.runs import Original
-    from bnfuse.verifying.samples.drawing import Draft
-    from bnfuse.verifying.samples.sizes import Sizes
+    from bnfuse.verifying.samples.drawing import Draft, Sizes
 
 __all__ = ["Liveness", "driven_outputs", "stirring"]
 

@@ -15,8 +15,7 @@ import numpy as np
 
 from bnfuse.verifying.reach.leaning import lean, margin_of
 from bnfuse.verifying.runtime.floats import is_float
-from bnfuse.verifying.samples.drawing import Draw, Sample
-from bnfuse.verifying.samples.sizes import Sizes
+from bnfuse.verifying.samples.drawing import Draw, Sample, Sizes
 from bnfuse.verifying.truth.slopes import Tape, summed
 from bnfuse.verifying.truth.sources import NoTruthError
 

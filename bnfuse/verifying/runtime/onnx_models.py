@@ -24,7 +24,9 @@ __all__ = [
     "OnnxSource",
     "Port",
     "Signature",
+    "constant_tensors",
     "is_onnx",
+    "node_uses",
     "onnx_source",
     "signature_gate",
     "signature_of",
@@ -230,3 +232,23 @@ def _port(info: onnx.ValueInfoProto) -> Port:
         else:
             dims.append(dim.dim_param or None)
     return Port(info.name, tensor.elem_type, tuple(dims))
+
+
+def constant_tensors(proto: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
+    """Return the initialisers and the tensors of ``Constant`` nodes by name."""
+    found = {item.name: item for item in proto.graph.initializer}
+    for node in proto.graph.node:
+        if node.op_type == "Constant":
+            found.update((node.output[0], item.t) for item in node.attribute if item.HasField("t"))
+    return found
+
+
+def node_uses(node: onnx.NodeProto) -> Iterable[str]:
+    """Yield the names that a node reads, its subgraphs' captures included."""
+    yield from (name for name in node.input if name)
+    for attribute in node.attribute:
+        graphs = [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else attribute.graphs
+        for graph in graphs:
+            for inner in graph.node:
+                yield from node_uses(inner)
+            yield from (output.name for output in graph.output)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,11 +14,12 @@ import onnx
 
 from bnfuse.errors import UsageError
 from bnfuse.verifying.runtime import sessions as runtime
+from bnfuse.verifying.runtime.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Missing", "Providers", "Row", "check_names", "explain_absence", "ort_name", "resolve"]
+__all__ = ["Missing", "Providers", "check_names", "explain_absence", "ort_name", "resolve"]
 
 _NAMES = {
     "cpu": "CPUExecutionProvider",
@@ -44,25 +45,6 @@ _PACKAGES = {
 
 # TF32 rounds inputs to 10 bits and is on by default; autotuned algorithms differ between runs.
 _STRICT_CUDA = {"use_tf32": "0", "cudnn_conv_algo_search": "DEFAULT"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One configuration to judge a candidate in.
-
-    Attributes:
-        provider: The short name.
-        ort_name: ONNX Runtime's name.
-        optimization: ``disabled`` or ``all``.
-        mode: ``strict`` decides, ``as shipped`` is reported.
-        options: Provider options.
-    """
-
-    provider: str
-    ort_name: str
-    optimization: str
-    mode: str = "strict"
-    options: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from bnfuse.verifying.runtime.providers import Row
+    from bnfuse.verifying.runtime.row import Row
 
 __all__ = ["PLACE", "RunError", "Session", "available_providers", "known_providers", "unproven"]
 

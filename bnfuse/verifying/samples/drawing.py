@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bnfuse.verifying.runtime.onnx_models import Port
-    from bnfuse.verifying.samples.sizes import Sizes
 
-__all__ = ["Draft", "Draw", "Sample", "plan", "probe"]
+__all__ = ["Draft", "Draw", "Sample", "Sizes", "plan", "probe"]
 
 Array = np.ndarray[Any, Any]
 
@@ -33,6 +32,13 @@ _MOST_BLOCKS = 8
 
 _WIDE = {2: 3.0, 4: 10.0, 8: 10.0}
 _WORDS = ("", "a", "batch", "norm", "Ä", "folded twice")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What each symbolic dimension is: one size per symbol."""
+
+    by_symbol: Mapping[str, int]
 
 
 @dataclass(frozen=True)

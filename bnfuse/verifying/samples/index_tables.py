@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
-from bnfuse.verifying.truth.double import node_uses
+from bnfuse.verifying.runtime.onnx_models import constant_tensors, node_uses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = [
     "SAME_VALUES",
     "Lookup",
-    "constant_tensors",
     "free_integers",
     "index_limits",
     "lookups",
@@ -182,15 +181,6 @@ def _is_end(node: onnx.NodeProto, name: str) -> bool:
 def _keeps(node: onnx.NodeProto, name: str) -> bool:
     # As data, not as the shape or the axes.
     return node.op_type in SAME_VALUES and node.input[0] == name and name not in node.input[1:]
-
-
-def constant_tensors(proto: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
-    """Return the initialisers and the tensors of ``Constant`` nodes by name."""
-    found = {item.name: item for item in proto.graph.initializer}
-    for node in proto.graph.node:
-        if node.op_type == "Constant":
-            found.update((node.output[0], item.t) for item in node.attribute if item.HasField("t"))
-    return found
 
 
 def _scalar(tensor: onnx.TensorProto | None) -> int | None:

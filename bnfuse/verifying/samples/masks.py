@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 
-from bnfuse.verifying.samples.index_tables import SAME_VALUES, constant_tensors
+from bnfuse.verifying.runtime.onnx_models import constant_tensors
+from bnfuse.verifying.samples.index_tables import SAME_VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,12 +7,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bnfuse.verifying.samples.drawing import Sizes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bnfuse.verifying.samples.drawing import Draft
 
-__all__ = ["Sizes", "candidates", "large_of", "long_of", "sizes_of"]
+__all__ = ["candidates", "large_of", "long_of", "sizes_of"]
 
 # Two batch sizes for inputs of up to so many elements a row: small rows are cheap, and few
 # rows tell little of a channel, and leave many hidden ones behind a Relu that is never taken.
@@ -30,13 +32,6 @@ _LARGE_BATCHES = ((1031, 1 << 30), (67, 1 << 31))
 # long sample may take.
 _LONG, _LONGEST = 67, 2048
 _LONG_PRODUCTS = 1 << 35
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What each symbolic dimension is: one size per symbol."""
-
-    by_symbol: Mapping[str, int]
 
 
 @dataclass(frozen=True)

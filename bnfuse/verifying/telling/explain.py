@@ -12,8 +12,9 @@ from bnfuse.verifying.telling.localize import localize
 from bnfuse.verifying.telling.repro import smallest, worst_of, write_repro
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
+    from bnfuse.loading import LoadOptions
     from bnfuse.verifying.original.runs import Original
     from bnfuse.verifying.runtime.onnx_models import OnnxSource
     from bnfuse.verifying.samples.drawing import Sample
@@ -43,7 +44,7 @@ class Failure:
     candidate: OnnxSource
     samples: Iterable[Sample]
     given: Any
-    options: Mapping[str, Any]
+    options: LoadOptions
 
 
 def explained(

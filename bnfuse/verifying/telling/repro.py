@@ -17,6 +17,7 @@ from bnfuse.verifying.runtime.sessions import RunError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bnfuse.loading import LoadOptions
     from bnfuse.verifying.original.runs import Original
     from bnfuse.verifying.runtime.onnx_models import OnnxSource
     from bnfuse.verifying.verdicts.result import Verification, Worst
@@ -58,7 +59,7 @@ def write_repro(
     candidate: OnnxSource,
     feeds: Mapping[str, Array],
     result: Verification,
-    options: Mapping[str, Any],
+    options: LoadOptions,
 ) -> Path:
     """Write the folder; files of an earlier one are replaced.
 
@@ -95,13 +96,13 @@ def write_repro(
             _copy(original, target, "original")
         else:
             first = "unfolded.onnx" if export is not None else "ORIGINAL"
+        words = ["bnfuse", "verify", first, "candidate.onnx", "--inputs", "inputs.npz"]
+        words += options.flags if isinstance(original, Path) else ()
         np.savez(target / "inputs.npz", **dict(feeds))  # type: ignore[arg-type]
         text = json.dumps(result.to_json(), indent=1)
         (target / "result.json").write_text(text, encoding="utf-8")
         (target / "command.txt").write_text(
-            f"{result.reason}\n\n"
-            f"bnfuse verify {shlex.quote(first)} candidate.onnx --inputs inputs.npz"
-            f"{_flags(options) if isinstance(original, Path) else ''}\n",
+            f"{result.reason}\n\n{shlex.join(words)}\n",
             encoding="utf-8",
         )
     except OSError as error:
@@ -119,22 +120,6 @@ def _copy_files(source: Path, target: Path) -> None:
     for file in source.iterdir():
         if file.suffix in (".json", ".safetensors"):
             shutil.copyfile(file, target / file.name)
-
-
-def _flags(options: Mapping[str, Any]) -> str:
-    """Return the options of a load as the command line takes them."""
-    words = []
-    for name, value in options.items():
-        # An option that is given several times is called after one of them.
-        single = name.removesuffix("s") if isinstance(value, (list, tuple)) else name
-        flag = f"--{single.replace('_', '-')}"
-        if value is True:
-            words.append(flag)
-        elif isinstance(value, (list, tuple)):
-            words += [f"{flag} {shlex.quote(str(item))}" for item in value]
-        elif value:
-            words.append(f"{flag} {shlex.quote(str(value))}")
-    return "".join(f" {word}" for word in words)
 
 
 def _copy(source: OnnxSource, folder: Path, name: str) -> None:

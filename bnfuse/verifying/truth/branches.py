@@ -11,7 +11,7 @@ import numpy as np
 from onnx import TensorProto, numpy_helper
 from onnx.external_data_helper import uses_external_data
 
-from bnfuse.verifying.samples.index_tables import constant_tensors
+from bnfuse.verifying.runtime.onnx_models import constant_tensors
 from bnfuse.verifying.truth.decisions import COMPARISONS
 from bnfuse.verifying.truth.jitter import reach
 from bnfuse.verifying.verdicts.result import BranchCount

@@ -16,6 +16,7 @@ from onnx.reference import ReferenceEvaluator
 
 from bnfuse.verifying.runtime.calibration import SINGLE, lanes_of
 from bnfuse.verifying.runtime.floats import is_float, unit_roundoff
+from bnfuse.verifying.runtime.onnx_models import node_uses
 from bnfuse.verifying.truth.double_ops import DOUBLE_OPS, NARROW, RANDOM, as_stored, promoted
 from bnfuse.verifying.truth.jitter import (
     CONSTANT_OPS,
@@ -33,7 +34,6 @@ __all__ = [
     "BudgetSpentError",
     "DoubleEvaluator",
     "narrow_ops",
-    "node_uses",
     "op_types",
     "random_ops",
 ]
@@ -185,17 +185,6 @@ def _summed(node: onnx.NodeProto, inputs: Sequence[Any]) -> Any:
     total = sequential_sum(x, axes, keepdims)
     count = 1 if op == "ReduceSum" else int(np.prod([x.shape[axis] for axis in axes]))
     return total / count
-
-
-def node_uses(node: onnx.NodeProto) -> Iterable[str]:
-    """Yield the names that a node reads, its subgraphs' captures included."""
-    yield from (name for name in node.input if name)
-    for attribute in node.attribute:
-        graphs = [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else attribute.graphs
-        for graph in graphs:
-            for inner in graph.node:
-                yield from node_uses(inner)
-            yield from (output.name for output in graph.output)
 
 
 def _constant_casts(nodes: Sequence[onnx.NodeProto], constants: Iterable[str]) -> dict[int, int]:

@@ -7,7 +7,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bnfuse.verifying.proof import Proof
+from bnfuse.verifying.verdicts.proof import Proof
 from bnfuse.verifying.verdicts.thresholds import Measure, Thresholds
 
 __all__ = [
