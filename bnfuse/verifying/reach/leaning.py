@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bnfuse.verifying.ops import Fact, has
 from bnfuse.verifying.truth.branches import OVERFLOW, attribute
-from bnfuse.verifying.truth.decisions import COMPARISONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ def margin_of(
         known: The margins of the conditions before it.
     """
     op = node.op_type
-    if op in COMPARISONS and inputs[0].dtype == np.float64:
+    if has(op, Fact.COMPARES) and inputs[0].dtype == np.float64:
         gap = inputs[0] - inputs[1]
         return np.asarray(gap if op.startswith("Greater") else -gap)
     margins = [known[name] for name in node.input if name in known]
@@ -80,12 +80,12 @@ def lean(
         largest = float(np.finfo(np.float32).max)
         return Lean(size - largest, ((node.output[0], sign, size.shape),), largest)
     names = [(name, np.shape(value)) for name, value in zip(node.input, inputs, strict=True)]
-    if op in {"Where", "If"}:
+    if has(op, Fact.CONDITIONAL):
         if margin is None:
             return None
         sign = 1.0 if side == "true" else -1.0
         return Lean(sign * margin, ((names[0][0], sign, names[0][1]),), _width(margin))
-    if op in {"Max", "Min"}:
+    if has(op, Fact.EXTREME):
         place, sign = int(side.removeprefix("input ")), 1.0 if op == "Max" else -1.0
         others = [np.asarray(v) for n, v in enumerate(inputs) if n != place]
         best = others[0]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bnfuse.verifying.ops import Fact, has
 from bnfuse.verifying.runtime.floats import is_float
 from bnfuse.verifying.runtime.onnx_models import node_uses
 from bnfuse.verifying.runtime.sessions import RunError
@@ -23,8 +24,6 @@ __all__ = ["Liveness", "driven_outputs", "stirring"]
 
 Array = np.ndarray[Any, Any]
 
-# What these make of a value does not depend on the numbers in it.
-_SHAPES = frozenset({"Shape", "Size"})
 # Units of single precision within which numbers count as the same.
 _SAME = 8 * 2.0**-24
 # Scales and offsets of further inputs.
@@ -58,7 +57,7 @@ def driven_outputs(proto: onnx.ModelProto) -> list[bool]:
     constants = {item.name for item in proto.graph.initializer}
     driven = {item.name for item in proto.graph.input} - constants
     for node in proto.graph.node:
-        if node.op_type not in _SHAPES and driven.intersection(node_uses(node)):
+        if not has(node.op_type, Fact.SIZES) and driven.intersection(node_uses(node)):
             driven.update(node.output)
     return [item.name in driven for item in proto.graph.output]
 

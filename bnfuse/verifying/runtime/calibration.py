@@ -13,36 +13,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bnfuse.verifying.ops import onnx_name
+
 __all__ = ["SINGLE", "TABLE", "OpError", "error_of", "has_absolute", "lanes_of"]
 
 SINGLE = 2.0**-24
 """The rounding unit of float32, in which the table's numbers are."""
 
 TABLE = Path(__file__).with_name("runtime_errors.json")
-
-# torch's names of what the table holds under ONNX's, or as exporters spell it.
-_SAME = {
-    "_log_softmax": "LogSoftmax",
-    "_softmax": "Softmax",
-    "acos": "Acos",
-    "asin": "Asin",
-    "atan": "Atan",
-    "cos": "Cos",
-    "elu": "Elu",
-    "erf": "Erf",
-    "exp": "Exp",
-    "gelu": "Gelu",
-    "hardsigmoid": "HardSigmoid",
-    "hardswish": "HardSwish",
-    "log": "Log",
-    "mish": "Mish",
-    "sigmoid": "Sigmoid",
-    "silu": "Swish",
-    "sin": "Sin",
-    "softplus": "Softplus",
-    "tan": "Tan",
-    "tanh": "Tanh",
-}
 
 
 @dataclass(frozen=True)
@@ -59,7 +37,7 @@ class OpError:
 
 def error_of(op: str) -> OpError:
     """Return the error of an ONNX op or of a torch op's ONNX spelling."""
-    return _errors().get(_SAME.get(op.rstrip("_"), op), OpError())
+    return _errors().get(onnx_name(op), OpError())
 
 
 def has_absolute(op: str) -> bool:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
+from bnfuse.verifying.ops import Fact, has
 from bnfuse.verifying.runtime.onnx_models import constant_tensors, node_uses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "SAME_VALUES",
     "Lookup",
     "free_integers",
     "index_limits",
@@ -24,23 +24,8 @@ __all__ = [
     "suspects",
 ]
 
-SAME_VALUES = frozenset(
-    {"Cast", "Expand", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"}
-)
-"""Ops whose result holds the numbers of their first input."""
-# Ops that keep the rows of a constant table where they are.
-_SAME_ROWS = frozenset({"Cast", "DequantizeLinear", "Identity"})
-
-# Ops that read a part of a constant, and how long it is at least to end a sequence.
-_PARTS = frozenset({"Gather", "GatherElements", "GatherND", "Slice"})
+# How long a constant is at least to end a sequence, and how many such are looked at.
 _SHORTEST, _MOST_ENDS = 12, 4
-
-# An integer that only these read is a number: it sizes nothing and indexes nothing.
-_ARITHMETIC = frozenset(
-    {"Abs", "Add", "Clip", "Concat", "Max", "Min", "Mul", "Neg", "ReduceMax", "ReduceMin",
-     "ReduceSum", "Sign", "Sub"}
-)  # fmt: skip
-_COMPARISONS = frozenset({"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
 _INTEGERS = frozenset(
     getattr(onnx.TensorProto, name)
     for name in ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
@@ -79,9 +64,9 @@ def lookups(proto: onnx.ModelProto) -> dict[str, list[Lookup]]:
         if not node.input:
             continue
         first, output = node.input[0], node.output[0]
-        if node.op_type in SAME_VALUES and first in source:
+        if has(node.op_type, Fact.SAME_NUMBERS) and first in source:
             source[output] = source[first]
-        if node.op_type in _SAME_ROWS and first in sizes:
+        if has(node.op_type, Fact.ROWS) and first in sizes:
             sizes[output], names[output] = sizes[first], names[first]
         if node.op_type in {"Add", "Sub"} and first in source:
             added = _scalar(constants.get(node.input[1]))
@@ -163,7 +148,7 @@ def _is_number(name: str, users: Mapping[str, list[onnx.NodeProto]]) -> bool:
     return all(
         _is_end(node, name)
         or (
-            (node.op_type in _ARITHMETIC or _keeps(node, name))
+            (has(node.op_type, Fact.ARITHMETIC) or _keeps(node, name))
             and all(_is_number(output, users) for output in node.output)
         )
         for node in users.get(name, ())
@@ -175,12 +160,16 @@ def _is_end(node: onnx.NodeProto, name: str) -> bool:
     if node.op_type == "Cast":
         to = next(item.i for item in node.attribute if item.name == "to")
         return to not in _INTEGERS
-    return node.op_type in _COMPARISONS and name in node.input
+    return (has(node.op_type, Fact.COMPARES) or node.op_type == "Equal") and name in node.input
 
 
 def _keeps(node: onnx.NodeProto, name: str) -> bool:
     # As data, not as the shape or the axes.
-    return node.op_type in SAME_VALUES and node.input[0] == name and name not in node.input[1:]
+    return (
+        has(node.op_type, Fact.SAME_NUMBERS)
+        and node.input[0] == name
+        and name not in node.input[1:]
+    )
 
 
 def _scalar(tensor: onnx.TensorProto | None) -> int | None:
@@ -206,7 +195,7 @@ def position_ends(proto: onnx.ModelProto) -> tuple[int, ...]:
     sizes = {name: tuple(item.dims) for name, item in constants.items() if name not in indexed}
     found: set[int] = set()
     for node in proto.graph.node:
-        shape = sizes.get(node.input[0]) if node.op_type in _PARTS else None
+        shape = sizes.get(node.input[0]) if has(node.op_type, Fact.PICKS) else None
         if shape and not constants.keys() >= set(node.input[1:]) - {""}:
             axis = next((item.i for item in node.attribute if item.name == "axis"), 0)
             read = [shape[axis]] if node.op_type == "Gather" else shape

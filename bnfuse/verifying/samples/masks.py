@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx
 
+from bnfuse.verifying.ops import Fact, has
 from bnfuse.verifying.runtime.onnx_models import constant_tensors
-from bnfuse.verifying.samples.index_tables import SAME_VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ def mask_inputs(proto: onnx.ModelProto) -> frozenset[str]:
     found: set[str] = set()
     for node in proto.graph.node:
         for known in (source, inverted):
-            if node.op_type in SAME_VALUES and node.input[0] in known:
+            if has(node.op_type, Fact.SAME_NUMBERS) and node.input[0] in known:
                 known[node.output[0]] = known[node.input[0]]
         if node.op_type == "Sub" and node.input[1] in source:
             if _size(constants, node.input[0]) == 1.0:

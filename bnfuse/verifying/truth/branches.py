@@ -11,8 +11,8 @@ import numpy as np
 from onnx import TensorProto, numpy_helper
 from onnx.external_data_helper import uses_external_data
 
+from bnfuse.verifying.ops import Fact, has
 from bnfuse.verifying.runtime.onnx_models import constant_tensors
-from bnfuse.verifying.truth.decisions import COMPARISONS
 from bnfuse.verifying.truth.jitter import reach
 from bnfuse.verifying.verdicts.result import BranchCount
 
@@ -38,8 +38,6 @@ __all__ = [
 
 Array = np.ndarray[Any, Any]
 
-_SIGNED = frozenset({"Relu", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu"})
-_BENT = _SIGNED | {"Clip", "HardSigmoid", "HardSwish", "If", "Max", "Min", "Where"}
 OVERFLOW = "overflowing"
 """The side that is beyond the largest number."""
 # The part of the largest number from which on inputs may be found that overflow.
@@ -90,7 +88,7 @@ class BranchCounter:
         name = self._label(node)
         op = node.op_type
         self.work += sum(np.size(value) for value in outputs) * (reach(op, inputs) or 1)
-        if op in COMPARISONS and inputs[0].dtype == np.float64:
+        if has(op, Fact.COMPARES) and inputs[0].dtype == np.float64:
             self._compared.add(node.output[0])
         sides = bent_sides(node, inputs, outputs)
         if not sides and self.largest < math.inf:
@@ -184,7 +182,7 @@ def bent_sides(
 ) -> dict[str, Array]:
     """Return for each side of a piecewise op which numbers take it; nothing for other ops."""
     op = node.op_type
-    if op in _SIGNED:
+    if has(op, Fact.SIGNED):
         return signed_sides(inputs[0])
     if op == "Clip":
         low = inputs[1] if len(inputs) > 1 else attribute(node, "min")
@@ -195,9 +193,9 @@ def bent_sides(
         return clipped_sides(slope * inputs[0] + offset, 0.0, 1.0)
     if op == "HardSwish":
         return clipped_sides(inputs[0], -3.0, 3.0)
-    if op in {"Where", "If"}:
+    if has(op, Fact.CONDITIONAL):
         return chosen_sides(inputs[0])
-    if op in {"Max", "Min"} and len(inputs) > 1:
+    if has(op, Fact.EXTREME) and len(inputs) > 1:
         return extreme_sides(inputs, outputs[0])
     return {}
 
@@ -311,7 +309,7 @@ def bend_count(source: OnnxSource) -> int:
 
 
 def _kinds(proto: onnx.ModelProto) -> Counter[str]:
-    return Counter(node.op_type for node in proto.graph.node if node.op_type in _BENT)
+    return Counter(node.op_type for node in proto.graph.node if has(node.op_type, Fact.BENT))
 
 
 def attribute(node: onnx.NodeProto, name: str, default: float | None = None) -> Any:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from bnfuse.verifying.truth.decisions import COMPARISONS, Decision
+from bnfuse.verifying.ops import Fact, has
+from bnfuse.verifying.truth.decisions import Decision
+from bnfuse.verifying.truth.double_ops import FLOATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -21,21 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Choice", "choices", "module_choices", "takes_decisions"]
 
-_EXTREMES = frozenset({"ArgMax", "ArgMin"})
-_DECIDING = COMPARISONS | _EXTREMES | {"Ceil", "Floor", "NonMaxSuppression", "Round"}
-_FLOATS = frozenset(
-    number
-    for name, number in onnx.TensorProto.DataType.items()
-    if name in {"BFLOAT16", "DOUBLE"} or name.startswith("FLOAT")
-)
-_INTEGRAL = (
-    COMPARISONS
-    | _EXTREMES
-    | {"And", "Equal", "IsInf", "IsNaN", "NonMaxSuppression", "NonZero", "Not", "Or", "Shape",
-       "Size", "Xor"}
-)  # fmt: skip
-_RISING = frozenset({"Exp", "Log", "LogSoftmax", "Sigmoid", "Softmax", "Sqrt", "Tanh"})
-_LAYOUTS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 # What tells an op's type, where it is not its first input.
 _TELLING = {"CastLike": 1, "OneHot": 2, "Where": 1}
 
@@ -87,7 +74,7 @@ def choices(original: onnx.ModelProto, candidate: onnx.ModelProto) -> tuple[Choi
         decision = Decision(
             kind,
             tuple(item for item in node.input if item),
-            attributes.get("axis", 0 if kind in _EXTREMES else -1),
+            attributes.get("axis", 0 if has(kind, Fact.CHOOSES) else -1),
             bool(attributes.get("keepdims", 1)),
             bool(attributes.get("center_point_box", 0)),
         )
@@ -142,8 +129,8 @@ def _order(name: str, makers: Mapping[str, onnx.NodeProto]) -> list[str]:
     Where one model has others there than the other, scores may differ that decide alike.
     """
     found = []
-    while (node := makers.get(name)) is not None and node.op_type in _RISING | _LAYOUTS:
-        found += [node.op_type] * (node.op_type in _RISING)
+    while (node := makers.get(name)) is not None and has(node.op_type, Fact.RISING | Fact.REORDERS):
+        found += [node.op_type] * has(node.op_type, Fact.RISING)
         name = node.input[0]
     return found
 
@@ -157,9 +144,9 @@ def _deciding(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
         if op == "TopK":
             decides = len(node.output) > 1 and bool(node.output[1])
         elif op == "Cast":
-            decides = _kind(node) not in _FLOATS
+            decides = _kind(node) not in FLOATS
         else:
-            decides = op in _DECIDING
+            decides = has(op, Fact.DECIDES)
         if decides:
             yield node
 
@@ -174,8 +161,8 @@ def _taken(node: onnx.NodeProto) -> str:
 
 def _float_values(graph: onnx.GraphProto) -> set[str]:
     """Return the names of the floats in a graph, by the ops that make them."""
-    floats = {item.name for item in graph.input if item.type.tensor_type.elem_type in _FLOATS} | {
-        item.name for item in graph.initializer if item.data_type in _FLOATS
+    floats = {item.name for item in graph.input if item.type.tensor_type.elem_type in FLOATS} | {
+        item.name for item in graph.initializer if item.data_type in FLOATS
     }
     for node in graph.node:
         if _makes_floats(node, floats):
@@ -184,14 +171,14 @@ def _float_values(graph: onnx.GraphProto) -> set[str]:
 
 
 def _makes_floats(node: onnx.NodeProto, floats: set[str]) -> bool:
-    if node.op_type in _INTEGRAL:
+    if has(node.op_type, Fact.INTEGRAL):
         return False
     attributes = {item.name: item for item in node.attribute}
     if node.op_type == "Cast":
-        return _kind(node) in _FLOATS
+        return _kind(node) in FLOATS
     if node.op_type in {"Constant", "ConstantOfShape"}:
         if "value" in attributes:
-            return attributes["value"].t.data_type in _FLOATS
+            return attributes["value"].t.data_type in FLOATS
         return node.op_type == "ConstantOfShape" or any("float" in name for name in attributes)
     place = _TELLING.get(node.op_type, 0)
     return len(node.input) > place and node.input[place] in floats

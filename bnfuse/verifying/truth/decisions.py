@@ -13,18 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bnfuse.verifying.ops import Fact, has
+
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["COMPARISONS", "Decision", "decision_behind", "margins"]
+__all__ = ["Decision", "decision_behind", "margins"]
 
 Array = np.ndarray[Any, Any]
-
-COMPARISONS = frozenset({"Greater", "GreaterOrEqual", "Less", "LessOrEqual"})
-_TRANSPARENT = frozenset(
-    {"Cast", "Clip", "Flatten", "Identity", "Not", "Reshape", "Squeeze", "Unsqueeze"}
-)
-_ROUNDINGS = frozenset({"Ceil", "Floor", "QuantizeLinear", "Round"})
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ def decision_behind(graph: onnx.GraphProto, output: str) -> Decision | None:
     producers = {name: node for node in graph.node for name in node.output}
     name = output
     cast: onnx.NodeProto | None = None
-    while (node := producers.get(name)) is not None and node.op_type in _TRANSPARENT:
+    while (node := producers.get(name)) is not None and has(node.op_type, Fact.TRANSPARENT):
         cast = node if node.op_type == "Cast" else cast
         name = node.input[0]
     # If nothing behind it decides, a float was cut off: by the cast that is next to the floats.
@@ -59,7 +55,7 @@ def decision_behind(graph: onnx.GraphProto, output: str) -> Decision | None:
     if node is None:
         return cut
     attributes = {item.name: item.i for item in node.attribute}
-    if node.op_type in {"ArgMax", "ArgMin"}:
+    if has(node.op_type, Fact.CHOOSES):
         return Decision(
             node.op_type,
             (node.input[0],),
@@ -68,9 +64,9 @@ def decision_behind(graph: onnx.GraphProto, output: str) -> Decision | None:
         )
     if node.op_type == "TopK" and len(node.output) > 1 and name == node.output[1]:
         return Decision("TopK", (node.input[0],), attributes.get("axis", -1))
-    if node.op_type in COMPARISONS:
+    if has(node.op_type, Fact.COMPARES):
         return Decision(node.op_type, tuple(node.input))
-    if node.op_type in _ROUNDINGS:
+    if has(node.op_type, Fact.STEPS | Fact.LEVELS):
         return Decision(node.op_type, tuple(node.input), attributes.get("axis", 1))
     return cut
 
@@ -88,12 +84,12 @@ def margins(decision: Decision, values: list[Array], first: Array, second: Array
         One gap per differing element; None where the shapes do not fit the decision or an index
         lies outside.
     """
-    if decision.op in COMPARISONS:
+    if has(decision.op, Fact.COMPARES):
         gap = np.abs(values[0] - values[1])
         if gap.size != first.size:
             return None
         return np.asarray(gap.reshape(first.shape)[first != second])
-    if decision.op in _ROUNDINGS or decision.op == "Cast":
+    if has(decision.op, Fact.STEPS | Fact.LEVELS) or decision.op == "Cast":
         return _rounding_gaps(decision, values, first, second)
     scores = values[0]
     axis = decision.axis % scores.ndim

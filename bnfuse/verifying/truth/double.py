@@ -14,13 +14,12 @@ import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
+from bnfuse.verifying.ops import Fact, has, rounds
 from bnfuse.verifying.runtime.calibration import SINGLE, lanes_of
 from bnfuse.verifying.runtime.floats import is_float, unit_roundoff
 from bnfuse.verifying.runtime.onnx_models import node_uses
-from bnfuse.verifying.truth.double_ops import DOUBLE_OPS, NARROW, RANDOM, as_stored, promoted
+from bnfuse.verifying.truth.double_ops import DOUBLE_OPS, as_stored, promoted
 from bnfuse.verifying.truth.jitter import (
-    CONSTANT_OPS,
-    EXACT_OPS,
     Jitter,
     lane_norm,
     reach,
@@ -133,13 +132,13 @@ class DoubleEvaluator(ReferenceEvaluator):
         Their errors are the same for all rows, as those of folded weights are.
         """
         assert self.jitter is not None
-        if node.op_type in CONSTANT_OPS:
+        if has(node.op_type, Fact.CONSTANTS):
             for position, name in enumerate(node.input):
                 if name in self._units:
                     inputs[position] = self.jitter.weight(inputs[position], self._units[name])
 
     def _rough(self, node: onnx.NodeProto, inputs: Sequence[Any], outputs: list[Any]) -> list[Any]:
-        if node.op_type in EXACT_OPS:
+        if not rounds(node):
             return outputs
         assert self.jitter is not None
         summed = _summed(node, inputs) if self.jitter.unit >= SINGLE else None
@@ -196,7 +195,7 @@ def _constant_casts(nodes: Sequence[onnx.NodeProto], constants: Iterable[str]) -
     known = {"", *constants}
     casts: dict[int, int] = {}
     for position, node in enumerate(nodes):
-        if not known.issuperset(node_uses(node)) or node.op_type in RANDOM:
+        if not known.issuperset(node_uses(node)) or has(node.op_type, Fact.RANDOM):
             continue
         known.update(node.output)
         if node.op_type == "Cast":
@@ -224,7 +223,7 @@ def random_ops(proto: onnx.ModelProto) -> tuple[str, ...]:
     }
     found = set()
     for node in _all_nodes(proto):
-        if node.op_type in RANDOM and node.domain in {"", "ai.onnx"}:
+        if has(node.op_type, Fact.RANDOM) and node.domain in {"", "ai.onnx"}:
             found.add(node.op_type)
         training = node.op_type == "Dropout" and len(node.input) > 2 and node.input[2]
         if training and training in true:
@@ -234,7 +233,7 @@ def random_ops(proto: onnx.ModelProto) -> tuple[str, ...]:
 
 def narrow_ops(proto: onnx.ModelProto) -> tuple[str, ...]:
     """Return the kinds of ops in a model that ``onnx.reference`` computes in float32."""
-    found = {node.op_type for node in _all_nodes(proto) if node.op_type in NARROW}
+    found = {node.op_type for node in _all_nodes(proto) if has(node.op_type, Fact.NARROW)}
     for node in _all_nodes(proto):
         # The attribute names the type that the softmax inside is computed in.
         if any(attribute.name == "softmax_precision" for attribute in node.attribute):

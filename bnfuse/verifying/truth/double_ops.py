@@ -23,37 +23,11 @@ from bnfuse.verifying.truth import spatial
 from bnfuse.verifying.truth.boxes import selected
 from bnfuse.verifying.truth.erf import erf
 
-__all__ = ["DOUBLE_OPS", "NARROW", "RANDOM", "as_stored", "promoted"]
+__all__ = ["DOUBLE_OPS", "FLOATS", "as_stored", "promoted"]
 
 Array = np.ndarray[Any, Any]
 
-NARROW = frozenset(
-    {
-        "AffineGrid",
-        "BitCast",
-        "CausalConvWithState",
-        "DynamicQuantizeLinear",
-        "GridSample",
-        "LinearAttention",
-        "MelWeightMatrix",
-        "TfIdfVectorizer",
-    }
-)
-"""Ops that compute in float32 inside ``onnx.reference`` whatever they are given."""
-
-RANDOM = frozenset(
-    {
-        "Bernoulli",
-        "Multinomial",
-        "RandomNormal",
-        "RandomNormalLike",
-        "RandomUniform",
-        "RandomUniformLike",
-    }
-)
-"""Ops whose result is not a function of their inputs."""
-
-_FLOATS = frozenset(
+FLOATS = frozenset(
     number
     for name, number in TensorProto.DataType.items()
     if name in {"BFLOAT16", "DOUBLE"} or name.startswith("FLOAT")
@@ -71,7 +45,7 @@ def promoted(value: Any) -> Any:
 
 def as_stored(value: Array, dtype: int) -> Array:
     """Return ``value`` rounded to a float type, in float64; unchanged if the type is none."""
-    if dtype not in _FLOATS or value.dtype != np.float64:
+    if dtype not in FLOATS or value.dtype != np.float64:
         return value
     from onnx.reference.ops.op_cast import cast_to
 
@@ -84,7 +58,7 @@ class Cast(OpRun):
     """A cast to a float type keeps every digit; any other does what it says."""
 
     def _run(self, x: Array, to: int, **_: Any) -> tuple[Array]:
-        if to in _FLOATS:
+        if to in FLOATS:
             return (_as_number(x),)
         from onnx.reference.ops.op_cast import cast_to
 

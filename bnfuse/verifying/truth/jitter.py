@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
-    "CONSTANT_OPS",
-    "EXACT_OPS",
     "Jitter",
     "lane_norm",
     "lane_sum",
@@ -29,28 +27,6 @@ __all__ = [
 ]
 
 Array = np.ndarray[Any, Any]
-
-EXACT_OPS = frozenset(
-    {
-        "Cast", "CastLike", "Ceil", "Clip", "Compress", "Concat", "Constant", "ConstantOfShape",
-        "DepthToSpace", "Dropout", "Expand", "EyeLike", "Flatten", "Floor", "Gather",
-        "GatherElements", "GatherND", "GlobalMaxPool", "Identity", "If", "Loop", "Max", "MaxPool",
-        "Min", "Neg", "OneHot", "Pad", "Range", "ReduceMax", "ReduceMin", "Relu", "Reshape",
-        "Round", "Scan", "ScatterElements", "ScatterND", "Shape", "Sign", "Slice",
-        "SpaceToDepth", "Split", "Squeeze", "Tile", "TopK", "Transpose", "Trilu", "Unsqueeze",
-        "Where",
-    }
-)  # fmt: skip
-"""Ops that round nothing."""
-
-CONSTANT_OPS = frozenset(
-    {
-        "Add", "BatchNormalization", "Conv", "ConvTranspose", "Div", "Gemm",
-        "GroupNormalization", "InstanceNormalization", "LayerNormalization", "MatMul", "Mul",
-        "PRelu", "Sub",
-    }
-)  # fmt: skip
-"""Ops whose constants another form of the same function may hold rounded otherwise."""
 
 # A scale is a quotient by a root of a sum, and a folded weight a product by it: in float32 that
 # is about two roundings' worth where exact arithmetic would have one.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
+from bnfuse.verifying.ops import Fact, has
 from bnfuse.verifying.truth import spatial
 
 if TYPE_CHECKING:
@@ -27,17 +28,6 @@ _SIGNS = {
     "Add": (1, 1), "And": (1, 1), "Greater": (1, -1), "GreaterOrEqual": (1, -1), "Less": (-1, 1),
     "LessOrEqual": (-1, 1), "Or": (1, 1), "Sub": (1, -1),
 }  # fmt: skip
-# Of these only the shape of what they read matters.
-_LINEAR = frozenset(_SIGNS) | {
-    "AveragePool", "BatchNormalization", "Cast", "Conv", "ConvTranspose", "Gemm",
-    "GlobalAveragePool", "MatMul", "MaxPool", "Not", "ReduceMean", "ReduceSum",
-}  # fmt: skip
-# Every number of their result is one of the numbers they read.
-_MOVING = frozenset(
-    {"Concat", "DepthToSpace", "Dropout", "Expand", "Flatten", "Gather", "GatherElements",
-     "GatherND", "Identity", "Pad", "Reshape", "Resize", "Slice", "SpaceToDepth", "Split",
-     "Squeeze", "Tile", "Transpose", "Unsqueeze"}
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,7 +58,7 @@ class Tape:
         if not any(active):
             return
         self._active.update(node.output)
-        linear = node.op_type in _LINEAR or node.op_type in _MOVING
+        linear = has(node.op_type, Fact.LINEAR | Fact.MOVES)
         both = sum(active) > 1 and node.op_type in {"Conv", "ConvTranspose", "Gemm", "MatMul"}
         kept = [
             np.broadcast_to(0.0, value.shape) if linear and is_active and not both else value
@@ -105,7 +95,7 @@ def _pulled(step: _Step, slopes: list[Array]) -> Sequence[Array | None]:
     """Return the gradients by a node's inputs, None where there is none."""
     op, x, slope = step.node.op_type, step.inputs, slopes[0]
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in step.node.attribute}
-    if op in _MOVING:
+    if has(op, Fact.MOVES):
         return _moved_back(step, slopes)
     if op in {"Conv", "ConvTranspose"}:
         return [_convolved_back(op, x, slope, attributes)]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from bnfuse.verifying.ops import Fact, has, onnx_name
 from bnfuse.verifying.truth.decisions import Decision
 
 if TYPE_CHECKING:
@@ -18,24 +19,12 @@ __all__ = ["DecisionMode", "Taken"]
 
 Array = np.ndarray[Any, Any]
 
-# What exporters write for them.
-_KINDS = {
-    "argmax": "ArgMax",
-    "argmin": "ArgMin",
-    "ceil": "Ceil",
-    "floor": "Floor",
-    "ge": "GreaterOrEqual",
-    "gt": "Greater",
-    "le": "LessOrEqual",
-    "lt": "Less",
-    "max": "ArgMax",
-    "min": "ArgMin",
-    "round": "Round",
-    "sort": "TopK",
-    "topk": "TopK",
-}
 _KNOWN = (torch.float16, torch.float32, torch.float64)
 _PAIRS = frozenset({"max", "min", "sort", "topk"})
+
+
+def _decides(op: str) -> bool:
+    return op in _PAIRS or has(onnx_name(op), Fact.DECIDES)
 
 
 @dataclass(frozen=True)
@@ -82,7 +71,7 @@ class DecisionMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         result = func(*args, **kwargs)
         op = func.overloadpacket.__name__
         first = args[0] if args and isinstance(args[0], torch.Tensor) else None
-        if op not in _KINDS or first is None or first.dtype not in _KNOWN:
+        if not _decides(op) or first is None or first.dtype not in _KNOWN:
             return result
         pair = op in _PAIRS
         if pair and not isinstance(result, tuple):
@@ -102,7 +91,7 @@ class DecisionMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return result
             axis = -1
         keepdims = op in {"topk", "sort"} or index.dim() == first.dim()
-        taken = Taken(_KINDS[op], arrays, index.numpy().copy(), int(axis or 0), keepdims)
+        taken = Taken(onnx_name(op), arrays, index.numpy().copy(), int(axis or 0), keepdims)
         position = len(self.found)
         self.found.append(taken)
         if position not in self.substitutes:

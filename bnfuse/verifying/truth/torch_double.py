@@ -12,6 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
+from bnfuse.verifying.ops import Fact, has, onnx_name
 from bnfuse.verifying.runtime.calibration import SINGLE, lanes_of
 from bnfuse.verifying.truth.double import BudgetSpentError
 from bnfuse.verifying.truth.jitter import lane_norm, sequential_sum
@@ -23,15 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["DoubleMode", "RandomOpError"]
 
 _NARROW = (torch.float32, torch.float16, torch.bfloat16)
-
-
-_EXACT = frozenset(
-    {
-        "_to_copy", "cat", "clamp", "clone", "constant_pad_nd", "copy", "embedding", "empty",
-        "eye", "full", "gather", "hardtanh", "index", "index_select", "max_pool2d_with_indices",
-        "maximum", "minimum", "neg", "ones", "relu", "stack", "where", "zeros",
-    }
-)  # fmt: skip
 
 
 # Where the constants of an op stand among its arguments.
@@ -153,7 +145,7 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _rough(self, func: Any, args: Any, result: Any) -> Any:
         assert self.jitter is not None
         op = func.overloadpacket.__name__
-        if isinstance(result, tuple) and op not in _EXACT:
+        if isinstance(result, tuple) and not has(onnx_name(op), Fact.EXACT):
             normed = _normed(op, args)
             if normed is not None and self.jitter.unit >= SINGLE:
                 return torch.from_numpy(self.jitter.rounded(normed)), *result[1:]
@@ -161,7 +153,7 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not isinstance(result, torch.Tensor) or result.dtype != torch.float64:
             return result
         # Views and copies of values round nothing; what writes into an alias must stay one.
-        if op in _EXACT or func.is_view:
+        if has(onnx_name(op), Fact.EXACT) or func.is_view:
             return result
         terms = _reach(op, args)
         value = result.numpy()
