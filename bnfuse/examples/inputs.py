@@ -13,7 +13,7 @@ from bnfuse.examples.hints import hinted_guesses
 from bnfuse.examples.input_shape import parse_input_shape
 from bnfuse.examples.layers import Guess, guesses
 from bnfuse.examples.shaped import from_shapes, input_shape_option
-from bnfuse.examples.signature import Signature, signature_of
+from bnfuse.examples.signature import ForwardSignature, signature_of
 from bnfuse.examples.size_search import search_size
 from bnfuse.examples.tensors import TensorMaker, parse_dtype
 from bnfuse.examples.trial import Trials
@@ -122,7 +122,7 @@ def given_inputs(
 def _try(
     trials: Trials,
     maker: TensorMaker,
-    signature: Signature,
+    signature: ForwardSignature,
     combination: tuple[Guess, ...],
     most: int | None,
 ) -> ExampleInputs | None:
@@ -163,7 +163,7 @@ def _try(
     return None
 
 
-def _combinations(candidates: list[Guess], signature: Signature) -> list[tuple[Guess, ...]]:
+def _combinations(candidates: list[Guess], signature: ForwardSignature) -> list[tuple[Guess, ...]]:
     """For several inputs: of the earliest layers first, all of one before one for each.
 
     Two images that are compared go through the same layers; what else has several inputs refuses
@@ -184,7 +184,7 @@ def _combinations(candidates: list[Guess], signature: Signature) -> list[tuple[G
     return list(dict.fromkeys(map(fitted, order)))[:_MAX_COMBINATIONS]
 
 
-def _nothing_worked(trials: Trials, signature: Signature) -> InputShapeError:
+def _nothing_worked(trials: Trials, signature: ForwardSignature) -> InputShapeError:
     shown = list(dict.fromkeys(trials.tried))
     listed = "; ".join(shown[:4]) + (f"; and {len(shown) - 4} more" if len(shown) > 4 else "")
     tried = f"tried {listed}" if shown else "none of its layers says what it takes"

@@ -11,7 +11,7 @@ from bnfuse.examples.layers import guesses
 
 if TYPE_CHECKING:
     from bnfuse.examples.input_shape import InputShape
-    from bnfuse.examples.signature import Signature
+    from bnfuse.examples.signature import ForwardSignature
     from bnfuse.examples.tensors import TensorMaker
     from bnfuse.examples.trial import Trials
 
@@ -19,7 +19,7 @@ __all__ = ["from_shapes", "input_shape_option"]
 
 
 def from_shapes(
-    trials: Trials, maker: TensorMaker, signature: Signature, shapes: list[InputShape]
+    trials: Trials, maker: TensorMaker, signature: ForwardSignature, shapes: list[InputShape]
 ) -> ExampleInputs:
     """Floats or integers for the shapes that were given, whichever the module accepts."""
     names = _names_for(signature, shapes)
@@ -50,7 +50,7 @@ def from_shapes(
     )
 
 
-def _names_for(signature: Signature, shapes: list[InputShape]) -> tuple[str, ...]:
+def _names_for(signature: ForwardSignature, shapes: list[InputShape]) -> tuple[str, ...]:
     given = [shape.name for shape in shapes]
     if all(name is None for name in given):
         if len(shapes) <= len(signature.required):
@@ -83,11 +83,11 @@ def _check_symbols(shapes: list[InputShape]) -> None:
             )
 
 
-def _position(signature: Signature, name: str) -> int:
+def _position(signature: ForwardSignature, name: str) -> int:
     return signature.names.index(name) if name in signature.names else len(signature.names)
 
 
-def input_shape_option(signature: Signature) -> str:
+def input_shape_option(signature: ForwardSignature) -> str:
     """The option that a person should give, for this ``forward``."""
     if len(signature.required) < 2:
         return "--input-shape N,3,224,224 (a letter is a dynamic dimension)"

@@ -11,13 +11,13 @@ from bnfuse.errors import InputShapeError
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Signature", "signature_of"]
+__all__ = ["ForwardSignature", "signature_of"]
 
 _LIKELY = ("pixel_values", "input_ids", "x", "input", "inputs", "image", "images", "input_values")
 
 
 @dataclass(frozen=True)
-class Signature:
+class ForwardSignature:
     """Parameters of ``forward`` that an input can go to.
 
     Attributes:
@@ -47,24 +47,24 @@ class Signature:
         return (*self.names, *(f"input_{i}" for i in range(len(self.names), count)))
 
 
-def signature_of(module: nn.Module) -> Signature:
+def signature_of(module: nn.Module) -> ForwardSignature:
     """The parameters of ``module.forward``."""
     schema = getattr(module.forward, "schema", None)
     if schema is not None:
         names = tuple(argument.name for argument in schema.arguments[1:])
         required = tuple(a.name for a in schema.arguments[1:] if not a.has_default_value())
-        return Signature(required or names[:1], names)
+        return ForwardSignature(required or names[:1], names)
     try:
         parameters = inspect.signature(module.forward).parameters.values()
     except (TypeError, ValueError):
-        return Signature(("input",), ("input",), variadic=True)
+        return ForwardSignature(("input",), ("input",), variadic=True)
     usable = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     variadic = any(p.kind is p.VAR_POSITIONAL for p in parameters)
     names = tuple(p.name for p in usable)
     required = tuple(p.name for p in usable if p.default is p.empty)
     if not names and variadic:
-        return Signature(("input",), ("input",), variadic=True)
-    return Signature(required or _likeliest(module, names), names, variadic)
+        return ForwardSignature(("input",), ("input",), variadic=True)
+    return ForwardSignature(required or _likeliest(module, names), names, variadic)
 
 
 def _likeliest(module: nn.Module, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from bnfuse.examples.signature import Signature
+    from bnfuse.examples.signature import ForwardSignature
 
 __all__ = ["Fit", "Trial", "Trials"]
 
@@ -129,7 +129,7 @@ class Trials:
 
     def run_named(
         self,
-        signature: Signature,
+        signature: ForwardSignature,
         args: Sequence[Tensor],
         names: tuple[str, ...],
         *,
@@ -139,7 +139,9 @@ class Trials:
         positional = names == signature.names[: len(names)] or signature.variadic
         return self.run(args, () if positional else names, weighed=weighed)
 
-    def accepts(self, signature: Signature, args: Sequence[Tensor], names: tuple[str, ...]) -> bool:
+    def accepts(
+        self, signature: ForwardSignature, args: Sequence[Tensor], names: tuple[str, ...]
+    ) -> bool:
         """Whether a pass with ``args`` succeeds, which someone gave or are like accepted ones."""
         return self.run_named(signature, args, names, weighed=False).fit is Fit.ACCEPTED
 

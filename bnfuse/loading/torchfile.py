@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from bnfuse.errors import BnfuseError, LoadError, UnsafeFileError
 from bnfuse.loading.consent.agreement import Agreed, agree, trust_needed
-from bnfuse.loading.consent.denied import Verdict, judge
+from bnfuse.loading.consent.denied import Standing, judge
 from bnfuse.loading.consent.imports import import_allowed, working_directory_on_path
 from bnfuse.loading.consent.known import torch_allows
 from bnfuse.loading.kinds import FileKind
@@ -135,7 +135,7 @@ def _read_trusted(path: Path, allowed: dict[str, str], plain: bool) -> Any:
 
         def find_class(self, module: str, name: str, /) -> Any:
             dotted = modern(module, name).dotted
-            if judge(dotted) is Verdict.FORBIDDEN:
+            if judge(dotted) is Standing.FORBIDDEN:
                 raise UnsafeFileError(f"{path} wants to import {dotted}, which no model needs.")
             if dotted in allowed:
                 return import_allowed(allowed[dotted], trust=True)

@@ -17,10 +17,10 @@ from bnfuse.loading.pickles.scan import scan
 from bnfuse.loading.pickles.symbols import (
     Call,
     Global,
+    ListSymbol,
     MalformedPickleError,
     Pairs,
-    Sequence,
-    Tuple,
+    TupleSymbol,
     values_below,
 )
 
@@ -43,9 +43,9 @@ values = st.recursive(
 
 def plain(value):
     match value:
-        case Tuple():
+        case TupleSymbol():
             return tuple(map(plain, value.items))
-        case Sequence():
+        case ListSymbol():
             return list(map(plain, value.items))
         case Pairs():
             return {plain(key): plain(item) for key, item in value.pairs}

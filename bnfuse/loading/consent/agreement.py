@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bnfuse.errors import UnsafeFileError, UsageError
-from bnfuse.loading.consent.denied import Verdict, judge, makes_data
+from bnfuse.loading.consent.denied import Standing, judge, makes_data
 from bnfuse.loading.consent.known import CALLABLE, TENSOR_MAKERS
 from bnfuse.loading.pickles.symbols import Global
 from bnfuse.wording import command, few, listed
@@ -102,7 +102,7 @@ def refuse_to_allow(name: str) -> None:
         UnsafeFileError: It does not.
     """
     verdict = judge(name)
-    if verdict in (Verdict.REFUSED, Verdict.FORBIDDEN):
+    if verdict in (Standing.REFUSED, Standing.FORBIDDEN):
         raise UnsafeFileError(f"--allow does not take {name}: it can run or import other code.")
 
 
@@ -117,7 +117,7 @@ def refuse_forbidden(path: Path, names: Iterable[str], calls: Iterable[Call] = (
     Raises:
         UnsafeFileError: It names what it wants.
     """
-    hostile = sorted({name for name in names if judge(name) is Verdict.FORBIDDEN})
+    hostile = sorted({name for name in names if judge(name) is Standing.FORBIDDEN})
     if hostile:
         run = [call for call in calls if call.maker and call.maker.dotted in hostile]
         wants = f"would call {few([_written(call) for call in run])} when it is unpickled"
@@ -134,7 +134,7 @@ def unfamiliar_calls(calls: Iterable[Call]) -> list[str]:
         _written(call)
         for call in calls
         if call.maker is None
-        or not (judge(call.maker.dotted) is Verdict.HARMLESS or makes_data(call.maker.dotted))
+        or not (judge(call.maker.dotted) is Standing.HARMLESS or makes_data(call.maker.dotted))
     ]
 
 
@@ -183,9 +183,9 @@ def agree(inspection: Inspection, allowed: dict[str, str]) -> Agreed:
     for name in (g.dotted for g in scan.globals):
         if name in allowed:
             real[name] = allowed[name]
-        elif judge(name) is Verdict.HARMLESS:
+        elif judge(name) is Standing.HARMLESS:
             real[name] = name
-        elif name in needed and _package_of(name) in allowed and judge(name) is Verdict.ASK:
+        elif name in needed and _package_of(name) in allowed and judge(name) is Standing.ASK:
             real[name] = name
             by_package.append(name)
         elif name in needed:
@@ -233,7 +233,7 @@ def _keeps_to_tensors(call: Call, allowed: dict[str, str]) -> bool:
 
 
 def _unknown_error(path: Path, unknown: list[str], allowed: dict[str, str]) -> UnsafeFileError:
-    refused = [name for name in unknown if judge(name) is Verdict.REFUSED]
+    refused = [name for name in unknown if judge(name) is Standing.REFUSED]
     if refused:
         return UnsafeFileError(
             f"{path} wants to import {listed(refused)}, which can run or import other code, so "

@@ -11,10 +11,10 @@ import sys
 
 from bnfuse.loading.consent.known import HARMLESS, is_storage_type
 
-__all__ = ["Verdict", "judge", "makes_data"]
+__all__ = ["Standing", "judge", "makes_data"]
 
 
-class Verdict(enum.Enum):
+class Standing(enum.Enum):
     """What may be done about a name that a file wants to import."""
 
     HARMLESS = "loads with no flag"
@@ -109,19 +109,19 @@ def makes_data(dotted: str) -> bool:
     return dotted in _ALLOWABLE
 
 
-def judge(dotted: str) -> Verdict:
+def judge(dotted: str) -> Standing:
     """What may be done about the global ``dotted``, by its name alone."""
     if dotted in HARMLESS or is_storage_type(dotted):
-        return Verdict.HARMLESS
+        return Standing.HARMLESS
     root, _, rest = dotted.partition(".")
     inside = rest.split(".")
     if root in ("builtins", "__builtin__"):
-        return Verdict.REFUSED if rest in _BUILTINS_LET_BE else Verdict.FORBIDDEN
+        return Standing.REFUSED if rest in _BUILTINS_LET_BE else Standing.FORBIDDEN
     if root in _FORBIDDEN_MODULES or dotted.startswith(_FORBIDDEN_PREFIXES):
-        return Verdict.FORBIDDEN
+        return Standing.FORBIDDEN
     if not _FORBIDDEN_INSIDE.isdisjoint(inside):
-        return Verdict.FORBIDDEN
+        return Standing.FORBIDDEN
     if root in _CLOSED_ROOTS:
         listed = dotted in _ALLOWABLE or dotted.startswith(_ALLOWABLE_PREFIXES)
-        return Verdict.ASK if listed else Verdict.REFUSED
-    return Verdict.ASK
+        return Standing.ASK if listed else Standing.REFUSED
+    return Standing.ASK

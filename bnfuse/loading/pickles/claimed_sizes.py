@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from bnfuse.errors import DamagedFileError
-from bnfuse.loading.pickles.symbols import Call, Global, Storage, Tuple
+from bnfuse.loading.pickles.symbols import Call, Global, StorageSymbol, TupleSymbol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +102,9 @@ def check_sizes(
     for call in scan.calls:
         maker, args = call.maker.dotted if call.maker else "", call.args
         if maker == "torch._tensor._rebuild_from_type_v2":
-            if len(args) < 3 or not (isinstance(args[0], Global) and isinstance(args[2], Tuple)):
+            if len(args) < 3 or not (
+                isinstance(args[0], Global) and isinstance(args[2], TupleSymbol)
+            ):
                 raise left.damaged("a tensor has no known maker")
             maker, args = args[0].dotted, args[2].items
         if maker.startswith("torch._utils._rebuild_tensor"):
@@ -114,7 +116,7 @@ def _check_tensor(maker: str, args: list[Any], room: _Room) -> None:
     sizes, strides = _integers(args, _SIZE), _integers(args, _STRIDE)
     offset = args[_OFFSET] if len(args) > _OFFSET else None
     if (
-        not isinstance(storage, Storage)
+        not isinstance(storage, StorageSymbol)
         or len(storage.items) < 5
         or not _is_count(offset)
         or sizes is None
@@ -125,7 +127,7 @@ def _check_tensor(maker: str, args: list[Any], room: _Room) -> None:
     kind, key, elements = storage.items[1], storage.items[2], storage.items[4]
     if not (isinstance(kind, Global) and isinstance(key, str) and _is_count(elements)):
         raise room.damaged("a tensor's storage is not described")
-    width = _WIDTHS.get(kind.name.removesuffix("Storage"), 4)
+    width = _WIDTHS.get(kind.name.removesuffix("StorageSymbol"), 4)
     room.claim(key, elements * width)
     item = _v3_width(args) if maker.endswith("_v3") else width
     last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
@@ -148,7 +150,7 @@ def _integers(args: list[Any], index: int) -> list[int] | None:
     value = args[index] if len(args) > index else None
     if isinstance(value, Call) and value.maker == Global("torch", "Size") and value.args:
         value = value.args[0]
-    if isinstance(value, Tuple) and all(_is_count(item) for item in value.items):
+    if isinstance(value, TupleSymbol) and all(_is_count(item) for item in value.items):
         return list(value.items)
     return None
 

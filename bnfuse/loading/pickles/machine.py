@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from bnfuse.loading.pickles.symbols import (
     Call,
     Global,
+    ListSymbol,
     MalformedPickleError,
     Pairs,
-    Sequence,
-    Storage,
-    Tuple,
+    StorageSymbol,
+    TupleSymbol,
 )
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ _LITERAL_NAMES = """
 _LITERALS = frozenset(_LITERAL_NAMES.split())
 _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _EMPTY: dict[str, Callable[[], Any]] = {
-    "EMPTY_LIST": Sequence,
-    "EMPTY_SET": Sequence,
+    "EMPTY_LIST": ListSymbol,
+    "EMPTY_SET": ListSymbol,
     "EMPTY_DICT": Pairs,
-    "EMPTY_TUPLE": lambda: Tuple([]),
+    "EMPTY_TUPLE": lambda: TupleSymbol([]),
 }
 _SILENT = frozenset({"PROTO", "FRAME", "STOP", "READONLY_BUFFER"})
 
@@ -93,7 +93,7 @@ class Machine:
         return items
 
     def _push_call(self, maker: Any, opcode: str, args: Any) -> None:
-        if not isinstance(args, Tuple):
+        if not isinstance(args, TupleSymbol):
             raise MalformedPickleError("it calls something without a tuple of arguments")
         call = Call(maker if isinstance(maker, Global) else None, opcode, list(args.items))
         self.calls.append(call)
@@ -107,12 +107,12 @@ class Machine:
         self.stack.append(found)
 
     def _push_tuple(self, items: list[Any]) -> None:
-        inner = [item for item in items if isinstance(item, Tuple)]
+        inner = [item for item in items if isinstance(item, TupleSymbol)]
         depth = 1 + max((item.depth for item in inner), default=0)
         weight = 1 + len(items) + sum(item.weight for item in inner)
         if depth > _MAX_TUPLE_DEPTH or weight > _MAX_TUPLE_WEIGHT:
             raise MalformedPickleError("its tuples are nested to exhaust the reader")
-        self.stack.append(Tuple(items, depth, weight))
+        self.stack.append(TupleSymbol(items, depth, weight))
 
     def _mark(self, _: Any) -> None:
         self.marks.append(self.stack)
@@ -159,7 +159,7 @@ class Machine:
 
     def _list(self, _: Any) -> None:
         items = self._take_mark()
-        self.stack.append(Sequence(items))
+        self.stack.append(ListSymbol(items))
 
     _frozenset = _list
 
@@ -196,11 +196,11 @@ class Machine:
     def _inst(self, argument: str) -> None:
         args = self._take_mark()
         self._global(argument)
-        self._push_call(self.stack.pop(), "INST", Tuple(args))
+        self._push_call(self.stack.pop(), "INST", TupleSymbol(args))
 
     def _obj(self, _: Any) -> None:
         maker, *args = self._take_mark()
-        self._push_call(maker, "OBJ", Tuple(args))
+        self._push_call(maker, "OBJ", TupleSymbol(args))
 
     def _reduce(self, _: Any) -> None:
         args, maker = self.stack.pop(), self.stack.pop()
@@ -219,21 +219,21 @@ class Machine:
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, Call):
             # A second BUILD must not hide what the first one set.
-            target.state = state if target.state is None else Sequence([target.state, state])
+            target.state = state if target.state is None else ListSymbol([target.state, state])
         else:
             self.builds.append(type(target).__name__)
 
     def _binpersid(self, _: Any) -> None:
         identity = self.stack.pop()
-        items = identity.items if isinstance(identity, Tuple) else [identity]
+        items = identity.items if isinstance(identity, TupleSymbol) else [identity]
         # torch's legacy files keep a class beside its source code in such an id.
         if len(items) > 1 and items[0] in ("module", b"module"):
             self.stack.append(items[1])
         else:
-            self.stack.append(Storage(list(items)))
+            self.stack.append(StorageSymbol(list(items)))
 
     def _persid(self, identity: str) -> None:
-        self.stack.append(Storage([identity]))
+        self.stack.append(StorageSymbol([identity]))
 
 
 def _paired(items: list[Any]) -> list[tuple[Any, Any]]:

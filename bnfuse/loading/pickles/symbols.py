@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Call",
     "Global",
+    "ListSymbol",
     "MalformedPickleError",
     "Pairs",
-    "Sequence",
-    "Storage",
-    "Tuple",
+    "StorageSymbol",
+    "TupleSymbol",
     "values_below",
 ]
 
@@ -38,7 +38,7 @@ class Global:
 
 
 @dataclass(eq=False)
-class Tuple:
+class TupleSymbol:
     """A tuple; ``weight`` counts the values that hashing or printing it would visit."""
 
     items: list[Any]
@@ -47,7 +47,7 @@ class Tuple:
 
 
 @dataclass(eq=False)
-class Sequence:
+class ListSymbol:
     """A list or a set."""
 
     items: list[Any] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Pairs:
 
 
 @dataclass(eq=False)
-class Storage:
+class StorageSymbol:
     """A persistent id: a tensor's memory, kept outside the pickle."""
 
     items: list[Any]
@@ -96,7 +96,7 @@ def values_below(root: Any) -> Iterator[Any]:
         value = waiting.pop()
         if id(value) in seen:
             continue
-        if isinstance(value, Tuple | Sequence | Pairs | Storage | Call):
+        if isinstance(value, TupleSymbol | ListSymbol | Pairs | StorageSymbol | Call):
             seen.add(id(value))
         yield value
         waiting.extend(_parts(value))
@@ -104,7 +104,7 @@ def values_below(root: Any) -> Iterator[Any]:
 
 def _parts(value: Any) -> Iterator[Any]:
     match value:
-        case Tuple() | Sequence() | Storage():
+        case TupleSymbol() | ListSymbol() | StorageSymbol():
             yield from value.items
         case Pairs():
             yield from _flat(value.pairs)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
+    "ModelSignature",
     "OnnxSource",
     "Port",
-    "Signature",
     "constant_tensors",
     "is_onnx",
     "node_uses",
@@ -58,7 +58,7 @@ class Port:
 
 
 @dataclass(frozen=True)
-class Signature:
+class ModelSignature:
     """What a model takes and gives, in order."""
 
     inputs: tuple[Port, ...]
@@ -141,7 +141,7 @@ class OnnxSource:
         return self.runnable(proto)
 
     @cached_property
-    def signature(self) -> Signature:
+    def signature(self) -> ModelSignature:
         """The model's inputs (initialisers are none) and outputs."""
         return signature_of(self.graph)
 
@@ -180,11 +180,11 @@ def is_onnx(model: Any) -> bool:
     return type(model).__module__.split(".")[0] in {"onnx", "onnx_ir"}
 
 
-def signature_of(proto: onnx.ModelProto) -> Signature:
+def signature_of(proto: onnx.ModelProto) -> ModelSignature:
     """Return the inputs and outputs of ``proto``."""
     constants = {item.name for item in proto.graph.initializer}
     constants |= {item.values.name for item in proto.graph.sparse_initializer}
-    return Signature(
+    return ModelSignature(
         tuple(_port(item) for item in proto.graph.input if item.name not in constants),
         tuple(_port(item) for item in proto.graph.output),
     )
@@ -195,7 +195,7 @@ def weight_count(proto: onnx.ModelProto) -> int:
     return sum(math.prod(item.dims) for item in proto.graph.initializer)
 
 
-def signature_gate(original: Signature, candidate: Signature) -> str:
+def signature_gate(original: ModelSignature, candidate: ModelSignature) -> str:
     """Gate 1: the same inputs and outputs by name, order and count, of the same types."""
     for kind in ("inputs", "outputs"):
         own = getattr(original, kind)
