@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -92,6 +93,16 @@ def test_no_wings_import_each_other_in_a_circle(arrows: dict[str, set[str]]) -> 
             if apart and {here, there} <= wings:
                 between.setdefault(here, set()).add(there)
     assert list(TopologicalSorter(between).static_order())
+
+
+def test_the_map_of_the_house_names_every_folder_that_there_is() -> None:
+    page = ROOT.parent / "docs" / "architecture.md"
+    if not page.exists():
+        pytest.skip("the documentation is not installed")
+    named = set(re.findall(r"^\| `([a-z/]+)/` \|", page.read_text(encoding="utf-8"), re.MULTILINE))
+    packages = {name for name, file in modules().items() if file.name == "__init__.py"}
+    beside = {"bnfuse.cli": "cli", "bnfuse.models": "models"}
+    assert named == {beside.get(name, name.replace(".", "/")) for name in packages - {"bnfuse"}}
 
 
 def test_the_checker_of_proofs_imports_nothing_of_what_it_judges(
