@@ -66,6 +66,7 @@ def test_every_way_in_is_the_same_command(full, way, quick_start):
     assert "PASS" in full.run(f"{way} verify model.pt model.onnx", where)
 
 
+@pytest.mark.slow
 def test_every_net_that_train_lists_is_trained_and_folded(full, tmp_path):
     listed = full.run("bnfuse train --list", tmp_path)
     assert all(f"\n{name} " in listed for name in names())
