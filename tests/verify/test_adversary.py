@@ -2,17 +2,263 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 import pytest
-from verification_texts import caught, judge, parse, table
+from onnx import numpy_helper
 
-from bnfuse.verifying import Verdict
+from bnfuse.verifying import Verdict, Verification, verify
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+HEADER = '<ir_version: 9, opset_import: ["": 19]>'
+
+
+def parse(body: str, **tensors: Any) -> onnx.ModelProto:
+    model = onnx.parser.parse_model(HEADER + body)
+    model.graph.initializer.extend(
+        numpy_helper.from_array(value, name) for name, value in tensors.items()
+    )
+    return model
+
+
+def judge(original: Any, candidate: Any, inputs: Any = None, **options: Any) -> Verification:
+    one, two = (parse(item) if isinstance(item, str) else item for item in (original, candidate))
+    return verify(one, two, inputs, providers=["cpu"], **options)
+
+
+def caught(result: Verification) -> bool:
+    return result.verdict is Verdict.FAIL
+
+
+class TestSizes:
+    def test_a_height_taken_for_a_width_is_caught(self) -> None:
+        head = "g (float[N, 1, H, W] x) => (float[N, 1, A, B] y)"
+        right = f"{head} {{ s = Shape(x) y = Reshape(x, s) }}"
+        wrong = (
+            f"{head} {{ n = Shape<start=0, end=3>(x) h = Shape<start=2, end=3>(x) "
+            "s = Concat<axis=0>(n, h) y = Reshape(x, s) }"
+        )
+        assert judge(right, right).verdict is Verdict.PASS
+        assert caught(judge(right, wrong))
+
+    def test_a_pool_that_rounds_up_is_caught(self) -> None:
+        pool = (
+            "g (float[N, 1, H, W] x) => (float[N, 1, A, B] y) "
+            "{{ y = MaxPool<kernel_shape=[2, 2], strides=[2, 2], ceil_mode={}>(x) }}"
+        )
+        assert judge(pool.format(0), pool.format(0)).verdict is Verdict.PASS
+        assert caught(judge(pool.format(0), pool.format(1)))
+
+    def test_sizes_that_have_to_be_alike_are_found(self) -> None:
+        both = "g (float[N, L] a, float[N, M] b) => (float[N, L] y) { y = Add(a, b) }"
+        result = judge(both, both)
+        assert result.verdict is Verdict.PASS, result.reason
+        assert {"a [32, 12], b [32, 12]", "a [21, 7], b [21, 7]"} <= {
+            label.split(": ")[1] for label in result.samples
+        }
+
+    def test_a_model_of_one_size_is_run_at_it(self) -> None:
+        fixed = (
+            "g (float[N, 1, H, W] x) => (float[N, 64, 64] y) "
+            "{ s = Constant<value_ints=[-1, 64, 64]>() y = Reshape(x, s) }"
+        )
+        assert judge(fixed, fixed).verdict is Verdict.PASS
+
+    def test_a_negative_dimension_is_any_size(self) -> None:
+        model = parse("g (float[N, 4] x) => (float[N, 4] y) { y = Neg(x) }")
+        model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
+        assert judge(model, model).verdict is Verdict.PASS
+
+    def test_a_scalar_is_run_in_every_regime(self) -> None:
+        result = judge(
+            "g (float x) => (float y) { y = Neg(x) }", "g (float x) => (float y) { y = Neg(x) }"
+        )
+        assert result.verdict is Verdict.PASS
+        assert {label.split(":")[0] for label in result.samples} >= {"signed", "wide", "edge"}
+
+
+class TestStillOutputs:
+    """An output that is the same on all inputs proves nothing."""
+
+    HEAD = "g (float[N, 4] x) => (float[N, 4] y)"
+
+    def shut(self, low: float, scale: float = 1.0) -> str:
+        return (
+            f"{self.HEAD} <float low = {{{low}}}, float k = {{{scale}}}> "
+            "{ a = Mul(x, k) b = Add(a, low) y = Relu(b) }"
+        )
+
+    def test_inputs_that_change_it_are_sought(self) -> None:
+        one = self.shut(-500.0)
+        result = judge(one, one)
+        assert result.verdict is Verdict.PASS, result.reason
+        assert any(label.startswith("found") for label in result.samples)
+        assert caught(judge(one, self.shut(-500.0, 1.001)))
+
+    def test_one_that_nothing_changes_is_inconclusive(self) -> None:
+        one = self.shut(-1e30)
+        result = judge(one, self.shut(-1e30, 2.0))
+        assert result.verdict is Verdict.INCONCLUSIVE
+        assert "output 'y' is the same on all inputs" in result.reason
+
+    def test_so_is_one_that_given_data_do_not_change(self) -> None:
+        data = {"x": np.random.default_rng(0).standard_normal((70, 4)).astype(np.float32)}
+        assert judge(self.shut(-50.0), self.shut(-50.0, 2.0), data).verdict is Verdict.INCONCLUSIVE
+
+    def test_one_that_no_input_reaches_is_right_as_it_is(self) -> None:
+        anchors = (
+            "g (float[N, 4] x) => (float[N, 4] y, float[M, 2] a) "
+            "<float[3, 2] t = {1, 2, 3, 4, 5, 6}> { y = Neg(x) n = Shape<start=0, end=1>(x) "
+            "o = Div(n, n) q = Constant<value_ints=[1]>() r = Concat<axis=0>(o, q) a = Tile(t, r) }"
+        )
+        assert judge(anchors, anchors).verdict is Verdict.PASS
+
+    def test_an_integer_beside_floats_that_change_is_told(self) -> None:
+        both = (
+            "g (float[N, 4] x) => (float[N, 4] y, int64[N] i) <float[4] b = {0, 0, 0, 1e9}> "
+            "{ y = Neg(x) s = Add(x, b) i = ArgMax<axis=1, keepdims=0>(s) }"
+        )
+        result = judge(both, both)
+        assert result.verdict is Verdict.PASS
+        assert any("'i' is the same on all inputs" in note for note in result.warnings)
+
+    COUNTED = (
+        "g (float[N, 4] x) => (float[N, 4] y, int64[N] i) "
+        "<float k = {{{0}}}, int64[1] a = {{1}}> {{ y = Neg(x) {1} h = Cast<to=7>(b) "
+        "i = ReduceSum<keepdims=0>(h, a) }}"
+    )
+
+    @pytest.mark.parametrize(
+        "how", ["s = Sigmoid(x) b = Greater(s, k)", "s = Abs(x) q = Sqrt(s) b = Less(q, k)"]
+    )
+    def test_one_that_no_compared_score_tells_of_is_inconclusive(self, how: str) -> None:
+        # A count that is always 0: neither the floats beside it nor a score of its own tell of it.
+        both = self.COUNTED.format(-2.0 if "Less" in how else 2.0, how)
+        result = judge(both, both)
+        assert result.verdict is Verdict.INCONCLUSIVE
+        assert "output 'i' is the same on all inputs" in result.reason
+
+    def test_and_none_where_inputs_are_found_that_change_it(self) -> None:
+        both = self.COUNTED.format(200.0, "b = Greater(x, k)")
+        assert judge(both, both).verdict is Verdict.PASS
+
+    def test_one_that_an_output_decides_is_told_of_by_it(self) -> None:
+        both = (
+            "g (float[N, 4] x) => (float[N, 4] y, int64[N] i) <float[4] b = {0, 0, 0, 1e4}> "
+            "{ y = Add(x, b) i = ArgMax<axis=1, keepdims=0>(y) }"
+        )
+        result = judge(both, both)
+        assert result.verdict is Verdict.PASS
+        assert any("'i' is the same on all inputs" in note for note in result.warnings)
+
+
+class TestIntegers:
+    @pytest.mark.parametrize("kind", [2, 3, 4, 5, 6])
+    def test_integers_that_are_numbers_are_not_small_only(self, kind: int) -> None:
+        head = "g (int64[N, 4] x) => (int64[N, 4] y)"
+        narrow = f"{head} {{ a = Cast<to={kind}>(x) b = Cast<to=7>(a) y = Add(b, b) }}"
+        assert caught(judge(f"{head} {{ y = Add(x, x) }}", narrow))
+
+    def test_negative_integers_are_drawn(self) -> None:
+        head = "g (int32[N, 4] x) => (float[N, 4] y)"
+        right = f"{head} {{ y = Cast<to=1>(x) }}"
+        assert judge(right, right).verdict is Verdict.PASS
+        assert caught(judge(right, f"{head} {{ a = Abs(x) y = Cast<to=1>(a) }}"))
+
+    def test_an_integer_that_sizes_something_stays_small(self) -> None:
+        sized = "g (int64[1] n, float[1] x) => (float[M] y) { y = Expand(x, n) }"
+        result = judge(sized, sized)
+        assert result.verdict is Verdict.PASS, result.reason
+
+
+class TestMasks:
+    """Masks that are no booleans: anything but 0 and 1 in them drowns what they hide."""
+
+    MASKED = (
+        "g (float[N, L, 4] x, {kind}[N, L] mask) => (float[N, L, 4] y) "
+        "<float one = {{1}}, float low = {{{low}}}, int64[1] a = {{1}}> "
+        "{{ m = Cast<to=1>(mask) u = Unsqueeze(m, a) i = Sub(one, u) b = {hide} "
+        "t = Transpose<perm=[0, 2, 1]>(x) s = MatMul(x, t) c = Add(s, b) "
+        "p = Softmax<axis=-1>(c) z = {tail} y = MatMul(z, x) }}"
+    )
+
+    def masked(self, kind: str, low: str = "-3.4028234e38", tail: str = "Neg(p)") -> str:
+        return self.MASKED.format(kind=kind, low=low, hide="Mul(i, low)", tail=tail)
+
+    @pytest.mark.parametrize("kind", ["int64", "int32", "float"])
+    @pytest.mark.parametrize("low", ["-3.4028234e38", "-1e4"])
+    def test_a_mask_is_drawn_as_one(self, kind: str, low: str) -> None:
+        text = self.masked(kind, low)
+        result = judge(text, text)
+        assert result.verdict is Verdict.PASS, result.reason
+        assert caught(judge(text, self.masked(kind, low, tail="Identity(p)")))
+
+    def test_a_mask_that_is_ignored_is_caught(self) -> None:
+        ignored = self.MASKED.format(kind="int64", low="-1e4", hide="Sub(i, i)", tail="Neg(p)")
+        assert caught(judge(self.masked("int64", "-1e4"), ignored))
+
+    def test_where_the_original_overflows_zeros_and_ones_are_tried(self) -> None:
+        text = (
+            "g (float[N, 4] x, int64[N, 4] k) => (float[N, 4] y) <float b = {1.5e38}> "
+            "{ f = Cast<to=1>(k) c = Mul(f, b) d = Add(c, c) e = Mul(x, d) y = Div(e, b) }"
+        )
+        result = judge(text, text, ranges={"x": (-0.5, 0.5)})
+        assert result.verdict is Verdict.PASS, result.reason
+        assert any("--range k=LO,HI" in note for note in result.warnings)
+
+    def test_what_stays_without_a_finite_value_says_how_to_bound_an_input(self) -> None:
+        text = "g (float[N, 4] x) => (float[N, 4] y) { z = Sub(x, x) y = Div(z, z) }"
+        result = judge(text, text)
+        assert result.verdict is Verdict.INCONCLUSIVE
+        assert "--range" in result.reason
+
+
+def table(rows: int, wrong: int | None = None, body: str = "y = Gather(t, ids)") -> onnx.ModelProto:
+    values = np.random.default_rng(0).standard_normal((rows, 2)).astype(np.float32)
+    if wrong is not None:
+        values[wrong] *= 1.01
+    return parse(f"g (int64[N, L] ids) => (float[N, L, 2] y) {{ {body} }}", t=values)
+
+
+class TestTables:
+    @pytest.mark.parametrize("row", [0, 1, 250, 499])
+    def test_every_row_is_read(self, row: int) -> None:
+        assert caught(judge(table(500), table(500, row)))
+
+    @pytest.mark.parametrize("row", [0, 12_345, 29_999])
+    def test_rows_that_differ_are_read_first(self, row: int) -> None:
+        assert caught(judge(table(30_000), table(30_000, row)))
+
+    def test_rows_that_differ_from_a_fold_of_all_are_read_first(self) -> None:
+        norm = "a = Gather(t, ids) b = Mul(a, s) y = Add(b, s)"
+        original, right, wrong = table(5000, body=norm), table(5000), table(5000)
+        scale = np.array([1.5, -0.3], np.float32)
+        original.graph.initializer.append(numpy_helper.from_array(scale, "s"))
+        values = numpy_helper.to_array(right.graph.initializer[0]) * scale + scale
+        right.graph.initializer[0].CopyFrom(numpy_helper.from_array(values, "t"))
+        values[3210, 1] += 1e-4
+        wrong.graph.initializer[0].CopyFrom(numpy_helper.from_array(values, "t"))
+        assert judge(original, right).verdict is Verdict.PASS
+        assert caught(judge(original, wrong))
+
+    def test_what_was_not_read_is_said(self) -> None:
+        result = judge(table(5000), table(5000))
+        assert result.verdict is Verdict.PASS
+        (note,) = [text for text in result.warnings if "5,000 rows" in text]
+        assert "bit for bit" in note
+
+    def test_an_offset_moves_the_last_row(self) -> None:
+        shifted = "k = Constant<value=int64 {1}>() j = Add(ids, k) y = Gather(t, j)"
+        assert caught(judge(table(40, body=shifted), table(40, 39, body=shifted)))
+
+    def test_a_table_behind_a_cast_is_a_table(self) -> None:
+        behind = "h = Cast<to=1>(t) y = Gather(h, ids)"
+        result = judge(table(500, body=behind), table(500, 499, body=behind))
+        assert caught(result)
 
 
 class TestTies:
