@@ -1,19 +1,17 @@
 """Nets as other people write them: built, exported, folded and verified from end to end.
 
-A few in each run, all of them nightly (``BNFUSE_FUZZ``); ``python -m benchmarks.real_nets`` tells
+A few in each run, all of them nightly; ``python -m benchmarks.real_nets`` tells
 of each what became of it.
 """
 
 from __future__ import annotations
 
-import os
-
 import pytest
+from nightly import NIGHTLY
 
 from benchmarks.real_nets import Outcome, judged, markdown
 from benchmarks.styles import STYLES
 
-NIGHTLY = "BNFUSE_FUZZ" in os.environ
 FEW = ("DeepLabV3", "YOLO", "3D ResNet", "siamese metric", "GRU", "PoolFormer")
 """One for each way in which an export went wrong once, and the cheapest of their kind."""
 

@@ -1,7 +1,8 @@
-"""The command line as a process of its own, and small models to give it."""
+"""The command line, within this process and as one of its own, and small models to give it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,11 +12,36 @@ import pytest
 from graphs import Net
 from processes import run
 
+from bnfuse.cli.main import main
+
+
+@dataclass
+class Ran:
+    """How a command ended within this process."""
+
+    code: int
+    out: str
+    err: str
+
 
 @pytest.fixture
 def process(tmp_path: Path):
     """Run ``bnfuse`` in the test's folder."""
     return partial(run, tmp_path)
+
+
+@pytest.fixture(name="bnfuse")
+def within(capsys: pytest.CaptureFixture[str]):
+    """Run ``bnfuse`` within this process, where torch is imported."""
+
+    def typed(*args: object) -> Ran:
+        with pytest.raises(SystemExit) as left:
+            main([str(arg) for arg in args])
+        captured = capsys.readouterr()
+        assert isinstance(left.value.code, int)
+        return Ran(left.value.code, captured.out, captured.err)
+
+    return typed
 
 
 @pytest.fixture

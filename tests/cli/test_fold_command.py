@@ -6,41 +6,17 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import onnx
 import pytest
 import torch
-from graphs import Net
 from torch import nn
-
-from bnfuse.cli.main import main
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ESCAPE = "\x1b["
-
-
-@dataclass
-class Ran:
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def bnfuse(capsys: pytest.CaptureFixture[str]):
-    def run(*args: object) -> Ran:
-        with pytest.raises(SystemExit) as left:
-            main([str(arg) for arg in args])
-        captured = capsys.readouterr()
-        assert isinstance(left.value.code, int)
-        return Ran(left.value.code, captured.out, captured.err)
-
-    return run
 
 
 @pytest.fixture
@@ -49,14 +25,6 @@ def model_pt(tmp_path: Path) -> Path:
     nn.init.normal_(module[1].bias)
     torch.save(module, tmp_path / "model.pt")
     return tmp_path / "model.pt"
-
-
-@pytest.fixture
-def model_onnx(tmp_path: Path) -> Path:
-    net = Net(dtype=np.float32)
-    conv = net.conv(net.input(["N", 3, 8, 8]), 3, 4)
-    onnx.save(net.model(net.op("Relu", net.norm(conv, 4, 2))), tmp_path / "net.onnx")
-    return tmp_path / "net.onnx"
 
 
 def test_a_module_file_becomes_a_verified_onnx_file_beside_it(bnfuse, model_pt: Path) -> None:
@@ -72,11 +40,11 @@ def test_a_module_file_becomes_a_verified_onnx_file_beside_it(bnfuse, model_pt: 
     assert "nn.Module" in ran.err or "module" in ran.err
 
 
-def test_an_onnx_file_becomes_another_one(bnfuse, model_onnx: Path) -> None:
-    before = model_onnx.read_bytes()
-    assert bnfuse("fold", model_onnx).code == 0
-    assert model_onnx.with_name("net.folded.onnx").exists()
-    assert model_onnx.read_bytes() == before
+def test_an_onnx_file_becomes_another_one(bnfuse, net_onnx: Path) -> None:
+    before = net_onnx.read_bytes()
+    assert bnfuse("fold", net_onnx).code == 0
+    assert net_onnx.with_name("net.folded.onnx").exists()
+    assert net_onnx.read_bytes() == before
 
 
 def test_export_keeps_the_norms(bnfuse, model_pt: Path) -> None:
@@ -96,30 +64,30 @@ def test_export_of_hand_written_norm_keeps_it_as_it_is_written(bnfuse, tmp_path:
     assert "BatchNormalization" not in ops
 
 
-def test_json_on_stdout_is_alone_there(bnfuse, model_onnx: Path) -> None:
-    ran = bnfuse("fold", model_onnx, "--json", "-")
+def test_json_on_stdout_is_alone_there(bnfuse, net_onnx: Path) -> None:
+    ran = bnfuse("fold", net_onnx, "--json", "-")
     data = json.loads(ran.out)
     assert data["norms"] == {"found": 1, "folded": 1, "left": 0}
     assert data["verdict"] == "PASS"
 
 
-def test_json_in_a_file(bnfuse, model_onnx: Path, tmp_path: Path) -> None:
-    assert bnfuse("fold", model_onnx, "--json", tmp_path / "report.json", "-q").code == 0
+def test_json_in_a_file(bnfuse, net_onnx: Path, tmp_path: Path) -> None:
+    assert bnfuse("fold", net_onnx, "--json", tmp_path / "report.json", "-q").code == 0
     assert json.loads((tmp_path / "report.json").read_text())["opset"] == 20
 
 
-def test_quiet_says_nothing(bnfuse, model_onnx: Path) -> None:
-    ran = bnfuse("fold", model_onnx, "-q")
+def test_quiet_says_nothing(bnfuse, net_onnx: Path) -> None:
+    ran = bnfuse("fold", net_onnx, "-q")
     assert (ran.out, ran.err) == ("", "")
 
 
-def test_plain_text_where_there_is_no_terminal(bnfuse, model_onnx: Path) -> None:
-    ran = bnfuse("fold", model_onnx)
+def test_plain_text_where_there_is_no_terminal(bnfuse, net_onnx: Path) -> None:
+    ran = bnfuse("fold", net_onnx)
     assert ESCAPE not in ran.out + ran.err
 
 
-def test_no_verify_says_so(bnfuse, model_onnx: Path) -> None:
-    ran = bnfuse("fold", model_onnx, "--no-verify")
+def test_no_verify_says_so(bnfuse, net_onnx: Path) -> None:
+    ran = bnfuse("fold", net_onnx, "--no-verify")
     assert ran.code == 0
     assert "NOT VERIFIED" in ran.out
 
@@ -140,14 +108,14 @@ def test_opset(bnfuse, model_pt: Path, opset: int) -> None:
     assert {o.domain: o.version for o in imports}[""] == opset
 
 
-def test_a_provider_that_is_not_there_leaves_with_3(bnfuse, model_onnx: Path) -> None:
+def test_a_provider_that_is_not_there_leaves_with_3(bnfuse, net_onnx: Path) -> None:
     import onnxruntime
 
     if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
         pytest.skip("this build has the CUDA provider")
-    ran = bnfuse("fold", model_onnx, "--provider", "cuda")
+    ran = bnfuse("fold", net_onnx, "--provider", "cuda")
     assert ran.code == 3
-    assert not model_onnx.with_name("net.folded.onnx").exists()
+    assert not net_onnx.with_name("net.folded.onnx").exists()
     assert "Traceback" not in ran.err
 
 
@@ -169,11 +137,11 @@ def test_a_provider_that_is_not_there_leaves_with_3(bnfuse, model_onnx: Path) ->
     ],
 )
 def test_bad_input_is_one_sentence_and_exit_code_2(
-    bnfuse, args: list[str], says: str, model_pt: Path, model_onnx: Path, tmp_path: Path
+    bnfuse, args: list[str], says: str, model_pt: Path, net_onnx: Path, tmp_path: Path
 ) -> None:
     text = tmp_path / "notes.pt"
     text.write_text("not a model")
-    places = {"onnx": model_onnx, "pt": model_pt, "text": text, "folder": tmp_path}
+    places = {"onnx": net_onnx, "pt": model_pt, "text": text, "folder": tmp_path}
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     ran = bnfuse(*(arg.format(**places) for arg in args))
     assert ran.code == 2
@@ -210,13 +178,13 @@ def test_help_and_usage_errors_import_nothing_heavy(args: list[str]) -> None:
     assert "HEAVY []" in python(code, *args).stdout
 
 
-def test_folding_an_onnx_file_imports_neither_torch_nor_onnxsim(model_onnx: Path) -> None:
+def test_folding_an_onnx_file_imports_neither_torch_nor_onnxsim(net_onnx: Path) -> None:
     code = (
         "import sys\nfrom bnfuse.cli.main import main\n"
         "try: main(['fold', sys.argv[1]])\nexcept SystemExit as left: print('CODE', left.code)\n"
         "print('HEAVY', [m for m in ('torch', 'onnxsim', 'onnxscript') if m in sys.modules])"
     )
-    ran = python(code, model_onnx)
+    ran = python(code, net_onnx)
     assert "CODE 0" in ran.stdout, ran.stderr
     assert "HEAVY []" in ran.stdout
 

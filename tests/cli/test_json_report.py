@@ -59,11 +59,12 @@ def test_a_fold_that_was_not_verified(net_onnx: Path, process) -> None:
     assert (data["exit_code"], data["verdict"], data["parity"]) == (0, "NOT VERIFIED", [])
 
 
-def test_an_export(tmp_path: Path, process) -> None:
+def test_an_export(tmp_path: Path, monkeypatch, bnfuse) -> None:
     import torch
 
+    monkeypatch.chdir(tmp_path)
     torch.save(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)), tmp_path / "model.pt")
-    data = valid(process("export", "model.pt", "--json", "-").out)
+    data = valid(bnfuse("export", "model.pt", "--json", "-").out)
     assert (data["command"], data["exporter"]) == ("export", "torch.onnx (torch.export)")
 
 

@@ -165,27 +165,28 @@ def test_a_terminal_gets_no_model(net_onnx: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", ["fold", "export"])
 def test_a_name_that_was_not_asked_for_replaces_nothing_of_the_users(
-    command: str, tmp_path: Path, process
+    command: str, tmp_path: Path, monkeypatch, bnfuse
 ) -> None:
     import torch
 
+    monkeypatch.chdir(tmp_path)
     torch.save(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3)), tmp_path / "model.pt")
     own = tmp_path / "model.onnx"
     own.write_bytes(b"the user's own export")
-    ran = process(command, "model.pt", "--no-verify")
+    ran = bnfuse(command, "model.pt", "--no-verify")
     assert ran.code == 2
     assert "'model.onnx' is there already" in ran.err
     assert "--force" in ran.err
     assert own.read_bytes() == b"the user's own export"
     for options in ([], ["-o", "model.onnx"]):
-        ran = process(command, "model.pt", "--no-verify", "--no-clobber", *options)
+        ran = bnfuse(command, "model.pt", "--no-verify", "--no-clobber", *options)
         assert ran.code == 2
         assert own.read_bytes() == b"the user's own export"
-    ran = process(command, "model.pt", "--no-verify", "--force")
+    ran = bnfuse(command, "model.pt", "--no-verify", "--force")
     assert ran.code == 0
-    assert b"in the place of an earlier file" in ran.out
+    assert "in the place of an earlier file" in ran.out
     own.write_bytes(b"the user's own export")
-    assert process(command, "model.pt", "--no-verify", "-o", "model.onnx").code == 0
+    assert bnfuse(command, "model.pt", "--no-verify", "-o", "model.onnx").code == 0
     assert own.read_bytes() != b"the user's own export"
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
+from nightly import NIGHTLY
 from onnx_cases import all_cases, light_cases
 from outcome import Status, judge
 
 GOOD = {Status.PASSED, Status.UNTOUCHED}
-NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
 EVERY = 1 if NIGHTLY else 16
 """The ordinary run takes every sixteenth case of an operator, so that it takes seconds."""
 

@@ -85,12 +85,12 @@ def test_a_model_is_verified_at_the_sizes_it_says_it_is_valid_for(net, shape, si
 NONSENSE = ("no json", "[]", '{"N": 3}', '{"N": [0, "x"]}', '{"N": [99999, 1]}')
 
 
-@pytest.mark.parametrize("said", NONSENSE)
-def test_sizes_that_make_no_sense_bound_nothing(said):
+def test_sizes_that_make_no_sense_bound_nothing():
     net = FewRows().eval()
     model = bnfuse.export(net, input_shapes=["N,4,8"]).model
-    model.metadata_props["bnfuse.sizes"] = said
-    assert bnfuse.verify(net, model).verdict.value == "FAIL"
+    for said in NONSENSE:
+        model.metadata_props["bnfuse.sizes"] = said
+        assert bnfuse.verify(net, model).verdict.value == "FAIL", said
 
 
 def test_a_path_for_one_row_that_computes_the_same_bounds_nothing(tools):

@@ -9,6 +9,9 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import forks
 
 COMMAND = [sys.executable, "-m", "bnfuse"]
 
@@ -23,7 +26,12 @@ class Ended:
 
 
 def run(folder: Path, *args: object, **environment: str) -> Ended:
-    """Run the command in ``folder`` with ``args``."""
+    """Run the command in ``folder`` with ``args``; with another environment from its very start."""
+    if not environment and hasattr(os, "fork"):
+        with TemporaryDirectory() as streams:
+            out, err = Path(streams, "out"), Path(streams, "err")
+            code = forks.run(folder, list(map(str, args)), out, err)
+            return Ended(code, out.read_bytes(), err.read_text("utf-8"))
     ran = subprocess.run(
         [*COMMAND, *map(str, args)],
         capture_output=True,

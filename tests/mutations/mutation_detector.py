@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import graphs_of_lifting
 import graphs_of_linear_maps  # noqa: F401
@@ -63,6 +64,7 @@ def _open(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
+@cache
 def cases() -> tuple[Case, ...]:
     """Every fixed graph, and some random ones."""
     fixed = [Case.of(build.__name__, model_of(shape, build)) for shape, build in GRAPHS]

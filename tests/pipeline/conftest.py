@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -11,7 +11,12 @@ from torch import nn
 import bnfuse
 from bnfuse.lifting.linear import LinearMap
 from bnfuse.lowering.derive import Derivation
-from bnfuse.pipeline import verifier as judging
+from bnfuse.pipeline import (
+    stages as inner,
+)
+from bnfuse.pipeline import (
+    verifier as judging,
+)
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -72,3 +77,15 @@ def one_shift_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LinearMap, "after", wrong)
     monkeypatch.setattr(Derivation, "check", lambda *_: None)
     monkeypatch.setattr(judging, "_derived", lambda _: ())
+
+
+@pytest.fixture
+def wrong_before_any_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lowering that makes a Relu an Abs, whatever was folded."""
+    right = inner.lower
+
+    def wrong(model: ir.Model, **options: Any) -> Any:
+        next(node for node in model.graph if node.op_type == "Relu").op_type = "Abs"
+        return right(model, **options)
+
+    monkeypatch.setattr(inner, "lower", wrong)

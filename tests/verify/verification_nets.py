@@ -7,6 +7,7 @@ is written), so that they are as those of a trained net are.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -301,10 +302,16 @@ def attention(write: Writer) -> None:
 
 
 def _build(net: Callable[[Writer], None], dtype: Any = np.float32) -> Callable[..., Any]:
-    def build(seed: int, fold: str = "none", **options: Any) -> onnx.ModelProto:
+    @lru_cache(maxsize=8)
+    def made(seed: int, fold: str, **options: Any) -> onnx.ModelProto:
         write = Writer(seed, fold, dtype=dtype, **options)
         net(write)
         return write.model()
+
+    def build(seed: int, fold: str = "none", **options: Any) -> onnx.ModelProto:
+        own = onnx.ModelProto()
+        own.CopyFrom(made(seed, fold, **options))
+        return own
 
     return build
 
