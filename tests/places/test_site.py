@@ -57,7 +57,7 @@ def test_the_reference_is_made_from_the_code(site):
     for command in ("fold", "verify", "prove", "bench"):
         assert f'id="bnfuse-{command}"' in found["docs/cli.html"]
     assert 'id="cmdoption-bnfuse-verify-require-proof"' in found["docs/cli.html"]
-    assert "  bnfuse bench *.onnx --threads 4" in re.sub("<.*?>", "", found["docs/cli.html"])
+    assert "bnfuse bench *.onnx --threads 4" in re.sub("<.*?>", "", found["docs/cli.html"])
     for name in ("fold", "Verification.to_json", "testing.assert_parity", "errors.LoadError"):
         assert f'id="bnfuse.{name}"' in found["docs/reference.html"], name
 
