@@ -5,12 +5,22 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= auto
 
-.PHONY: demo test lint typecheck nightly floors light clean
+.PHONY: demo test docs notebook lint typecheck nightly floors light clean
 demo: $(STAMP)
 	$(BIN)/python -m benchmarks.demo --out demo
 
 test: lint typecheck
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# The site, in build/site: a link or an anchor that leads nowhere is an error. Sphinx warns of a page
+# when it reads it, so all are read anew. A test builds the site too.
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -EaqW --keep-going -c docs . build/site
+
+# Run the notebook and keep what it shows; a test runs it too and compares.
+notebook: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/jupyter-execute --inplace --NotebookClient.record_timing=False \
+		docs/notebook.ipynb
 
 nightly: $(STAMP)
 	HYPOTHESIS_PROFILE=nightly BNFUSE_FUZZ=2000 $(BIN)/python -m pytest -n $(WORKERS)
@@ -49,7 +59,7 @@ typecheck: $(STAMP)
 $(STAMP): pyproject.toml setup.py constraints.txt
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,test,lint]'
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[train,test,lint,docs,recipes]'
 	touch $(STAMP)
 
 clean:

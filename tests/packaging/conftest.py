@@ -68,11 +68,20 @@ def light(dist: Dist, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     return _installed(tmp_path_factory, dist, "light", "Without PyTorch")
 
 
-def _installed(factory: pytest.TempPathFactory, dist: Dist, name: str, heading: str) -> Environment:
+@pytest.fixture(scope="session")
+def tested(dist: Dist, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """The installation without torch where pytest is at home."""
+    return _installed(tmp_path_factory, dist, "tested", "Without PyTorch", "pytest")
+
+
+def _installed(
+    factory: pytest.TempPathFactory, dist: Dist, name: str, heading: str, *beside: str
+) -> Environment:
     """An environment made by the lines that the README types under ``heading``.
 
-    What they would download is there before, linked, and nothing else is: pip needs an index for
-    the build's setuptools alone. They run in an unpacked sdist, as they would in a checkout.
+    What they would download is there before, linked, as is what ``beside`` names, and nothing else
+    is: pip needs an index for the build's setuptools alone. They run in an unpacked sdist, as they
+    would in a checkout.
     """
     lines = [one.command for one in typed("README.md") if one.heading == heading]
     installs = [line for line in lines if line.startswith("pip install ")]
@@ -81,7 +90,7 @@ def _installed(factory: pytest.TempPathFactory, dist: Dist, name: str, heading: 
     def make(folder: Path) -> None:
         checkout = shutil.copytree(dist.unpacked, folder / "checkout")
         named = [one for line in installs for one in _requirements(dist, line)]
-        made = bare(folder / "env", named)
+        made = bare(folder / "env", [*named, *beside])
         before = made.distributions()
         for line in installs:
             made.run(line, checkout)

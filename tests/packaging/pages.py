@@ -1,4 +1,7 @@
-"""The commands that a page types, with what it shows of their output."""
+"""The code blocks of a page: files to write, code to run, and commands with what they print.
+
+A block behind the comment ``<!-- not run: REASON -->`` is one that no test runs.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,24 @@ from itertools import pairwise
 from pathlib import Path
 
 from builds import ROOT
+
+PAGES = ("README.md", *sorted(f"docs/{file.name}" for file in (ROOT / "docs").glob("*.md")))
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page, and why no test runs it, if none does."""
+
+    heading: str
+    language: str
+    text: str
+    excuse: str | None
+
+    @property
+    def file(self) -> str | None:
+        """The file that the block tells a person to write: its first line names one."""
+        name = re.match(r"# ([\w./-]+\.\w+)\n", self.text)
+        return name[1] if name and self.language in ("python", "yaml", "sh") else None
 
 
 @dataclass(frozen=True)
@@ -20,27 +41,23 @@ class Typed:
 
 
 def typed(page: str | Path) -> list[Typed]:
-    """Every command of the console blocks of a page, in order."""
+    """Every command of the console blocks of a page that are run, in order."""
     found = []
-    for heading, block in _blocks(page, "console"):
-        starts = [match.start() for match in re.finditer(r"^\$ ", block, re.MULTILINE)]
-        for start, end in pairwise([*starts, len(block)]):
-            command = re.match(r"(?:.*\\\n)*.*", block[start + 2 : end])
+    for one in blocks(page):
+        if one.language != "console" or one.excuse:
+            continue
+        starts = [match.start() for match in re.finditer(r"^\$ ", one.text, re.MULTILINE)]
+        for start, end in pairwise([*starts, len(one.text)]):
+            command = re.match(r"(?:.*\\\n)*.*", one.text[start + 2 : end])
             assert command
-            output = block[start + 2 + command.end() : end].strip("\n")
-            found.append(Typed(heading, command[0], output))
+            output = one.text[start + 2 + command.end() : end].strip("\n")
+            found.append(Typed(one.heading, command[0], output))
     return found
 
 
 def files(page: str | Path) -> dict[str, str]:
-    """The files that a page tells a person to write: code blocks whose first line names them."""
-    found = {}
-    for language in ("python", "yaml", "sh"):
-        for _, block in _blocks(page, language):
-            name = re.match(r"# ([\w./-]+\.\w+)\n", block)
-            if name:
-                found[name[1]] = block
-    return found
+    """The files that a page tells a person to write."""
+    return {one.file: one.text for one in blocks(page) if one.file}
 
 
 def shows(written: str, printed: str) -> bool:
@@ -60,12 +77,17 @@ def _masked(text: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("note:")]
 
 
-def _blocks(page: str | Path, language: str) -> list[tuple[str, str]]:
-    heading, found = "", []
+def blocks(page: str | Path) -> list[Block]:
+    """Every fenced block of a page, in order."""
+    heading, excuse, found = "", None, []
     text = (ROOT / page).read_text(encoding="utf-8")
-    for match in re.finditer(r"^#+ ([^\n]*)|^```(\w*)\n(.*?)^```$", text, re.M | re.S):
+    pattern = r"^#+ ([^\n]*)|^<!-- not run: (.*?) -->\n|^```([^\n]*)\n(.*?)^```$"
+    for match in re.finditer(pattern, text, re.M | re.S):
         if match[1] is not None:
             heading = match[1]
-        elif match[2] == language:
-            found.append((heading, match[3]))
+        elif match[2] is not None:
+            excuse = match[2]
+        else:
+            found.append(Block(heading, match[3], match[4], excuse))
+            excuse = None
     return found

@@ -1,14 +1,19 @@
-"""The tutorial and the recipes for CI, as typed, in the environment that the README makes."""
+"""What the pages type, as typed, in the environment that the README makes."""
 
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
 
+import onnx
 import onnx_ir
 import onnxruntime
 import pytest
 import torch
 import yaml
+from builds import ROOT
+from onnx import numpy_helper
 from pages import files, shows, typed
 from torch import nn
 
@@ -30,9 +35,24 @@ def follow(environment, page, where):
         assert shows(one.output, printed), f"$ {one.command}\n{printed}"
 
 
-def test_the_tutorial_works_as_typed(full, tmp_path):
-    follow(full, "docs/tutorial.md", tmp_path)
-    assert (tmp_path / "digits.onnx").exists()
+@pytest.mark.parametrize("page", ["tutorial", "reading", "deployment", "untrusted"])
+def test_a_page_that_brings_its_own_files_works_as_typed(full, page, tmp_path):
+    follow(full, f"docs/{page}.md", tmp_path)
+    assert [*tmp_path.glob("*.onnx")]
+
+
+def test_the_proofs_are_found_and_checked_as_typed(full, tmp_path):
+    """On the net of the quick start, and on a fold of which one weight is another one."""
+    full.run("bnfuse train scratch-cnn --epochs 1 -q", tmp_path)
+    full.run("bnfuse export scratch-cnn.pt -o model.onnx --no-verify -q", tmp_path)
+    full.run("bnfuse fold model.onnx -o model.folded.onnx --no-verify -q", tmp_path)
+    changed = onnx.load(tmp_path / "model.folded.onnx")
+    weight = next(one for one in changed.graph.initializer if one.name == "layers.3.conv.weight")
+    numbers = numpy_helper.to_array(weight).copy()
+    numbers[7, 12, 1, 0] += 1e-5
+    weight.CopyFrom(numpy_helper.from_array(numbers, weight.name))
+    onnx.save(changed, tmp_path / "changed.onnx")
+    follow(full, "docs/proof.md", tmp_path)
 
 
 @pytest.fixture
@@ -61,8 +81,40 @@ def test_the_recipes_for_ci_pass_what_is_right(full, recipes, tmp_path):
     for line in lines[1:]:
         full.run(line, tmp_path)
     assert {"report.json", "parity.xml"} <= {file.name for file in tmp_path.iterdir()}
+    for one in typed("docs/ci.md"):
+        if one.heading != "pytest":
+            full.run(one.command, tmp_path)
+    (hook,) = yaml.safe_load(recipes[".pre-commit-config.yaml"])["repos"][0]["hooks"]
+    full.run(f"bnfuse-pre-commit {shlex.join(hook['args'])} model.onnx", tmp_path)
     code = "import test_shipped as t; [f() for n, f in vars(t).items() if n[:5] == 'test_']"
     full.run(f'python -c "{code}"', tmp_path)
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="the page reads reports with jq")
+@pytest.mark.usefixtures("recipes")
+def test_the_report_is_read_as_typed(full, tmp_path):
+    follow(full, "docs/json.md", tmp_path)
+
+
+@pytest.mark.usefixtures("recipes")
+def test_the_script_tells_the_exit_codes_apart(full, tmp_path):
+    (script,) = files("docs/exit-codes.md").values()
+    (tmp_path / "judge_by_code.sh").write_text(script)
+    onnx_ir.save(bnfuse.export(tmp_path / "model.pt").model, tmp_path / "model.onnx")
+    assert full.run("sh judge_by_code.sh", tmp_path).strip() == "cannot be judged like this"
+    shutil.copy(tmp_path / "model.onnx", tmp_path / "candidate.onnx")
+    assert full.run("sh judge_by_code.sh", tmp_path).strip() == "ship it"
+
+
+def test_the_action_is_given_inputs_that_it_has():
+    steps = yaml.safe_load(files("docs/ci.md")[".github/workflows/judge.yml"])["jobs"]["judge"][
+        "steps"
+    ]
+    (used,) = [step["with"] for step in steps if step["uses"] == "./vendor/bnfuse"]
+    action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+    assert used.keys() <= action["inputs"].keys()
+    needed = {name for name, one in action["inputs"].items() if one.get("required")}
+    assert needed <= used.keys()
 
 
 @pytest.mark.usefixtures("recipes")
