@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Folded", "convert", "export", "fold", "load"]
+__all__ = ["Folded", "convert", "export", "fold", "load", "plan", "planned"]
 
 import os
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from bnfuse.entry import Inputs, Source
+    from bnfuse.entry import Entry, Inputs, Source
     from bnfuse.exporting import Exported
     from bnfuse.folding import Application
     from bnfuse.judging import Judge
@@ -259,6 +259,30 @@ def convert(
             report = inner.report.of_size(model_bytes(inner.lowered.model))
             report = judge(inner.lowered.model, inner, report)
     return Folded(inner.lowered.model, report)
+
+
+def plan(source: Source, *, progress: Progress | None = None, **request: Any) -> Report:
+    """What :func:`fold` would do to a source: its report, with nothing written or verified.
+
+    Args:
+        source: As :func:`fold` takes it.
+        progress: Hears of each stage.
+        request: The options of loading and exporting, as :func:`fold` takes them.
+
+    Raises:
+        BnfuseError: The source cannot be loaded, exported or folded.
+    """
+    progress = progress or Silent()
+    return planned(enter(source, Request(**request), progress), progress).report
+
+
+def planned(entry: Entry, progress: Progress) -> Inner:
+    """Fold an entry in memory, each weight as the recipe that writing it would follow."""
+    with progress.stage("plan") as line:
+        inner = Inner.run(entry, entry.model, lazily=True)
+        line.detail = f"{sum(n.folded for n in inner.report.norms)} norms would fold"
+    size = model_bytes(inner.lowered.model)
+    return replace(inner, report=inner.report.of_size(size))
 
 
 def _mended(judge: Judge, inner: Inner, report: Report) -> Inner | None:

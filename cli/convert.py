@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -89,9 +90,17 @@ def convert(
     quiet: bool,
     verbosity: int,
     strict: bool = False,
+    dry_run: bool = False,
     **options: Any,
 ) -> int:
     """Run the pipeline, print its report, and return the exit code."""
+    if dry_run:
+        useless = {
+            "-o": output, "--force": force, "--no-clobber": no_clobber, "--junit": junit,
+            "--github": github, "--inputs": inputs, "--range": ranges,
+            "--require-proof": require_proof, "--localize": options.pop("localize"),
+        }  # fmt: skip
+        return _dry_run(source, useless, json_file, Terminal(quiet, verbosity), strict, options)
     from bnfuse.pipeline import convert as run
 
     given = default_output(source) if output is None else output
@@ -151,6 +160,44 @@ def convert(
     if report.verification is not None:
         taken = streamed or json_file == STDOUT
         write_formats(report.verification, str(given), junit, github, taken=taken)
+    return code
+
+
+def _dry_run(
+    source: Path,
+    useless: Mapping[str, Any],
+    json_file: str | None,
+    terminal: Terminal,
+    strict: bool,
+    options: dict[str, Any],
+) -> int:
+    """Say what a fold would do."""
+    from bnfuse.pipeline import plan
+    from bnfuse.reporting.text import render_plan
+
+    given = [option for option, value in useless.items() if value]
+    if given:
+        raise UsageError(
+            f"--dry-run writes and verifies nothing, and {' and '.join(given)} would.",
+            "Leave --dry-run out, or them.",
+        )
+    check_outputs({"--json": json_file}, {"the source itself": source})
+    terminal = replace(terminal, quiet=terminal.quiet or json_file == STDOUT)
+    flags = _load_flags(options)
+    for name in ("providers", "seed"):
+        del options[name]
+    with results_only():
+        report = replace(plan(source, progress=terminal, **options), load_flags=flags)
+    left = sum(not norm.folded for norm in report.norms) if strict else 0
+    render_plan(report, terminal.out, terminal.verbosity)
+    following = shlex.join(["bnfuse", "fold", str(source), *flags])
+    line = f"dry run: nothing was written or verified; to do it: {following}"
+    terminal.out.print(line, highlight=False, markup=False, soft_wrap=True)
+    if left:
+        terminal.say(f"--strict: {left} of {len(report.norms)} norms would be left")
+    code = int(left > 0)
+    if json_file is not None:
+        write_json(document("fold", code, {**report.to_json(), "dry_run": True}), json_file)
     return code
 
 

@@ -14,6 +14,7 @@ from bnfuse.cli.bench import bench
 from bnfuse.cli.console import imports_announced
 from bnfuse.cli.export import export
 from bnfuse.cli.fold import fold
+from bnfuse.cli.inspect import inspect
 from bnfuse.cli.outcome import outcome_of
 from bnfuse.cli.prove import check, prove
 from bnfuse.cli.schema import schema
@@ -39,7 +40,7 @@ def bnfuse() -> None:
     """
 
 
-for _command in (fold, export, verify, prove, check, bench, train, schema):
+for _command in (fold, inspect, export, verify, prove, check, bench, train, schema):
     bnfuse.add_command(_command)
 
 
