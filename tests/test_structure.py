@@ -21,6 +21,7 @@ SHARED = {
     "fingerprint",
     "layout",
     "packages",
+    "suggestion",
     "target",
     "__version__",
 }

@@ -6,13 +6,13 @@ import contextlib
 import ctypes
 import io
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx
 
 from bnfuse.errors import UsageError
+from bnfuse.suggestion import meant
 from bnfuse.verifying import runtime
 
 if TYPE_CHECKING:
@@ -120,14 +120,13 @@ def check_names(names: Iterable[str]) -> None:
         UsageError: A name is none.
     """
     known = ("auto", *_NAMES, *runtime.known_providers())
-    lower = {name.lower(): name for name in known}
+    lower = {name.lower() for name in known}
     for name in names:
         if name.lower() in lower:
             continue
-        near = get_close_matches(name.lower(), lower, 1)
         raise UsageError(
             f"There is no provider {name!r}.",
-            f"Did you mean {lower[near[0]]}?" if near else f"Take one of {', '.join(known)}.",
+            meant(name, known) or f"Take one of {', '.join(known)}.",
         )
 
 
