@@ -160,6 +160,7 @@ def _take(source: Source, request: Request, progress: Progress) -> _Taken:
 
 def _load(source: Path | Mapping[str, Any], request: Request, progress: Progress) -> LoadedModel:
     with progress.stage("load") as line:
+        line.doing(_what_is_read(source))
         if isinstance(source, Mapping):
             loaded = load_weights(
                 source, request.model, request.trust, request.input_shapes, request.dtype
@@ -176,6 +177,16 @@ def _load(source: Path | Mapping[str, Any], request: Request, progress: Progress
             )
         line.detail = f"{loaded.path}: {loaded.kind.description}"
     return loaded
+
+
+def _what_is_read(source: Path | Mapping[str, Any]) -> str:
+    if isinstance(source, Mapping):
+        return f"{len(source)} tensors"
+    try:
+        return f"{source.name}, {source.stat().st_size / 1e6:,.1f} MB"
+    except (OSError, ValueError):
+        # Loading says why.
+        return source.name
 
 
 def _export_entry(taken: _Taken, progress: Progress) -> Entry:

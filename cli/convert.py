@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bnfuse.cli.completion import ANY_MODEL
 from bnfuse.cli.console import Terminal, results_only
 from bnfuse.cli.options import (
     judged_by,
@@ -41,7 +42,7 @@ __all__ = ["convert", "convert_options"]
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OPTIONS = (
-    click.argument("source", type=click.Path(path_type=Path)),
+    click.argument("source", type=ANY_MODEL),
     click.option(
         "-o",
         "--output",

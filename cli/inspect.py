@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from bnfuse.cli.completion import ANY_MODEL
 from bnfuse.cli.console import Terminal, results_only
 from bnfuse.cli.options import load_options, verbosity_options
 from bnfuse.cli.output import check_outputs, write_json
@@ -17,8 +18,8 @@ __all__ = ["inspect"]
 
 
 @click.command(cls=JsonCommand)
-@click.argument("source", type=click.Path(path_type=Path))
-@click.argument("other", required=False, type=click.Path(path_type=Path))
+@click.argument("source", type=ANY_MODEL)
+@click.argument("other", required=False, type=ANY_MODEL)
 @load_options
 @click.option("--json", "json_file", metavar="FILE", help="Write what was found; - is stdout.")
 @verbosity_options

@@ -13,7 +13,7 @@ __all__ = ["Comparison", "Fate", "NodeFate", "compare"]
 import enum
 import hashlib
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
@@ -37,6 +37,8 @@ class Fate(enum.Enum):
     """It is there, with other constants."""
     RENAMED = "renamed"
     """It is there with the same constants, and computes a value of another name."""
+    REPLACED = "replaced"
+    """It is gone, and an op of another type computes the value that it led to."""
     ABSORBED = "absorbed"
     """It is gone, and the node with constants next to it has other ones now."""
     GONE = "gone"
@@ -143,9 +145,11 @@ class _Matching:
         self._before, self._after = before, after
         self._match: dict[ir.Node, ir.Node] = {}
         self._taken: set[ir.Node] = set()
+        self._replaced: dict[ir.Node, ir.Node] = {}
         self._by(lambda _, node: node.outputs[0].name if node.outputs else None)
         self._by(lambda _, node: node.name)
         self._by(lambda side, node: side.digest(node) if _is_distinct(side, node) else None)
+        self._find_replaced()
         self._follow()
         self._same = {
             node: before.digest(node) == after.digest(match) for node, match in self._match.items()
@@ -165,6 +169,19 @@ class _Matching:
             if len(nodes) == len(others) == 1:
                 self._pair(nodes[0], others[0])
 
+    def _find_replaced(self) -> None:
+        """Match what computes a value of one name by another op."""
+        by_value = {
+            node.outputs[0].name: node
+            for node in self._after.nodes
+            if node.outputs and node not in self._taken
+        }
+        for node in self._before.nodes:
+            other = by_value.get(node.outputs[0].name) if node.outputs else None
+            if node not in self._match and other is not None:
+                self._replaced[node] = other
+                self._taken.add(other)
+
     def _follow(self) -> None:
         """Match in order what reads the same, a node that is gone counting as what it read."""
         waiting: dict[Hashable, list[ir.Node]] = defaultdict(list)
@@ -178,9 +195,11 @@ class _Matching:
                 stands_for.get(source) if isinstance(source, ir.Node) else source
                 for source in self._before.sources(node)
             )
-            if node not in self._match and waiting.get((node.domain, node.op_type, read)):
-                self._pair(node, waiting[node.domain, node.op_type, read].pop())
-            stands_for[node] = self._match.get(node) or (read[0] if read else None)
+            own = self._match.get(node) or self._replaced.get(node)
+            if own is None and waiting.get((node.domain, node.op_type, read)):
+                own = waiting[node.domain, node.op_type, read].pop()
+                self._pair(node, own)
+            stands_for[node] = own or (read[0] if read else None)
 
     def _pair(self, node: ir.Node, other: ir.Node) -> None:
         self._match[node] = other
@@ -199,6 +218,11 @@ class _Matching:
             reader = next((r for r in readers[node] if r in fates), None)
             if node in self._match:
                 fates[node] = self._kept(node)
+            elif node in self._replaced:
+                fates[node] = _fated(node, Fate.REPLACED, self._replaced[node])
+            elif reader is not None and fates[reader].fate is Fate.REPLACED:
+                # It led to that value, and to no other that is still there.
+                fates[node] = replace(fates[reader], op=_op(node), name=label(node))
             elif node in self._before.fixed and reader is not None:
                 # What is computed of constants goes where its reader goes.
                 into = fates[reader].into
@@ -206,11 +230,7 @@ class _Matching:
                 fates[node] = NodeFate(_op(node), label(node), fate, into)
             else:
                 fates[node] = self._gone(node, (up.get(node), down.get(node)))
-        new = [
-            NodeFate(_op(node), label(node), Fate.NEW)
-            for node in self._after.nodes
-            if node not in self._taken
-        ]
+        new = (_fated(node, Fate.NEW) for node in self._after.nodes if node not in self._taken)
         return Comparison((*(fates[node] for node in self._before.nodes), *new))
 
     def _kept(self, node: ir.Node) -> NodeFate:
@@ -219,15 +239,13 @@ class _Matching:
         if self._same[node]:
             names = [node.outputs[0].name, other.outputs[0].name] if node.outputs else [""]
             fate = Fate.KEPT if names[0] == names[-1] else Fate.RENAMED
-        return NodeFate(_op(node), label(node), fate, f"{_op(other)} {label(other)}")
+        return _fated(node, fate, other)
 
     def _gone(self, node: ir.Node, near: Sequence[ir.Node | None]) -> NodeFate:
         for holder in near:
             if holder is not None and not self._same[holder]:
-                other = self._match[holder]
-                into = f"{_op(other)} {label(other)}"
-                return NodeFate(_op(node), label(node), Fate.ABSORBED, into)
-        return NodeFate(_op(node), label(node), Fate.GONE)
+                return _fated(node, Fate.ABSORBED, self._match[holder])
+        return _fated(node, Fate.GONE)
 
     def _nearest(
         self, nodes: Sequence[ir.Node], neighbours: Callable[[ir.Node], Sequence[ir.Node | str]]
@@ -239,6 +257,11 @@ class _Matching:
             holds = first in self._match and self._before.tensors(first) if first else False
             found[node] = first if holds else found.get(first) if first else None
         return found
+
+
+def _fated(node: ir.Node, fate: Fate, other: ir.Node | None = None) -> NodeFate:
+    into = "" if other is None else f"{_op(other)} {label(other)}"
+    return NodeFate(_op(node), label(node), fate, into)
 
 
 def label(node: ir.Node) -> str:

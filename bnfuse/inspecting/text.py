@@ -198,12 +198,14 @@ def _signed(difference: int) -> str:
 
 def _fate_lines(found: Comparison) -> Iterator[tuple[str, str]]:
     """What is not as it was: what went into one node in one line, all else node by node."""
-    absorbed: dict[str, list[str]] = defaultdict(list)
+    went: dict[tuple[Fate, str], list[str]] = defaultdict(list)
     for node in found.nodes:
-        if node.fate is Fate.ABSORBED:
-            absorbed[node.into].append(node.op)
-    for into, ops in absorbed.items():
-        yield Fate.ABSORBED.value, f"{' '.join(ops)} into {printable(into)}"
+        if node.fate in (Fate.ABSORBED, Fate.REPLACED):
+            went[node.fate, node.into].append(node.op)
+    for (fate, into), ops in went.items():
+        how = "into" if fate is Fate.ABSORBED else "by"
+        yield fate.value, f"{' '.join(ops)} {how} {printable(into)}"
+    absorbed = {into for _, into in went}
     for fate in (Fate.GONE, Fate.NEW, Fate.RENAMED, Fate.CHANGED):
         for node in found.nodes:
             # What absorbed something is told already.

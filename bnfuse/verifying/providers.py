@@ -18,7 +18,16 @@ from bnfuse.verifying import runtime
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Missing", "Providers", "Row", "check_names", "explain_absence", "ort_name", "resolve"]
+__all__ = [
+    "Missing",
+    "Providers",
+    "Row",
+    "check_names",
+    "explain_absence",
+    "ort_name",
+    "resolve",
+    "short_names",
+]
 
 _NAMES = {
     "cpu": "CPUExecutionProvider",
@@ -128,6 +137,11 @@ def check_names(names: Iterable[str]) -> None:
             f"There is no provider {name!r}.",
             meant(name, known) or f"Take one of {', '.join(known)}.",
         )
+
+
+def short_names() -> tuple[str, ...]:
+    """The names by which the command line knows execution providers."""
+    return tuple(_NAMES)
 
 
 def ort_name(name: str) -> str:

@@ -72,6 +72,10 @@ def test_an_op_that_is_there_no_more_and_one_that_was_not_there(two_norms) -> No
     other = onnx.ModelProto.FromString(two_norms.SerializeToString())
     (relu,) = [node for node in other.graph.node if node.op_type == "Relu"]
     relu.op_type, relu.name = "Tanh", "tanh"
+    replaced = [node for node in side_by_side(two_norms, other).nodes if node.fate is Fate.REPLACED]
+    assert [(node.op, node.into) for node in replaced] == [("Relu", "Tanh tanh")]
+    (reader,) = [node for node in other.graph.node if relu.output[0] in node.input]
+    reader.input[0] = relu.output[0] = "tanh"
     found = side_by_side(two_norms, other)
     assert found.counts[Fate.GONE] == found.counts[Fate.NEW] == 1
     assert fates(found)[-1] == ("Tanh", "new")
@@ -116,3 +120,15 @@ def test_the_work_of_nodes_that_are_all_gone_grows_no_faster() -> None:
     single = Net(dtype=np.float32)
     found = side_by_side(net.model(x), single.model(single.op("Exp", single.input(["N", 2]))))
     assert found.counts == {Fate.GONE: 3000, Fate.NEW: 1}
+
+
+def test_a_norm_that_stays_is_replaced_by_the_op_that_it_becomes() -> None:
+    net = Net()
+    x = net.norm(net.op("Sigmoid", net.conv(net.input(["N", 3, 8, 8]), 3, 4)), 4, 2)
+    before = net.model(net.op("Sigmoid", x))
+    after = fold_model(before).after
+    found = side_by_side(before, after)
+    # The other two compute the norm's deviation.
+    replaced = [node.op for node in found.nodes if node.fate is Fate.REPLACED]
+    assert replaced == ["Sub", "Add", "Sqrt", "Div", "Mul", "Add"]
+    assert found.counts == {Fate.KEPT: 3, Fate.REPLACED: 6}
