@@ -8,7 +8,6 @@ from __future__ import annotations
 
 __all__ = ["ANY_MODEL", "ONNX_MODEL", "ModelFile", "complete_net", "complete_provider"]
 
-import os
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -36,8 +35,8 @@ class ModelFile(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read the path."""
-        path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        if self._asked and not path.is_file():
+        path = super().convert(value, param, ctx)
+        if self._asked and not Path(path).is_file():
             from bnfuse.suggestion import meant_file
 
             raise UsageError(f"There is no file {path}.", meant_file(path) or "Check the path.")
@@ -68,7 +67,7 @@ ONNX_MODEL = ModelFile(_ONNX)
 
 def complete_provider(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     """The short names of execution providers."""
-    from bnfuse.verifying.providers import short_names
+    from bnfuse.verifying.runtime.providers import short_names
 
     return [name for name in ("auto", *short_names()) if name.startswith(incomplete.lower())]
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from bnfuse.columns import Column, print_table
 from bnfuse.inspecting.compare import Fate
 from bnfuse.inspecting.tree import tree_lines
-from bnfuse.layout import Column, print_table
 from bnfuse.lifting.normalizer import NORMALIZERS
 from bnfuse.lifting.sites import Kind
-from bnfuse.loading.denied import Verdict
-from bnfuse.loading.wording import printable
+from bnfuse.loading.consent.denied import Verdict
 from bnfuse.reporting.merges import merge_lines
 from bnfuse.reporting.sites import print_sites
+from bnfuse.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -131,8 +131,7 @@ def _print_plan(
     console.print()
     folded = sum(site.folded for site in report.norms)
     left = len(report.norms) - folded
-    told = f"{folded} of {len(report.norms)} would fold, {left} would be left"
-    say(told if report.norms else "none that a fold could move", "norms")
+    say(f"{folded} of {len(report.norms)} would fold, {left} would be left", "norms")
     if normalisers:
         told = ", ".join(f"{n} {op}" for op, n in normalisers.items())
         say(f"{told}: their statistics are the input's, so they stay", "others")

@@ -35,11 +35,6 @@ def test_the_tutorial_works_as_typed(full, tmp_path):
     assert (tmp_path / "digits.onnx").exists()
 
 
-@pytest.mark.parametrize("page", ["inspect", "cli"])
-def test_the_pages_of_the_command_line_work_as_typed(full, tmp_path, page):
-    follow(full, f"docs/{page}.md", tmp_path)
-
-
 @pytest.fixture
 def recipes(tmp_path):
     """The recipes' files, beside the model that they are about."""
