@@ -43,7 +43,8 @@ light:
 	build/light/bin/python -m pip install -q --no-deps .
 	build/light/bin/python -m pip install -q $(LIGHT) hypothesis pytest pytest-xdist
 	build/light/bin/pytest -n $(WORKERS) --dist worksteal $$(grep -rLE '$(HEAVY)' --include='test_*.py' \
-		tests/bench tests/checker tests/cli tests/conformance tests/engine tests/verify tests/writing)
+		tests/bench tests/checker tests/cli tests/conformance tests/engine tests/inspecting \
+		tests/verify tests/writing)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bnfuse.cli.completion import ONNX_MODEL, complete_provider
 from bnfuse.cli.console import Terminal
 from bnfuse.cli.output import check_outputs, write_json
 from bnfuse.cli.report import JsonCommand, document, files_json
@@ -20,8 +21,14 @@ __all__ = ["bench"]
 
 
 @click.command(cls=JsonCommand)
-@click.argument("models", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--provider", default="cpu", show_default=True, help="Where to run.")
+@click.argument("models", nargs=-1, required=True, type=ONNX_MODEL)
+@click.option(
+    "--provider",
+    default="cpu",
+    show_default=True,
+    shell_complete=complete_provider,
+    help="Where to run.",
+)
 @click.option(
     "--threads", type=click.IntRange(1), default=1, show_default=True, help="Inside an op."
 )

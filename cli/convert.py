@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from bnfuse.cli.completion import ANY_MODEL
 from bnfuse.cli.console import Terminal, results_only
 from bnfuse.cli.options import (
     judged_by,
@@ -32,6 +34,9 @@ from bnfuse.errors import OutputError, UsageError
 from bnfuse.target import STDOUT, stdout_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bnfuse.loading import LoadOptions
     from bnfuse.pipeline import Folded
     from bnfuse.reporting import Report
 
@@ -40,7 +45,7 @@ __all__ = ["convert", "convert_options"]
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OPTIONS = (
-    click.argument("source", type=click.Path(path_type=Path)),
+    click.argument("source", type=ANY_MODEL),
     click.option(
         "-o",
         "--output",
@@ -93,10 +98,20 @@ def convert(
     opset: int | None,
     localize: bool = False,
     strict: bool = False,
+    dry_run: bool = False,
     **load: Any,
 ) -> int:
     """Run the pipeline, print its report, and return the exit code."""
     from bnfuse.loading import LoadOptions
+
+    if dry_run:
+        useless = {
+            "-o": output, "--force": force, "--no-clobber": no_clobber, "--junit": junit,
+            "--github": github, "--inputs": inputs, "--range": ranges,
+            "--require-proof": require_proof, "--localize": localize,
+        }  # fmt: skip
+        terminal = Terminal(quiet or json_file == STDOUT, verbosity)
+        return _dry_run(source, useless, json_file, terminal, strict, opset, LoadOptions(**load))
     from bnfuse.pipeline import convert as run
 
     given = default_output(source) if output is None else output
@@ -161,6 +176,43 @@ def convert(
     if report.verification is not None:
         taken = streamed or json_file == STDOUT
         write_formats(report.verification, str(given), junit, github, taken=taken)
+    return code
+
+
+def _dry_run(
+    source: Path,
+    useless: Mapping[str, Any],
+    json_file: str | None,
+    terminal: Terminal,
+    strict: bool,
+    opset: int | None,
+    loading: LoadOptions,
+) -> int:
+    """Say what a fold would do."""
+    from bnfuse.pipeline.entry import SourceOptions
+    from bnfuse.pipeline.planning import plan
+    from bnfuse.reporting.text import render_plan
+
+    given = [option for option, value in useless.items() if value]
+    if given:
+        raise UsageError(
+            f"--dry-run writes and verifies nothing, and {' and '.join(given)} would.",
+            "Leave --dry-run out, or them.",
+        )
+    check_outputs({"--json": json_file}, {"the source itself": source})
+    wanted = SourceOptions(opset=opset, loading=loading)
+    with results_only():
+        report = replace(plan(source, wanted, progress=terminal), load_flags=loading.flags)
+    left = sum(not norm.folded for norm in report.norms) if strict else 0
+    render_plan(report, terminal.out, terminal.verbosity)
+    following = shlex.join(["bnfuse", "fold", str(source), *loading.flags])
+    line = f"dry run: nothing was written or verified; to do it: {following}"
+    terminal.out.print(line, highlight=False, markup=False, soft_wrap=True)
+    if left:
+        terminal.say(f"--strict: {left} of {len(report.norms)} norms would be left")
+    code = int(left > 0)
+    if json_file is not None:
+        write_json(document("fold", code, {**report.to_json(), "dry_run": True}), json_file)
     return code
 
 

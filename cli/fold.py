@@ -24,6 +24,9 @@ __all__ = ["fold"]
     is_flag=True,
     help="Exit with 1 if a norm is left; the verified file is written all the same.",
 )
+@click.option(
+    "--dry-run", is_flag=True, help="Say what would become of each norm; write and verify nothing."
+)
 def fold(**options: Any) -> int:
     """Fold the norms of SOURCE into its weights, export to ONNX, verify.
 
@@ -32,5 +35,6 @@ def fold(**options: Any) -> int:
       bnfuse fold model.pt
       bnfuse fold weights.pt --model mynets:Net --input-shape N,3,224,224
       bnfuse fold model.onnx -o small.onnx --json report.json
+      bnfuse fold model.pt --dry-run
     """
     return convert(folding=True, **options)

@@ -13,6 +13,9 @@ from bnfuse.cli.bench import bench
 from bnfuse.cli.console import imports_announced
 from bnfuse.cli.export import export
 from bnfuse.cli.fold import fold
+from bnfuse.cli.group import Commands
+from bnfuse.cli.help import help_command
+from bnfuse.cli.inspect import inspect
 from bnfuse.cli.outcome import outcome_of
 from bnfuse.cli.prove import check, prove
 from bnfuse.cli.schema import schema
@@ -25,8 +28,10 @@ __all__ = ["bnfuse", "main"]
 
 
 @click.group(
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done and verified, 1 verification failed, 2 bad input, 3 not judged.",
+    epilog="Exit codes: 0 done and verified, 1 verification failed, 2 bad input, 3 not judged; "
+    "`bnfuse help exit-codes` has all of them.",
 )
 @click.version_option(__version__)
 def bnfuse() -> None:
@@ -39,7 +44,7 @@ def bnfuse() -> None:
     """
 
 
-for _command in (fold, export, verify, prove, check, bench, train, schema):
+for _command in (fold, inspect, export, verify, prove, check, bench, train, schema, help_command):
     bnfuse.add_command(_command)
 
 
@@ -61,7 +66,7 @@ def main(args: list[str] | None = None) -> None:
 def _run(argv: list[str]) -> int:
     try:
         with imports_announced(quiet=not {"-q", "--quiet"}.isdisjoint(argv)):
-            code: Any = bnfuse.main(argv, standalone_mode=False)
+            code: Any = bnfuse.main(argv, prog_name="bnfuse", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         return outcome_of(error).code

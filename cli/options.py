@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from bnfuse.cli.completion import complete_provider
 from bnfuse.errors import UsageError
 
 __all__ = ["judged_by", "judging_options", "load_options", "provider_option", "verbosity_options"]
@@ -128,6 +129,7 @@ def provider_option(command: Command) -> Command:
         metavar="NAME",
         multiple=True,
         default=("auto",),
+        shell_complete=complete_provider,
         help="auto, cpu, cuda or another execution provider; repeatable.  [default: auto]",
     )(command)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bnfuse.cli.completion import ModelFile
 from bnfuse.cli.console import Terminal
 from bnfuse.cli.options import verbosity_options
 from bnfuse.cli.output import check_outputs, write_text
@@ -14,7 +15,8 @@ from bnfuse.target import STDOUT
 
 __all__ = ["check", "prove"]
 
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_FILE = ModelFile((".onnx",), exists=True)
+_PROOF = ModelFile((".json",), exists=True)
 
 
 @click.command()
@@ -67,7 +69,7 @@ def prove(
 
 
 @click.command()
-@click.argument("proof", type=_FILE)
+@click.argument("proof", type=_PROOF)
 @click.argument("original", type=_FILE)
 @click.argument("candidate", type=_FILE)
 @verbosity_options

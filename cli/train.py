@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bnfuse.cli.completion import complete_net
 from bnfuse.cli.console import Terminal
 from bnfuse.cli.output import check_outputs
 from bnfuse.errors import UsageError
@@ -31,7 +32,7 @@ _COMPARED = "scratch-cnn"
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete_net)
 @click.option(
     "-o",
     "--output",

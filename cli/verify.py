@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bnfuse.cli.completion import ANY_MODEL, ONNX_MODEL
 from bnfuse.cli.console import Terminal
 from bnfuse.cli.options import (
     judged_by,
@@ -28,8 +29,8 @@ __all__ = ["verify"]
 
 
 @click.command(cls=JsonCommand)
-@click.argument("original", required=False, type=click.Path(path_type=Path))
-@click.argument("candidate", required=False, type=click.Path(path_type=Path))
+@click.argument("original", required=False, type=ANY_MODEL)
+@click.argument("candidate", required=False, type=ONNX_MODEL)
 @provider_option
 @judging_options
 @click.option("--localize", is_flag=True, help="On failure, say at which value they part.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 __all__ = ["REGISTRY", "Net", "build", "entry", "names"]
 
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from bnfuse.models.image_norm import ImageNormNet
 from bnfuse.models.scratch_cnn import ScratchCnn
 from bnfuse.models.training import Schedule
 from bnfuse.models.walkthrough import ConvNorm, ConvNormLinearNorm, ConvPoolNorm, ConvPoolNormTwice
+from bnfuse.suggestion import meant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,10 +136,9 @@ def entry(name: str) -> Net:
     for candidate in REGISTRY:
         if candidate.name == name:
             return candidate
-    close = get_close_matches(name, names(), n=1)
-    meant = f"Did you mean {close[0]}? " if close else ""
+    asked = f"{meant(name, names())} ".lstrip()
     raise UsageError(
-        f"There is no net named {name!r}.", f"{meant}`bnfuse train --list` names them all."
+        f"There is no net named {name!r}.", f"{asked}`bnfuse train --list` names them all."
     )
 
 

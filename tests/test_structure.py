@@ -33,7 +33,7 @@ STAGES = (
     "reporting",
 )
 SHARED = {"checker", "columns", "errors", "fingerprint", "packages", "proving", "target"}
-SHARED |= {"version", "wording"}
+SHARED |= {"suggestion", "version", "wording"}
 
 
 def modules() -> dict[str, Path]:

@@ -18,6 +18,8 @@ from bnfuse.loading.pickles.claimed_sizes import check_sizes
 from bnfuse.loading.pickles.scan import PickleScan, scan
 from bnfuse.loading.pickles.symbols import MalformedPickleError
 from bnfuse.onnxfiles.look import OnnxLook, look_at_onnx
+from bnfuse.suggestion import meant_file
+from bnfuse.wording import printable
 
 if TYPE_CHECKING:
     import os
@@ -99,10 +101,10 @@ def inspect_file(path: str | os.PathLike[str]) -> Inspection:
             known = is_hugging_face_folder(path)
             return Inspection(path, FileKind.HUGGING_FACE if known else FileKind.FOLDER)
         if not path.is_file():
-            raise LoadError(
-                f"{path} is not a regular file." if path.exists() else f"{path} does not exist.",
-                "Give the path of a model file.",
-            )
+            if path.exists():
+                raise LoadError(f"{path} is not a regular file.", "Give the path of a model file.")
+            asked = printable(meant_file(path)) or "Give the path of a model file."
+            raise LoadError(f"{path} does not exist.", asked)
         size = path.stat().st_size
         with path.open("rb") as file:
             return _inspect_open(path, file, size)

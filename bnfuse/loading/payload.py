@@ -17,6 +17,7 @@ __all__ = [
     "chosen_payloads",
     "find_payload",
     "is_tensor",
+    "pairs_of",
 ]
 
 MODEL_KEYS = ("state_dict", "model", "ema", "model_ema", "model_state_dict", "params", "net")
@@ -61,7 +62,7 @@ def find_payload(root: Any, depth: int = _MAX_DEPTH) -> Payload | None:
         return inner and Payload((COMPILED, *inner.path), inner.value, inner.is_module)
     if _is_module(root):
         return Payload((), root, is_module=True)
-    pairs = _pairs(root)
+    pairs = pairs_of(root)
     if pairs is None or depth == 0:
         return None
     if _is_weights(pairs):
@@ -84,7 +85,7 @@ def all_payloads(root: Any, depth: int = _MAX_DEPTH) -> list[Payload]:
     whole = find_payload(root, 0)
     if whole is not None:
         return [whole]
-    pairs = _pairs(root) if depth else None
+    pairs = pairs_of(root) if depth else None
     if pairs is not None and _is_weights(pairs):
         return [Payload((), root, is_module=False)]
     return [
@@ -125,11 +126,12 @@ def _is_module(value: Any) -> bool:
         return True
     state = value.state
     first = state.items[0] if isinstance(state, ListSymbol) and state.items else state
-    pairs = _pairs(first) or []
+    pairs = pairs_of(first) or []
     return {"_modules", "_parameters"} <= {key for key, _ in pairs if isinstance(key, str)}
 
 
-def _pairs(value: Any) -> list[tuple[Any, Any]] | None:
+def pairs_of(value: Any) -> list[tuple[Any, Any]] | None:
+    """The keys and values of a symbolic dict, an ordered one too; ``None`` for anything else."""
     if isinstance(value, Pairs):
         return value.pairs
     if isinstance(value, Call) and value.maker == Global("collections", "OrderedDict"):

@@ -160,12 +160,23 @@ def _load(
     source: Path | Mapping[str, Any], options: LoadOptions, progress: Progress
 ) -> LoadedModel:
     with progress.stage("load") as line:
+        line.doing(_what_is_read(source))
         if isinstance(source, Mapping):
             loaded = load_weights(source, options)
         else:
             loaded = load(source, options)
         line.detail = f"{loaded.path}: {loaded.kind.description}"
     return loaded
+
+
+def _what_is_read(source: Path | Mapping[str, Any]) -> str:
+    if isinstance(source, Mapping):
+        return f"{len(source)} tensors"
+    try:
+        return f"{source.name}, {source.stat().st_size / 1e6:,.1f} MB"
+    except (OSError, ValueError):
+        # Loading says why.
+        return source.name
 
 
 def _export_entry(taken: _Taken, progress: Progress) -> Entry:

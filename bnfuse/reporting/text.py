@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["render"]
+__all__ = ["render", "render_plan"]
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -11,20 +11,14 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bnfuse.columns import Column, print_table
 from bnfuse.lifting.sites import Kind
 from bnfuse.reporting.data import Report, SiteReport
 from bnfuse.reporting.merges import merge_lines
+from bnfuse.reporting.sites import print_sites
 from bnfuse.target import STDOUT
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-_NAMES = 6
-"""Nodes named of those that took a norm."""
-
-_ROWS = 40
-"""Norms listed without ``-v``; those that are left come first."""
 
 
 def render(report: Report, console: Console, verbosity: int = 0) -> None:
@@ -35,16 +29,7 @@ def render(report: Report, console: Console, verbosity: int = 0) -> None:
         console: Where to print; plain text where it is not a terminal.
         verbosity: 1 lists every site, scalars and biases included.
     """
-    sites = _listed(report, verbosity)
-    if sites:
-        shown = sites if verbosity else sites[:_ROWS]
-        console.print()
-        _print_sites(shown, console)
-        console.print()
-        if len(shown) < len(sites):
-            more = f"… and {len(sites) - len(shown)} more (-v lists them all)"
-            console.print(Text(more, style="dim"))
-    console.print(Group(*_summary(report, verbosity)), highlight=False)
+    _print_norms(report, console, verbosity)
     if report.verification is not None:
         from bnfuse.verifying.telling.text import render as render_verification
 
@@ -53,6 +38,21 @@ def render(report: Report, console: Console, verbosity: int = 0) -> None:
     for line in _paths(report):
         # A path or a command is for copying: only the terminal itself may break it.
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def render_plan(report: Report, console: Console, verbosity: int = 0) -> None:
+    """Print what a fold would do, of a report that no model was written and judged for."""
+    _print_norms(report, console, verbosity, heading="what would become of it")
+    console.print(Group(*_notes(report)), highlight=False)
+
+
+def _print_norms(report: Report, console: Console, verbosity: int, heading: str = "") -> None:
+    sites = _listed(report, verbosity)
+    if sites:
+        console.print()
+        print_sites(sites, console, verbosity, heading)
+        console.print()
+    console.print(Group(*_summary(report, verbosity, bool(heading))), highlight=False)
 
 
 def _listed(report: Report, verbosity: int) -> list[SiteReport]:
@@ -64,50 +64,12 @@ def _listed(report: Report, verbosity: int) -> list[SiteReport]:
     return sorted(sites, key=lambda site: site.folded)
 
 
-def _print_sites(sites: list[SiteReport], console: Console) -> None:
-    columns = (
-        *(Column(heading) for heading in ("norm", "spelt", "")),
-        Column("what became of it", flexible=True),
-    )
-    rows: list[list[Text | str]] = [
-        [
-            site.module or site.name,
-            _spelling(site),
-            Text("✓", style="green") if site.folded else Text("·", style="yellow"),
-            _fate(site),
-        ]
-        for site in sites
-    ]
-    print_table(console, columns, rows)
-
-
-def _spelling(site: SiteReport) -> str:
-    spelt = " ".join(site.spelling)
-    # A normaliser loses only these: the row must not read as if it were gone itself.
-    return f"scale and shift ({spelt})" if site.kind == Kind.AFFINE.value else spelt
-
-
-def _fate(site: SiteReport) -> str:
-    if not site.folded:
-        return f"left: {site.reason}"
-    if not site.into:
-        return "it changes nothing: taken out"
-    through = f", through {', '.join(site.through)}" if site.through else ""
-    corrected = f", corrected in {_several(site.corrected)}" if site.corrected else ""
-    return f"into {_several(site.into)}{through}{corrected}"
-
-
-def _several(names: Sequence[str]) -> str:
-    """The first of many names."""
-    more = f" and {len(names) - _NAMES} more" if len(names) > _NAMES else ""
-    return ", ".join(names[:_NAMES]) + more
-
-
-def _summary(report: Report, verbosity: int) -> Iterator[RenderableType]:
+def _summary(report: Report, verbosity: int, planned: bool) -> Iterator[RenderableType]:
     norms = report.norms
     folded = sum(site.folded for site in norms)
+    would, be = ("would fold", "would be ") if planned else ("folded", "")
     yield Text.assemble(
-        ("norms  ", "bold"), f"{folded} of {len(norms)} folded, {len(norms) - folded} left"
+        ("norms  ", "bold"), f"{folded} of {len(norms)} {would}, {len(norms) - folded} {be}left"
     )
     if report.affines:
         yield Text.assemble(("affine ", "bold"), _of_normalizers(report.affines))
@@ -122,11 +84,15 @@ def _of_normalizers(affines: Sequence[SiteReport]) -> str:
 
 
 def _result(report: Report) -> Iterator[RenderableType]:
-    yield from (Text(f"note: {note}", style="dim") for note in report.notes)
+    yield from _notes(report)
     if report.verification is None:
         yield Text("NOT VERIFIED", style="bold yellow")
     if report.blame is not None:
         yield Text.assemble(("blame  ", "bold red"), str(report.blame))
+
+
+def _notes(report: Report) -> Iterator[Text]:
+    return (Text(f"note: {note}", style="dim") for note in report.notes)
 
 
 def _paths(report: Report) -> Iterator[Text]:

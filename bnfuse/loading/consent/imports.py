@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from bnfuse.errors import BnfuseError, LoadError, UnsafeFileError, UsageError
 from bnfuse.loading.consent.agreement import refuse_to_allow
 from bnfuse.loading.consent.origins import origins_of
+from bnfuse.suggestion import meant, meant_module
 from bnfuse.wording import few, first_line, printable
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["build_module", "import_allowed", "working_directory_on_path"]
 
 _LOGGER = logging.getLogger("bnfuse")
+_ELSEWHERE = "Run bnfuse in the folder that holds it, or set PYTHONPATH."
 
 
 @contextlib.contextmanager
@@ -68,14 +70,17 @@ def import_allowed(dotted: str, trust: bool = False) -> Any:
         if found is not None:
             _check_identity(dotted, found)
             return found
+        held, wanted = ".".join(parts[:end]), ".".join(parts[end:])
+        form = f"--allow {dotted}=module.Class"
         raise LoadError(
-            f"--allow {dotted}: the module {'.'.join(parts[:end])} has no {'.'.join(parts[end:])}.",
-            f"Give the name under which it can be imported today: --allow {dotted}=module.Class.",
+            f"--allow {dotted}: the module {held} has no {wanted}.",
+            meant(dotted, [f"{held}.{name}" for name in vars(module)])
+            or f"Give the name under which it can be imported today: {form}.",
         )
     raise LoadError(
         f"--allow {dotted}: there is no module {parts[0]} in the working directory, on PYTHONPATH "
         "or among the installed packages.",
-        "Run bnfuse in the folder that holds it, or set PYTHONPATH.",
+        meant_module(parts[0]) or _ELSEWHERE,
     )
 
 
@@ -100,7 +105,7 @@ def build_module(spec: str, trust: bool = False) -> nn.Module:
             raise LoadError(
                 f"--model {spec}: there is no module {module_name} in the working directory, on "
                 "PYTHONPATH or among the installed packages.",
-                "Run bnfuse in the folder that holds it, or set PYTHONPATH.",
+                meant_module(module_name) or _ELSEWHERE,
             )
         factory: Any = module
         for part in name.split("."):
@@ -108,7 +113,7 @@ def build_module(spec: str, trust: bool = False) -> nn.Module:
         if not callable(factory):
             raise LoadError(
                 f"--model {spec}: {module_name} has no class or function {name}.",
-                f"It has {_callables(module)}.",
+                meant(name, _callables(module)) or f"It has {_some(_callables(module))}.",
             )
         try:
             made = factory(*args, **keywords)
@@ -207,12 +212,15 @@ def _check_identity(dotted: str, found: Any) -> None:
     )
 
 
-def _callables(module: Any) -> str:
-    names = [
+def _callables(module: Any) -> list[str]:
+    return [
         name
         for name, value in vars(module).items()
         if callable(value)
         and not name.startswith("_")
         and getattr(value, "__module__", None) == module.__name__
     ]
+
+
+def _some(names: list[str]) -> str:
     return ", ".join(names[:8]) if names else "none of its own"

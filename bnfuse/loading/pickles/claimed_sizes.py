@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bnfuse.loading.pickles.scan import PickleScan
 
-__all__ = ["check_sizes"]
+__all__ = ["check_sizes", "shape_of"]
 
 _VIEW_LIMIT = 1 << 24
 """Elements that a tensor may show of a smaller storage: an expanded view is honest when small."""
@@ -109,6 +109,25 @@ def check_sizes(
             maker, args = args[0].dotted, args[2].items
         if maker.startswith("torch._utils._rebuild_tensor"):
             _check_tensor(maker, args, left)
+
+
+def shape_of(tensor: Any) -> tuple[int, ...] | None:
+    """The shape that a symbolic tensor or parameter has; ``None`` where it is not told."""
+    while isinstance(tensor, Call) and tensor.maker is not None and tensor.args:
+        name = tensor.maker.dotted
+        if name.startswith("torch._utils._rebuild_tensor"):
+            sizes = _integers(tensor.args, _SIZE)
+            return None if sizes is None else tuple(sizes)
+        if name == "torch._tensor._rebuild_from_type_v2" and len(tensor.args) > 2:
+            made, inner = tensor.args[0], tensor.args[2]
+            if not (isinstance(made, Global) and isinstance(inner, TupleSymbol)):
+                return None
+            tensor = Call(made, tensor.opcode, inner.items)
+        elif name.startswith("torch._utils._rebuild_parameter"):
+            tensor = tensor.args[0]
+        else:
+            return None
+    return None
 
 
 def _check_tensor(maker: str, args: list[Any], room: _Room) -> None:

@@ -14,6 +14,7 @@ import onnx
 
 from bnfuse.errors import LoadError
 from bnfuse.loading import FileKind, detect
+from bnfuse.suggestion import meant_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -157,7 +158,7 @@ def onnx_source(model: Any, label: str) -> OnnxSource:
     if isinstance(model, (str, Path)):
         path = Path(model)
         if not path.is_file():
-            raise LoadError(f"There is no file {path}.", "Check the path.")
+            raise LoadError(f"There is no file {path}.", meant_file(path) or "Check the path.")
         return OnnxSource(str(path), path=path)
     if type(model).__module__.split(".")[0] == "onnx_ir":
         import onnx_ir

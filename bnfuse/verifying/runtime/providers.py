@@ -6,20 +6,28 @@ import contextlib
 import ctypes
 import io
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx
 
 from bnfuse.errors import UsageError
+from bnfuse.suggestion import meant
 from bnfuse.verifying.runtime import sessions as runtime
 from bnfuse.verifying.runtime.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Missing", "Providers", "check_names", "explain_absence", "ort_name", "resolve"]
+__all__ = [
+    "Missing",
+    "Providers",
+    "check_names",
+    "explain_absence",
+    "ort_name",
+    "resolve",
+    "short_names",
+]
 
 _NAMES = {
     "cpu": "CPUExecutionProvider",
@@ -102,15 +110,19 @@ def check_names(names: Iterable[str]) -> None:
         UsageError: A name is none.
     """
     known = ("auto", *_NAMES, *runtime.known_providers())
-    lower = {name.lower(): name for name in known}
+    lower = {name.lower() for name in known}
     for name in names:
         if name.lower() in lower:
             continue
-        near = get_close_matches(name.lower(), lower, 1)
         raise UsageError(
             f"There is no provider {name!r}.",
-            f"Did you mean {lower[near[0]]}?" if near else f"Take one of {', '.join(known)}.",
+            meant(name, known) or f"Take one of {', '.join(known)}.",
         )
+
+
+def short_names() -> tuple[str, ...]:
+    """The names by which the command line knows execution providers."""
+    return tuple(_NAMES)
 
 
 def ort_name(name: str) -> str:
