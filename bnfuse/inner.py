@@ -15,7 +15,7 @@ from bnfuse.lifting import lift
 from bnfuse.lifting.prepare import prepare
 from bnfuse.lowering import Lowered, lower
 from bnfuse.nested import fold_bodies
-from bnfuse.reporting import Counts, Report, site_reports
+from bnfuse.reporting import Counts, Report, Sketch, channels_of, site_reports
 from bnfuse.writing import model_bytes, node_count
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ class Inner:
             interface, notes = prepare(changed)
             # Before the first rule application nothing is folded, in no body either.
             nested = fold_bodies(changed, folding=folding and limit != 0, barred=barred)
+            before = Sketch.of(changed.graph)
             lifted = lift(changed)
+            channels = channels_of(lifted)
             log = fold(lifted, limit if folding else 0, barred)
             lowered = Lowered(model, ())
             if folding:
@@ -89,13 +91,15 @@ class Inner:
                 kind=entry.kind,
                 exporter=entry.exporter,
                 opset=model.opset_imports.get("", 0),
-                sites=(*site_reports(lifted, log), *nested.sites),
+                sites=(*site_reports(lifted, log, channels), *nested.sites),
                 ops=Counts(nodes, node_count(lowered.model)),
                 # What it comes to is known when it is written.
                 bytes=Counts(size, size),
                 notes=(*entry.notes, *notes),
                 merges=(*log.merges, *nested.merges),
                 unmerged=(*log.unmerged, *nested.unmerged),
+                before=before,
+                after=Sketch.of(lowered.model.graph),
             )
         return cls(lowered, report, log.applications)
 

@@ -15,6 +15,7 @@ from bnfuse.cli.console import imports_announced
 from bnfuse.cli.export import export
 from bnfuse.cli.fold import fold
 from bnfuse.cli.outcome import outcome_of
+from bnfuse.cli.page import report
 from bnfuse.cli.prove import check, prove
 from bnfuse.cli.schema import schema
 from bnfuse.cli.streams import forgiving_streams
@@ -39,7 +40,7 @@ def bnfuse() -> None:
     """
 
 
-for _command in (fold, export, verify, prove, check, bench, train, schema):
+for _command in (fold, export, verify, prove, check, bench, report, train, schema):
     bnfuse.add_command(_command)
 
 

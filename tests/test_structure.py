@@ -21,6 +21,8 @@ SHARED = {
     "fingerprint",
     "layout",
     "packages",
+    # What makes HTML of plain data: a result shows itself in a notebook.
+    "page",
     "target",
     "__version__",
 }

@@ -244,6 +244,12 @@ class Verification:
         data["parity"] = data.pop("rows")
         return dict(data)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the verdict and the errors."""
+        from bnfuse.page import glance
+
+        return glance(self.to_json())
+
 
 def overall(
     rows: tuple[Parity, ...], constants: tuple[ConstantParity, ...], proof: Proof | None = None
