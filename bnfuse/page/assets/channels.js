@@ -1,5 +1,6 @@
 const PLOT = { height: 150, top: 10, bottom: 22, left: 58, right: 10 };
 const LABELS = 12;
+const BENT = 20;
 
 /** The plots of one norm, the channels that stand out in words, and all of it as a table. */
 function channels(number) {
@@ -30,16 +31,22 @@ function plot(name, values, found) {
   let [low, high] = finite.reduce(([a, b], value) => [Math.min(a, value), Math.max(b, value)], [Infinity, -Infinity]);
   if (!finite.length) [low, high] = [0, 1];
   if (low === high) [low, high] = [low - 1, high + 1];
-  const width = 440;
+  const width = Math.max(260, Math.min(440, byId("channels").clientWidth - 34));
   const x = (channel) => PLOT.left + ((channel + 0.5) / values.length) * (width - PLOT.left - PLOT.right);
-  const y = (value) => PLOT.top + ((high - value) / (high - low)) * (PLOT.height - PLOT.top - PLOT.bottom);
+  // Where few channels are far out, the rest would lie on one line: bend the axis beyond the median.
+  const sizes = finite.map(Math.abs).sort((a, b) => a - b);
+  const typical = sizes[sizes.length >> 1] || 0;
+  const bent = typical > 0 && Math.max(Math.abs(low), Math.abs(high)) > BENT * typical;
+  const bend = bent ? (value) => Math.asinh((2 * value) / typical) : (value) => value;
+  const y = (value) => PLOT.top + ((bend(high) - bend(value)) / (bend(high) - bend(low))) * (PLOT.height - PLOT.top - PLOT.bottom);
   const flagged = new Set(found.map(([, channel]) => channel));
   let dots = "";
   values.forEach((value, channel) => {
     if (typeof value === "number" && !flagged.has(channel)) dots += `M${x(channel).toFixed(1)} ${y(value).toFixed(1)}h0`;
   });
   const marks = found.filter(([, channel]) => typeof values[channel] === "number");
-  const grid = [high, (low + high) / 2, low].concat(low < 0 && high > 0 ? [0] : []);
+  const middle = bent ? typical : (low + high) / 2;
+  const grid = [high, middle, low].concat(low < 0 && high > 0 ? [0] : []);
   return el("figure", {},
     svg("svg", { viewBox: `0 0 ${width} ${PLOT.height}`, role: "img", "aria-label": `${name} of ${count(values.length, "channel")}, from ${short(low)} to ${short(high)}; ${found.length ? `${found.length} stand out` : "none stands out"}` },
       ...grid.map((value) => svg("path", { class: value === 0 ? "zero" : "grid", d: `M${PLOT.left} ${y(value).toFixed(1)}H${width - PLOT.right}` })),
@@ -52,7 +59,7 @@ function plot(name, values, found) {
         const end = x(channel) > width - 60;
         return svg("text", { class: "flag", x: x(channel) + (end ? -9 : 9), y: y(values[channel]) + 4, "text-anchor": end ? "end" : "start" }, String(channel));
       })),
-    el("figcaption", {}, name));
+    el("figcaption", {}, bent ? `${name}, on an axis bent towards logarithmic beyond the median` : name));
 }
 
 /** Made when it is opened: a net has tens of thousands of channels. */

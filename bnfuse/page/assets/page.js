@@ -77,6 +77,9 @@ function start() {
     event.preventDefault();
     box.focus();
   });
+  byId("panel").addEventListener("keydown", (event) => {
+    if (event.key === "Escape") Object.values(panes).find((pane) => pane.chosen >= 0)?.view.focus();
+  });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => Object.values(panes).forEach((pane) => pane.later(true)));
   const first = graphs.before.order.find((place) => graphs.before.state(place));
   if (first !== undefined) choose("before", first, { quiet: true });

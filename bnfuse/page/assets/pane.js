@@ -1,5 +1,5 @@
 const BOX = { width: 188, height: 40, pitch: 62, column: 208, lane: 22 };
-const LEAST = 0.1;
+const LEAST = 0.2;
 const MOST = 2;
 const BLOCK = 32;
 
@@ -30,9 +30,9 @@ class Pane {
     const tool = (name, sign, act) => el("button", { type: "button", "aria-label": `${name} (${graph.side})`, title: name, onclick: act }, sign);
     home.append(
       el("div", { class: "pane-head" },
-        el("h3", {}, graph.side === "before" ? "Before" : "After", el("small", {}, ` ${count(nodes, "node")}`)),
+        el("h3", {}, graph.side === "before" ? "Before" : "After", el("small", {}, ` ${count(nodes, "node")} drawn`)),
         tool("Zoom out", "−", () => this.zoom(this.scale / 1.3)), tool("Zoom in", "+", () => this.zoom(this.scale * 1.3)),
-        tool("Whole net", "⤢", () => this.fit())),
+        tool("Fit to the pane", "⤢", () => this.fit())),
       el("div", { class: "pane-body" }, this.view, this.map),
     );
     new ResizeObserver(() => this.later(true)).observe(this.view);
@@ -219,7 +219,9 @@ class Pane {
     const [top, left] = [y * scale - view.clientHeight / 2.5, (x + BOX.width / 2) * scale - view.clientWidth / 2];
     const seen = y * scale > view.scrollTop && (y + BOX.height) * scale < view.scrollTop + view.clientHeight;
     const inside = x * scale >= view.scrollLeft && (x + BOX.width) * scale <= view.scrollLeft + view.clientWidth;
-    if (!seen || !inside) view.scrollTo({ top: seen ? view.scrollTop : top, left: inside ? view.scrollLeft : left, behavior: calm.matches ? "auto" : "smooth" });
+    // Far away, a glide shows nothing but a blur.
+    const glides = !calm.matches && Math.abs(top - view.scrollTop) < 3 * view.clientHeight;
+    if (!seen || !inside) view.scrollTo({ top: seen ? view.scrollTop : top, left: inside ? view.scrollLeft : left, behavior: glides ? "smooth" : "instant" });
     this.later();
   }
 
