@@ -97,7 +97,7 @@ def _drawn(name: str, layout: Layout, colours: dict[int, str]) -> str:
     width = 4 + min(rows, _LINE) * _PITCH
     nodes = sum(box.op not in ("input", "output") for box in layout.boxes)
     return (
-        f'<p class="side">{name} <small>{nodes:,} nodes</small></p>'
+        f'<p class="side">{name}</p>'
         f'<svg viewBox="0 0 {width} {lines * high}" width="{width}" role="img" '
         f'aria-label="The net {name} the fold, {nodes} nodes" '
         f'style="max-width:100%;height:auto">{"".join(drawn)}</svg>'

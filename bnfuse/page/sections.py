@@ -10,6 +10,8 @@ from typing import Any
 from bnfuse.page.markup import disclosed, plural, table, text
 from bnfuse.page.words import size
 
+_LEAST_PART = 0.005
+"""What is told in per cent; less than that is told as it is."""
 _MARKS = {"PASS": "✓", "FAIL": "✕", "INCONCLUSIVE": "?", "NOT VERIFIED": "–"}
 
 
@@ -35,8 +37,13 @@ def verdict(document: dict[str, Any]) -> str:
     return (
         f'<div class="verdict {kind}"><p class="answer"><span class="sign" aria-hidden="true">'
         f"{_MARKS[found]}</span> <strong>{text(found)}</strong></p>"
-        f'<div><p class="sentence">{text(reason[:1].upper() + reason[1:])}.</p>{proved}</div></div>'
+        f'<div><p class="sentence">{text(_sentence(found, reason))}</p>{proved}</div></div>'
     )
+
+
+def _sentence(found: str, reason: str) -> str:
+    """With a capital, unless it begins with a name."""
+    return f"{reason if found in ('FAIL', 'INCONCLUSIVE') else reason[:1].upper() + reason[1:]}."
 
 
 def figures(document: dict[str, Any]) -> str:
@@ -48,7 +55,7 @@ def figures(document: dict[str, Any]) -> str:
     found = [
         ("norms folded", f"{norms['folded']} of {norms['found']}", left),
         ("nodes", f"{ops['before']:,} → {ops['after']:,}", _change(ops)),
-        ("model", size(sizes["after"]), _change(sizes)),
+        ("model", size(sizes["after"]), _change(sizes, " bytes")),
     ]
     affines = document["affines"]
     if affines["found"]:
@@ -76,13 +83,15 @@ def figures(document: dict[str, Any]) -> str:
     )
 
 
-def _change(counts: dict[str, int]) -> str:
+def _change(counts: dict[str, int], unit: str = "") -> str:
     before, after = counts["before"], counts["after"]
     if not before or before == after:
         return "as before"
     part = (after - before) / before
     words = "fewer" if part < 0 else "more"
-    return f"{abs(part):.0%} {words}" if abs(part) >= 0.005 else f"{after - before:+,}"
+    if abs(part) >= _LEAST_PART:
+        return f"{abs(part):.0%} {words}"
+    return f"{abs(after - before):,}{unit} {words}"
 
 
 def details_section(document: dict[str, Any]) -> str:

@@ -48,7 +48,7 @@ function plot(name, values, found) {
   const middle = bent ? typical : (low + high) / 2;
   const grid = [high, middle, low].concat(low < 0 && high > 0 ? [0] : []);
   return el("figure", {},
-    svg("svg", { viewBox: `0 0 ${width} ${PLOT.height}`, role: "img", "aria-label": `${name} of ${count(values.length, "channel")}, from ${short(low)} to ${short(high)}; ${found.length ? `${found.length} stand out` : "none stands out"}` },
+    svg("svg", { viewBox: `0 0 ${width} ${PLOT.height}`, role: "img", "aria-label": `${name} of ${count(values.length, "channel")}, from ${short(low)} to ${short(high)}; ${found.length ? `${found.length} ${found.length === 1 ? "stands" : "stand"} out` : "none stands out"}` },
       ...grid.map((value) => svg("path", { class: value === 0 ? "zero" : "grid", d: `M${PLOT.left} ${y(value).toFixed(1)}H${width - PLOT.right}` })),
       ...grid.slice(0, 3).map((value) => svg("text", { class: "tick", x: PLOT.left - 6, y: y(value) + 4, "text-anchor": "end" }, short(Number(value.toPrecision(3))))),
       svg("text", { class: "tick", x: PLOT.left, y: PLOT.height - 4 }, "0"),

@@ -22,7 +22,7 @@ class Pane {
         onscroll: () => this.later(), onkeydown: (event) => this.key(event),
         onclick: (event) => this.click(event), onpointerdown: (event) => this.drag(event),
         onwheel: (event) => this.wheel(event),
-        onfocus: () => this.chosen < 0 && choose(graph.side, graph.order[0], { quiet: true }),
+        onfocus: () => this.enter(),
       },
       this.picture,
     );
@@ -146,7 +146,7 @@ class Pane {
       svg("rect", { width: BOX.width, height: BOX.height, rx: ends ? 20 : 6 }),
       state ? svg("path", { class: "stripe", d: `M6 0h-0a6 6 0 0 0-6 6v${BOX.height - 12}a6 6 0 0 0 6 6z` }) : null,
       svg("text", { class: "op", x: 14, y: 17 }, clipped(box[OP], 22)),
-      svg("text", { class: "name", x: 14, y: 32 }, clipped(box[MODULE] || box[NAME], 27)),
+      svg("text", { class: "name", x: 14, y: 32 }, clipped(box[MODULE] || box[NAME], 25)),
       state ? svg("text", { class: "mark", x: BOX.width - 10, y: 17, "text-anchor": "end" }, MARKS[state] + (took > 1 ? took : "")) : null);
   }
 
@@ -245,8 +245,14 @@ class Pane {
     addEventListener("pointerup", () => removeEventListener("pointermove", move), { once: true });
   }
 
+  /** By the keyboard: where the other graph's choice leads, else at the top. */
+  enter() {
+    if (this.chosen < 0 && this.view.matches(":focus-visible")) choose(this.graph.side, [...this.linked][0] ?? this.graph.order[0]);
+  }
+
   click(event) {
-    const box = event.target.closest("[data-box]");
+    // What was pressed may have been drawn anew since.
+    const box = document.elementFromPoint(event.clientX, event.clientY)?.closest("[data-box]");
     if (box && !this.dragged) choose(this.graph.side, Number(box.dataset.box));
   }
 

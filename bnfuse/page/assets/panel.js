@@ -26,12 +26,12 @@ function ofNorm(graph, place, number) {
     ["into", site.into],
     ["through", site.through.join(", ")],
     ["corrected in", site.corrected.join(", ")],
-    ["stays because", site.reason],
   ].filter(([, text]) => text);
   return [
     el("p", {}, el("span", { class: `fate ${site.state}` }, `${MARKS[site.state]} ${site.state}`), ` ${site.kind} `, el("b", {}, site.label)),
     el("p", { class: "equation" }, site.equation),
     el("dl", { class: "facts" }, ...route.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]), ...ranges(site)),
+    site.reason ? el("p", { class: "reason" }, el("b", {}, "Stays because "), site.reason) : null,
     ...site.rules.map((rule) => el("p", { class: "rule" }, DATA.rules[rule]?.[0] ?? rule, DATA.rules[rule]?.[1] ? el("code", {}, DATA.rules[rule][1]) : null)),
     site.channels ? el("button", { type: "button", onclick: () => (channels(number), byId("channels").focus()) }, "See its channels") : null,
     el("h4", {}, "Came from"),
