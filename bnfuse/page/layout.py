@@ -1,8 +1,9 @@
 """Where the nodes of a graph stand, in time linear in its size for a net that is long and thin.
 
 A node's row is the longest way to it. Its column is that of the node before it where that is free,
-as in the graphs of version control: the longest way down keeps its column, and a value that is
-read further down holds a lane of its own until then. No pass is made to lessen crossings: in nets
+as in the graphs of version control: the longest way down keeps its column. A value that is read
+further down too holds a lane until then, left of all nodes, so lanes stay narrow and near to the
+main way. No pass is made to lessen crossings: in nets
 of a few branches there are few, and what a person follows is the straight line.
 """
 
@@ -118,14 +119,15 @@ def _columns(
     heights = _heights(readers)
     columns, lanes, heirs = ([-1] * len(rows) for _ in range(3))
     free: list[int] = []
+    passing: list[int] = []
     by_row: dict[int, list[int]] = defaultdict(list)
     for place, row in enumerate(rows):
         by_row[row].append(place)
     for row in sorted(by_row):
         for place in sorted(by_row[row], key=lambda place: -heights[place]):
-            heir = [columns[w] for w in writers[place] if heirs[w] == place]
-            other = [lanes[w] if lanes[w] >= 0 else columns[w] for w in writers[place]]
-            column = _free_near(free, min(heir or other or [0]), row)
+            above = [columns[w] for w in writers[place]]
+            inherited = [columns[w] for w in writers[place] if heirs[w] == place]
+            column = _free_near(free, min(inherited or above or [0]), row)
             columns[place], free[column] = column, row + 1
             if not readers[place]:
                 continue
@@ -135,15 +137,21 @@ def _columns(
                 heirs[place] = max(following, key=lambda reader: heights[reader])
             if last <= row + 1:
                 continue
-            # Whoever stands right below takes the column, and the value another one.
-            lane = _free_near(free, column, row + 1, but=column) if following else column
-            lanes[place], free[lane] = lane, last
-    return columns, lanes
+            if following:
+                # Whoever stands right below takes the column; lanes are numbered from there on.
+                lane = _free_near(passing, 0, row + 1)
+                lanes[place], passing[lane] = -2 - lane, last
+            else:
+                lanes[place], free[column] = column, last
+    # The first lane lies next to the first column of nodes.
+    shift = len(passing)
+    lanes = [lane + shift if lane >= 0 else lane + shift + 1 if lane < -1 else -1 for lane in lanes]
+    return [column + shift for column in columns], lanes
 
 
-def _free_near(free: list[int], wanted: int, row: int, but: int = -1) -> int:
+def _free_near(free: list[int], wanted: int, row: int) -> int:
     """The column nearest to ``wanted`` that is free from ``row`` on; a new one if none is."""
-    fits = (c for c in range(len(free)) if free[c] <= row and c != but)
+    fits = (c for c in range(len(free)) if free[c] <= row)
     column = min(fits, key=lambda c: (abs(c - wanted), -c), default=len(free))
     if column == len(free) or abs(column - wanted) > len(free) - wanted:
         column = len(free)

@@ -29,7 +29,7 @@ def error_plot(rows: Sequence[ErrorRow]) -> str:
     high = max(high, low + 1)
 
     def x(size: float) -> float:
-        if size <= 0.0:
+        if not size > 0.0:
             return _MARGIN
         part = (math.log10(min(size, 10.0**high)) - low) / (high - low)
         return _MARGIN + (100.0 - 2 * _MARGIN) * min(max(part, 0.0), 1.0)

@@ -249,3 +249,13 @@ def test_without_its_script_the_rest_can_be_read(run, opened):
     assert "allowed up to" in page.inner_text("#error")
     assert "folded" in page.inner_text("#norms")
     assert "needs the page’s own script" in page.inner_text("#net")
+    assert not page.locator(".board").is_visible()
+
+
+def test_a_net_without_a_norm_or_a_node_opens_too(run, opened):
+    graph = {"inputs": [], "outputs": [], "nodes": []}
+    page = opened({**run, "graph": {"before": graph, "after": graph}, "folds": []})
+    assert "The net has no norm." in page.inner_text("#norms")
+    page.locator("#before .view").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("0")

@@ -54,6 +54,7 @@ function search(words) {
 }
 
 function start() {
+  document.querySelectorAll(".tools, .board").forEach((part) => (part.hidden = false));
   for (const side of ["before", "after"]) {
     graphs[side] = new Graph(side);
     panes[side] = new Pane(graphs[side], byId(side));

@@ -247,7 +247,7 @@ class Pane {
 
   /** By the keyboard: where the other graph's choice leads, else at the top. */
   enter() {
-    if (this.chosen < 0 && this.view.matches(":focus-visible")) choose(this.graph.side, [...this.linked][0] ?? this.graph.order[0]);
+    if (this.chosen < 0 && this.graph.order.length && this.view.matches(":focus-visible")) choose(this.graph.side, [...this.linked][0] ?? this.graph.order[0]);
   }
 
   click(event) {
