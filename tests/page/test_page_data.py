@@ -159,6 +159,28 @@ def test_a_report_without_graphs_says_how_to_have_them(folded: Any, run: dict[st
     assert 'id="before"' not in page
 
 
+def test_a_net_of_the_size_of_resnet50_makes_a_page_of_less_than_two_megabytes(
+    run: dict[str, Any],
+) -> None:
+    rng = np.random.default_rng(0)
+    widths = [
+        64,
+        *(w for n, w in ((3, 64), (4, 128), (6, 256), (3, 512)) for w in n * [w, w, 4 * w]),
+    ]
+    folds = [
+        {**run["folds"][0], "name": f"layer.{n}", "channels": {"axis": 1} | {
+            key: rng.normal(size=width).tolist() for key in ("scale", "shift", "mean", "deviation")
+        }}
+        for n, width in enumerate([*widths, 256, 512, 1024, 2048])
+    ]  # fmt: skip
+    assert len(folds) == 53
+    assert sum(len(fold["channels"]["scale"]) for fold in folds) == 26560
+    graph = run["graph"]["before"]
+    nodes = [{**node, "name": f"{n}.{node['name']}"} for n in range(20) for node in graph["nodes"]]
+    drawn = {"before": {**graph, "nodes": nodes}, "after": {**graph, "nodes": nodes}}
+    assert len(report_page({**run, "folds": folds, "graph": drawn}).encode()) < 2e6
+
+
 @pytest.mark.parametrize("data", [{}, {"command": "bench", "error": None}, {"command": "schema"}])
 def test_what_is_no_report_is_refused(data: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="no JSON report of that kind"):

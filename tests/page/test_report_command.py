@@ -52,6 +52,13 @@ def test_the_page_goes_to_stdout_alone(process):
     assert ran.out.decode().rstrip().endswith("</html>")
 
 
+def test_a_fold_that_could_not_be_judged_has_its_page_too(command, tmp_path: Path):
+    command("fold", "net.onnx", "-q", "--provider", "openvino", "--report", "page.html")
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert '<div class="verdict inconclusive">' in page
+    assert "net.folded.unverified.onnx" in page
+
+
 def test_the_times_of_a_benchmark_are_shown_beside(command, tmp_path: Path):
     ran = command("report", "run.json", "--bench", "times.json", "-o", "all.html")
     assert ran.exception is None
