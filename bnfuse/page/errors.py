@@ -5,11 +5,7 @@ from __future__ import annotations
 __all__ = ["ErrorRow", "error_rows"]
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from bnfuse.verifying.result import OutputParity
-    from bnfuse.verifying.thresholds import Thresholds
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -24,7 +20,6 @@ class ErrorRow:
         candidate: The candidate's.
         bound: The largest that passes; 0 where nothing was measured.
         usage: The largest part of an allowance that was used, over channels and norms.
-        decided: The measurement that this is of.
         reason: Why it failed or could not be judged, or the empty string.
     """
 
@@ -35,43 +30,23 @@ class ErrorRow:
     candidate: float
     bound: float
     usage: float
-    decided: str
     reason: str
 
 
 def error_rows(document: dict[str, Any]) -> tuple[ErrorRow, ...]:
-    """The rows of a JSON report, judged as :mod:`bnfuse.verifying.judge` does."""
-    if not document.get("parity"):
-        return ()
-    from bnfuse.verifying.saved import from_json
-
-    found = from_json(document)
+    """The rows of a JSON report."""
     return tuple(
         ErrorRow(
-            output.name,
-            f"{row.provider} · optimisation {row.optimization}"
-            + ("" if row.decides else f" · {row.mode}"),
-            output.verdict.value,
-            output.error_original,
-            output.error_candidate,
-            _bound(output, found.thresholds, found.truth.exact),
-            output.usage,
-            output.where,
-            output.reason,
+            output["name"],
+            f"{row['provider']} · optimisation {row['optimization']}"
+            + ("" if row["mode"] == "strict" else f" · {row['mode']}"),
+            output["verdict"],
+            float(output["error_original"]),
+            float(output["error_candidate"]),
+            float(output.get("bound", 0.0)),
+            float(output["usage"]),
+            output["reason"],
         )
-        for row in found.rows
-        for output in row.outputs
+        for row in document.get("parity", ())
+        for output in row["outputs"]
     )
-
-
-def _bound(output: OutputParity, thresholds: Thresholds, exact: bool) -> float:
-    """What the whole output's rms error may be in the regime that decided, over truth's rms."""
-    from bnfuse.verifying.thresholds import allowances, strain
-
-    regime = output.where.partition(" inputs")[0]
-    measures = [item for item in output.measures if item.regime == regime]
-    whole = next((item for item in measures if item.axis < 0), None)
-    if whole is None or not whole.truth_rms:
-        return 0.0
-    allowed, _ = allowances(whole, thresholds, exact)
-    return allowed.total(thresholds.factor) * strain(measures, thresholds) / whole.truth_rms

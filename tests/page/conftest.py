@@ -8,11 +8,10 @@ import numpy as np
 import onnx
 import pytest
 from graphs import Net
+from page_names import HOSTILE
 
 import bnfuse
 from bnfuse.cli.report import document
-
-HOSTILE = "</script><img src=x onerror=alert(1)>"
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import HOSTILE
+from page_names import HOSTILE
 
 from bnfuse.page import report_page
 

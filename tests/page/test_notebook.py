@@ -6,7 +6,7 @@ import re
 from typing import Any
 from xml.etree import ElementTree
 
-from conftest import HOSTILE
+from page_names import HOSTILE
 
 
 def test_a_fold_its_report_and_its_verification_show_themselves(folded: Any) -> None:

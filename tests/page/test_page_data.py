@@ -5,18 +5,22 @@ from __future__ import annotations
 import copy
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import HOSTILE
 from graphs import Net
+from page_names import HOSTILE
 
 import bnfuse
 from bnfuse.errors import UsageError
 from bnfuse.page import report_page
 from bnfuse.page.drawing import drawing, net_of
 from bnfuse.page.errors import error_rows
+from bnfuse.verifying.judge import judge_floats
+from bnfuse.verifying.saved import from_json
+from bnfuse.verifying.thresholds import Thresholds
 
 
 def names(side: dict[str, Any], places: list[int]) -> list[str]:
@@ -95,12 +99,25 @@ def test_the_bound_is_the_one_that_the_verdict_goes_by(run: dict[str, Any]) -> N
     rows = error_rows(run)
     assert [row.verdict for row in rows] == ["PASS", "PASS"]
     assert all(0.0 < row.candidate <= row.bound for row in rows)
-    worse = copy.deepcopy(run)
-    for output in (out for row in worse["parity"] for out in row["outputs"]):
-        for measure in output["measures"]:
-            measure["original_rms"] *= 100.0
-    for before, after in zip(rows, error_rows(worse), strict=True):
-        assert after.bound > 10 * before.bound
+    outputs = run["parity"][0]["outputs"]
+    assert rows[0].bound == outputs[0]["bound"] > 0.0
+    (later,) = error_rows({"parity": [{**run["parity"][0], "mode": "as shipped"}]})
+    assert later.where.endswith("as shipped")
+
+
+def test_the_bound_grows_with_the_factor_and_with_the_error_of_the_original(run: Any) -> None:
+    saved = from_json(run)
+    measures = saved.rows[0].outputs[0].measures
+
+    def bound(factor: float = 2.0, times: float = 1.0) -> float:
+        worse = tuple(
+            replace(m, original_rms=m.original_rms * times, drawn_rms=0.0, drawn_rms_sd=0.0)
+            for m in measures
+        )
+        return judge_floats("y", "float32", worse, Thresholds(factor=factor)).bound
+
+    assert bound(4.0) > bound() > 0.0
+    assert bound(times=100.0) > 10 * bound()
 
 
 def test_no_name_of_a_model_is_markup(run: dict[str, Any], times: dict[str, Any]) -> None:
