@@ -8,7 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from bnfuse.page.markup import disclosed, plural, table, text
-from bnfuse.page.words import size
+from bnfuse.page.words import number, size
 
 _LEAST_PART = 0.005
 """What is told in per cent; less than that is told as it is."""
@@ -118,7 +118,12 @@ def details_section(document: dict[str, Any]) -> str:
             f"<h3>Verification</h3><p>{text(said)}</p>"
             + disclosed(f"{plural(len(inputs), 'input')}, seed {document['seed']}", _listed(inputs))
         )
+    blame, localized = document.get("blame"), document.get("localized", [])
+    wrong = [item for item in document.get("constants", []) if item["verdict"] != "PASS"]
     lists = (
+        ("The first wrong rule application", [_undone(blame)] if blame else [], True),
+        ("Where the models part", [_parting(item) for item in localized], True),
+        ("Folded constants that are wrong", [_constant(item) for item in wrong], True),
         ("Warnings", document.get("warnings", []), True),
         ("Notes", document.get("notes", []), True),
         ("Providers that were skipped", document.get("skipped", []), False),
@@ -153,6 +158,15 @@ def _listed(items: list[str]) -> str:
 def _undone(item: dict[str, Any]) -> str:
     sites = ", ".join(item["sites"]) or "no norm"
     return f"application {item['number']} of {item['of']}, {sites}: {item['reason']}"
+
+
+def _parting(item: dict[str, Any]) -> str:
+    introduced, arriving = number(item["introduced"]), number(item["arriving"])
+    return f"{item['name']}: {introduced} added here, {arriving} in all, over truth’s rms"
+
+
+def _constant(item: dict[str, Any]) -> str:
+    return f"{item['tensor']} of {item['node']}: {item['verdict']}, {item['reason']}"
 
 
 def _merged(item: dict[str, Any]) -> str:

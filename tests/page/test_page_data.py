@@ -160,6 +160,16 @@ def test_a_failure_says_which_output_and_why(run: dict[str, Any]) -> None:
     assert '<p class="why">it is &lt;far&gt; off</p>' in page
 
 
+def test_what_a_failure_was_traced_to_is_told(run: dict[str, Any]) -> None:
+    blame = {"number": 3, "of": 7, "sites": ["stem.norm"], "reason": "it differs <there>"}
+    part = {"name": "relu_4", "arriving": 0.25, "introduced": 0.125}
+    constant = {"tensor": "w<1>", "node": "conv", "verdict": "FAIL", "reason": "9 units off"}
+    page = report_page({**run, "blame": blame, "localized": [part], "constants": [constant]})
+    assert "application 3 of 7, stem.norm: it differs &lt;there&gt;" in page
+    assert "relu_4: 0.125 added here, 0.25 in all" in page
+    assert "w&lt;1&gt; of conv: FAIL, 9 units off" in page
+
+
 def test_the_latency_is_shown_where_it_was_measured(
     run: dict[str, Any], times: dict[str, Any]
 ) -> None:
