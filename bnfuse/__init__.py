@@ -16,9 +16,12 @@ from __future__ import annotations
 from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
+from bnfuse.version import __version__
+
 if TYPE_CHECKING:
+    from bnfuse.examples import ExampleInputs
     from bnfuse.exporting import Exported
-    from bnfuse.loading import ExampleInputs, LoadedModel
+    from bnfuse.loading import LoadedModel, LoadOptions
     from bnfuse.pipeline import Folded, export, fold, load
     from bnfuse.reporting import Report
     from bnfuse.verifying import Verification, verify
@@ -27,6 +30,7 @@ __all__ = [
     "ExampleInputs",
     "Exported",
     "Folded",
+    "LoadOptions",
     "LoadedModel",
     "Report",
     "Verification",
@@ -37,16 +41,15 @@ __all__ = [
     "verify",
 ]
 
-__version__ = "0.1.0"
-
 # In a checkout the command line and the models lie beside this folder, and an ordinary install
 # holds them inside its own: `python -m bnfuse` run from a checkout must find the installed ones.
 __path__ = extend_path(__path__, __name__)
 
 _HOME = {
-    "ExampleInputs": "bnfuse.loading",
+    "ExampleInputs": "bnfuse.examples",
     "Exported": "bnfuse.exporting",
     "Folded": "bnfuse.pipeline",
+    "LoadOptions": "bnfuse.loading",
     "LoadedModel": "bnfuse.loading",
     "Report": "bnfuse.reporting",
     "Verification": "bnfuse.verifying",

@@ -7,13 +7,9 @@ The command line prints both and leaves with ``exit_code``; a library user catch
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from bnfuse.folding import Application
-
 __all__ = [
     "BnfuseError",
+    "DamagedFileError",
     "ExportError",
     "FoldError",
     "InputShapeError",
@@ -54,6 +50,10 @@ class LoadError(BnfuseError):
     """The file cannot be read as a model."""
 
 
+class DamagedFileError(LoadError):
+    """The file is cut off, overwritten or not what its first bytes promise."""
+
+
 class UnsafeFileError(LoadError):
     """Reading the file would run code that nobody agreed to run."""
 
@@ -67,13 +67,7 @@ class ExportError(BnfuseError):
 
 
 class FoldError(BnfuseError):
-    """An absorption did not survive its own re-derivation: a bug in bnfuse, never in the model.
-
-    Attributes:
-        applications: The rule applications of the fold, as far as it went.
-    """
-
-    applications: tuple[Application, ...] = ()
+    """An absorption did not survive its own re-derivation: a bug in bnfuse, never in the model."""
 
 
 class NonFiniteNormError(BnfuseError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -89,12 +89,17 @@ def convert(
     no_proof: bool,
     quiet: bool,
     verbosity: int,
+    providers: tuple[str, ...],
+    seed: int,
+    opset: int | None,
+    localize: bool = False,
     strict: bool = False,
     report_file: str | None = None,
     detailed: bool = False,
-    **options: Any,
+    **load: Any,
 ) -> int:
     """Run the pipeline, print its report, and return the exit code."""
+    from bnfuse.loading import LoadOptions
     from bnfuse.pipeline import convert as run
 
     given = default_output(source) if output is None else output
@@ -122,6 +127,7 @@ def convert(
         raise UsageError(
             "--detailed is about the JSON report.", "Give --json FILE too, or leave it out."
         )
+    loading = LoadOptions(**load)
     taken = STDOUT in (json_file, junit, report_file)
     terminal = Terminal(quiet or taken, verbosity, results_on_stderr=streamed)
     with _place(given) as path:
@@ -133,10 +139,14 @@ def convert(
                 verified=not no_verify,
                 progress=terminal,
                 judging=judging,
-                **options,
+                providers=providers,
+                seed=seed,
+                opset=opset,
+                localize=localize,
+                options=loading,
             )
         report = _sent(converted) if streamed else converted.report
-    report = replace(report, load_flags=_load_flags(options))
+    report = replace(report, load_flags=loading.flags)
     if not terminal.quiet:
         from bnfuse.reporting.text import render
 
@@ -166,20 +176,6 @@ def convert(
     return code
 
 
-def _load_flags(options: Mapping[str, Any]) -> tuple[str, ...]:
-    """The options that ``bnfuse verify`` needs to load the same source."""
-    flags: list[str] = []
-    for name in ("input_shapes", "dtype", "model", "allow", "weights", "trust"):
-        value, flag = options.get(name), f"--{name.replace('_', '-')}"
-        if value is True:
-            flags.append(flag)
-        elif isinstance(value, tuple):
-            flags += [word for item in value for word in (flag.removesuffix("s"), item)]
-        elif value is not None and value is not False:
-            flags += [flag, value]
-    return tuple(flags)
-
-
 @contextmanager
 def _place(given: Path) -> Iterator[Path]:
     """Where the pipeline writes: the path itself, or for stdout a file that is sent there."""
@@ -196,7 +192,7 @@ def _sent(converted: Folded) -> Report:
     assert path is not None
     if report.verification is not None and report.verification.verdict.exit_code:
         return replace(report, output=None)
-    from bnfuse.writing import targets
+    from bnfuse.onnxfiles.write import targets
 
     if targets(path)[1].exists():
         raise OutputError(

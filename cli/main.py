@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from bnfuse import __version__
 from bnfuse.cli.bench import bench
 from bnfuse.cli.console import imports_announced
 from bnfuse.cli.export import export
@@ -21,6 +20,7 @@ from bnfuse.cli.schema import schema
 from bnfuse.cli.streams import forgiving_streams
 from bnfuse.cli.train import train
 from bnfuse.cli.verify import verify
+from bnfuse.version import __version__
 
 __all__ = ["bnfuse", "main"]
 

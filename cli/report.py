@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bnfuse import __version__
 from bnfuse.cli.outcome import Outcome, outcome_of
 from bnfuse.cli.output import check_outputs, same_file, write_json
 from bnfuse.fingerprint import fingerprints
 from bnfuse.target import STDOUT
+from bnfuse.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bnfuse.models.flattened import FlattenedNorm, FlattenedNormNet
     from bnfuse.models.image_norm import ImageNorm, ImageNormNet
     from bnfuse.models.plotting import plot
-    from bnfuse.models.registry import REGISTRY, Entry, build, entry, names
+    from bnfuse.models.registry import REGISTRY, Net, build, entry, names
     from bnfuse.models.saved import MODULE_CLASSES
     from bnfuse.models.scratch import ScratchBatchNorm1d, ScratchBatchNorm2d, ScratchBatchNorm3d
     from bnfuse.models.scratch_cnn import ScratchCnn
@@ -49,12 +49,12 @@ __all__ = [
     "ConvPoolNormTwice",
     "DeepMlp",
     "Digits",
-    "Entry",
     "Epoch",
     "FlattenedNorm",
     "FlattenedNormNet",
     "ImageNorm",
     "ImageNormNet",
+    "Net",
     "Schedule",
     "ScratchBatchNorm1d",
     "ScratchBatchNorm2d",
@@ -85,7 +85,7 @@ _HOME = {
     "ConvPoolNormTwice": "walkthrough",
     "DeepMlp": "deep_mlp",
     "Digits": "digits",
-    "Entry": "registry",
+    "Net": "registry",
     "Epoch": "training",
     "FlattenedNorm": "flattened",
     "FlattenedNormNet": "flattened",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["REGISTRY", "Entry", "build", "entry", "names"]
+__all__ = ["REGISTRY", "Net", "build", "entry", "names"]
 
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Net:
     """A net that can be trained by name."""
 
     name: str
@@ -44,66 +44,66 @@ class Entry:
     """With which it trains well."""
 
 
-REGISTRY: tuple[Entry, ...] = (
-    Entry(
+REGISTRY: tuple[Net, ...] = (
+    Net(
         "scratch-cnn",
         ScratchCnn,
         "scratch",
         "6 × (Conv → BN2d → ReLU), average pool, Linear",
         Schedule(epochs=12),
     ),
-    Entry(
+    Net(
         "conv-pool-bn",
         ConvPoolNorm,
         "torch",
         "Conv → AvgPool → BN2d",
         Schedule(epochs=30),
     ),
-    Entry(
+    Net(
         "conv-pool-bn-twice",
         ConvPoolNormTwice,
         "torch",
         "Conv → AvgPool → BN2d → Conv → AvgPool → BN2d → ReLU",
         Schedule(epochs=30, lr=1e-2),
     ),
-    Entry(
+    Net(
         "conv-bn-linear-bn",
         ConvNormLinearNorm,
         "torch",
         "Conv → BN2d → Flatten → ReLU → Linear → BN1d → ReLU",
     ),
-    Entry(
+    Net(
         "conv-bn-momentum-0.1",
         partial(ConvNorm, momentum=0.1),
         "torch",
         "Conv → BN2d, momentum 0.1",
     ),
-    Entry(
+    Net(
         "conv-bn-momentum-1",
         partial(ConvNorm, momentum=1.0),
         "torch",
         "Conv → BN2d, momentum 1: the last batch's statistics",
     ),
-    Entry(
+    Net(
         "conv-bn-no-affine",
         partial(ConvNorm, affine=False),
         "torch",
         "Conv → BN2d without scale and shift",
     ),
-    Entry(
+    Net(
         "image-norm",
         ImageNormNet,
         "torch",
         "(d - mean) / std → 2 × (Conv → BN2d → ReLU), average pool, Linear",
     ),
-    Entry(
+    Net(
         "flattened-norm",
         FlattenedNormNet,
         "torch",
         "2 × (Conv → BN1d on (N, C, H·W) → ReLU), average pool, Linear",
         Schedule(epochs=30, lr=1e-2),
     ),
-    Entry(
+    Net(
         "conv-bn-net",
         ConvBnNet,
         "bnlayer",
@@ -112,7 +112,7 @@ REGISTRY: tuple[Entry, ...] = (
         # this small, a batch of 64 is too few.
         Schedule(epochs=40, lr=2e-3, batch_size=256),
     ),
-    Entry(
+    Net(
         "deep-mlp",
         partial(DeepMlp, initial_shift=2.0),
         "torch",
@@ -127,7 +127,7 @@ def names() -> tuple[str, ...]:
     return tuple(entry.name for entry in REGISTRY)
 
 
-def entry(name: str) -> Entry:
+def entry(name: str) -> Net:
     """Find an entry by its name.
 
     Raises:

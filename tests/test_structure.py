@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,40 +15,103 @@ import pytest
 import bnfuse
 
 ROOT = Path(bnfuse.__file__).parent
-STAGES = ("loading", "exporting", "lifting", "folding", "lowering", "verifying", "reporting")
-SHARED = {
-    "checker",
-    "proving",
-    "errors",
-    "affine",
-    "fingerprint",
-    "layout",
-    "packages",
-    # What makes HTML of plain data: a result shows itself in a notebook.
-    "page",
-    "target",
-    "__version__",
+HOMES = {
+    "bnfuse": ROOT,
+    "bnfuse.cli": Path(find_spec("bnfuse.cli").origin).parent,
+    "bnfuse.models": Path(find_spec("bnfuse.models").origin).parent,
 }
-PER_STAGE = {"entry", "writing", "progress", "pipeline", "cli", "models", "bench", "testing"}
+STAGES = (
+    "graph",
+    "onnxfiles",
+    "examples",
+    "loading",
+    "exporting",
+    "lifting",
+    "folding",
+    "lowering",
+    "verifying",
+    "reporting",
+)
+SHARED = {"checker", "columns", "errors", "fingerprint", "packages", "proving", "target"}
+# `page` makes HTML of plain data: a result of any stage shows itself in a notebook.
+SHARED |= {"page", "version", "wording"}
 
 
-def imported(file: Path) -> set[str]:
-    """The first name below ``bnfuse`` of every import, those for type checking included."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("bnfuse"):
-            parts = node.module.split(".")
-            found.update([parts[1]] if len(parts) > 1 else [alias.name for alias in node.names])
+def modules() -> dict[str, Path]:
+    """The file of each module, by its dotted name."""
+    found = {}
+    for name, home in HOMES.items():
+        for file in home.rglob("*.py"):
+            parts = (name, *file.relative_to(home).with_suffix("").parts)
+            found[".".join(parts).removesuffix(".__init__")] = file
     return found
 
 
+def imports(file: Path, known: dict[str, Path]) -> set[str]:
+    """The modules of bnfuse that a file imports anywhere, for type checking included."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "bnfuse":
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {name if name in known else str(node.module) for name in names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name in known}
+    return found
+
+
+@pytest.fixture(scope="module")
+def arrows() -> dict[str, set[str]]:
+    """What each module imports."""
+    known = modules()
+    return {name: imports(file, known) - {name} for name, file in known.items()}
+
+
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_imports_only_what_stands_to_its_left(stage: str) -> None:
+def test_a_stage_imports_only_what_stands_to_its_left(
+    stage: str, arrows: dict[str, set[str]]
+) -> None:
     left = set(STAGES[: STAGES.index(stage) + 1]) | SHARED
-    # The loader allow-lists the classes of bnfuse.models by name and imports them by name.
-    left |= {"models"} if stage == "loading" else set()
-    for file in (ROOT / stage).rglob("*.py"):
-        assert imported(file) <= left, f"{file.name} of {stage} imports {imported(file) - left}"
+    for name, imported in arrows.items():
+        if name.split(".")[1:2] == [stage]:
+            assert {other.split(".")[1] for other in imported} <= left, name
+
+
+def test_no_modules_import_each_other_in_a_circle(arrows: dict[str, set[str]]) -> None:
+    assert list(TopologicalSorter(arrows).static_order())
+
+
+def test_no_wings_import_each_other_in_a_circle(arrows: dict[str, set[str]]) -> None:
+    wings = {name for name, file in modules().items() if file.name == "__init__.py"} - {"bnfuse"}
+
+    def wing(name: str) -> str:
+        return name if name in wings else name.rpartition(".")[0]
+
+    between: dict[str, set[str]] = {}
+    for name in arrows:
+        for here, there in ((wing(name), wing(other)) for other in arrows[name]):
+            # What a wing has beside its sub-packages, they may use.
+            apart = not (f"{here}.".startswith(f"{there}.") or f"{there}.".startswith(f"{here}."))
+            if apart and {here, there} <= wings:
+                between.setdefault(here, set()).add(there)
+    assert list(TopologicalSorter(between).static_order())
+
+
+def test_the_map_of_the_house_names_every_folder_that_there_is() -> None:
+    page = ROOT.parent / "docs" / "architecture.md"
+    if not page.exists():
+        pytest.skip("the documentation is not installed")
+    named = set(re.findall(r"^\| `([a-z/]+)/` \|", page.read_text(encoding="utf-8"), re.MULTILINE))
+    packages = {name for name, file in modules().items() if file.name == "__init__.py"}
+    beside = {"bnfuse.cli": "cli", "bnfuse.models": "models"}
+    assert named == {beside.get(name, name.replace(".", "/")) for name in packages - {"bnfuse"}}
+
+
+def test_the_checker_of_proofs_imports_nothing_of_what_it_judges(
+    arrows: dict[str, set[str]],
+) -> None:
+    for name, imported in arrows.items():
+        if name.startswith("bnfuse.checker"):
+            assert all(other.startswith("bnfuse.checker") for other in imported), name
 
 
 def test_importing_bnfuse_costs_nothing() -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bnfuse.bench.memory import Memory
-    from bnfuse.bench.statistics import Ratio, Spread
+    from bnfuse.bench.statistics import Quantiles, Ratio
 
 
 class Difference(Enum):
@@ -37,7 +37,7 @@ class Contestant:
 
     path: Path
     bytes: int
-    seconds: Spread
+    seconds: Quantiles
     ratio: Ratio
     memory: Memory | None
 

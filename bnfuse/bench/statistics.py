@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["CONFIDENCE", "LEAST_ROUNDS", "Ratio", "Spread", "paired_ratio", "spread"]
+__all__ = ["CONFIDENCE", "LEAST_ROUNDS", "Quantiles", "Ratio", "paired_ratio", "spread"]
 
 from dataclasses import dataclass
 from math import comb
@@ -21,7 +21,7 @@ LEAST_ROUNDS = 6
 
 
 @dataclass(frozen=True)
-class Spread:
+class Quantiles:
     """Where samples lie: the median, the quartiles and the least, in the samples' unit."""
 
     median: float
@@ -44,10 +44,10 @@ class Ratio:
         return self.low <= 1.0 <= self.high
 
 
-def spread(samples: NDArray[np.float64]) -> Spread:
+def spread(samples: NDArray[np.float64]) -> Quantiles:
     """The median and the spread of ``samples``, shape ``(n,)``."""
     lower, median, upper = np.quantile(samples, (0.25, 0.5, 0.75))
-    return Spread(float(median), float(lower), float(upper), float(samples.min()))
+    return Quantiles(float(median), float(lower), float(upper), float(samples.min()))
 
 
 def paired_ratio(samples: NDArray[np.float64], reference: NDArray[np.float64]) -> Ratio:

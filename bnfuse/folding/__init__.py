@@ -7,8 +7,8 @@ not at all, and every plan removes an op, so the loop ends.
 
 from __future__ import annotations
 
-__all__ = ["Application", "Fate", "FoldLog", "Merge", "MergeRefusal", "fold"]
+__all__ = ["Application", "Fate", "FoldLog", "Merge", "MergeRefusal", "StoppedFoldError", "fold"]
 
 from bnfuse.folding.engine import fold
-from bnfuse.folding.log import Application, Fate, FoldLog
+from bnfuse.folding.log import Application, Fate, FoldLog, StoppedFoldError
 from bnfuse.folding.merges import Merge, MergeRefusal

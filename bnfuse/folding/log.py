@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["Application", "Fate", "FoldLog", "Route"]
+__all__ = ["Application", "Fate", "FoldLog", "Route", "StoppedFoldError"]
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bnfuse.errors import FoldError
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from bnfuse.folding.merges import Merge, MergeRefusal
     from bnfuse.folding.plan import Plan
@@ -56,6 +58,18 @@ class Application:
     def names(self) -> frozenset[str]:
         """What to bar for a fold to do without this plan and all others of its sites."""
         return frozenset(self.merged or (site.name for site in self.sites))
+
+
+class StoppedFoldError(FoldError):
+    """A fold that ended with an error, and how far it had come.
+
+    Attributes:
+        applications: The rule applications up to then, in order.
+    """
+
+    def __init__(self, error: FoldError, applications: Iterable[Application]) -> None:
+        super().__init__(error.args[0], error.remedy)
+        self.applications = tuple(applications)
 
 
 @dataclass(frozen=True)

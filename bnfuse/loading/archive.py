@@ -12,14 +12,14 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bnfuse.errors import LoadError
+from bnfuse.errors import DamagedFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
     from typing import IO
 
-__all__ = ["Archive", "DamagedFileError", "open_archive"]
+__all__ = ["Archive", "open_archive"]
 
 _FREE_BYTES = 64 << 20
 """What compressed entries may unpack to whatever their size."""
@@ -29,10 +29,6 @@ _MAX_RATIO = 20
 
 _CHUNK = 1 << 24
 _LOCAL_HEADER_BYTES = 30
-
-
-class DamagedFileError(LoadError):
-    """The file is cut off, overwritten or not what its first bytes promise."""
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from bnfuse.errors import LoadError
-from bnfuse.loading.archive import Archive, DamagedFileError, open_archive
+from bnfuse.errors import DamagedFileError, LoadError
+from bnfuse.loading.archive import Archive, open_archive
 from bnfuse.loading.hugging_face import is_hugging_face_folder
 from bnfuse.loading.kinds import FileKind
 from bnfuse.loading.payload import COMPILED, find_payload, is_tensor
-from bnfuse.loading.pickled import MalformedPickleError
-from bnfuse.loading.pickles import PickleScan, scan
-from bnfuse.loading.protobuf import OnnxLook, look_at_onnx
-from bnfuse.loading.sizes import check_sizes
+from bnfuse.loading.pickles.claimed_sizes import check_sizes
+from bnfuse.loading.pickles.scan import PickleScan, scan
+from bnfuse.loading.pickles.symbols import MalformedPickleError
+from bnfuse.onnxfiles.look import OnnxLook, look_at_onnx
 
 if TYPE_CHECKING:
     import os

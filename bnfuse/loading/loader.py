@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from bnfuse.errors import BnfuseError, LoadError
-from bnfuse.loading.arguments import several
-from bnfuse.loading.consent import parse_allow, refuse_forbidden, unfamiliar_calls
+from bnfuse.loading.consent.agreement import parse_allow, refuse_forbidden, unfamiliar_calls
 from bnfuse.loading.inspection import Inspection, inspect_file
 from bnfuse.loading.kinds import FileKind
+from bnfuse.loading.options import LoadOptions
 from bnfuse.loading.payload import all_payloads, chosen_payloads
-from bnfuse.loading.wording import command, few, first_line, listed, printable
 from bnfuse.packages import require
+from bnfuse.wording import command, few, first_line, listed, printable
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     import onnx_ir as ir
     from torch import nn
 
-    from bnfuse.loading.inputs import ExampleInputs
+    from bnfuse.examples.inputs import ExampleInputs
+    from bnfuse.loading.options import LoadKeywords
 
 __all__ = ["LoadedModel", "load", "load_weights"]
 
@@ -61,13 +62,8 @@ class LoadedModel:
 
 def load(
     path: str | os.PathLike[str],
-    *,
-    model: str | None = None,
-    allow: Sequence[str] = (),
-    trust: bool = False,
-    input_shapes: Sequence[str] = (),
-    dtype: str | None = None,
-    weights: str | None = None,
+    options: LoadOptions | None = None,
+    **keywords: Unpack[LoadKeywords],
 ) -> LoadedModel:
     """Load a model file of any kind, running no code that was not agreed to.
 
@@ -75,26 +71,20 @@ def load(
 
     Args:
         path: The file.
-        model: ``package.module:factory`` that builds the architecture, for weights alone.
-        allow: Classes that a pickled module may import, ``mod.Class`` or ``saved.Name=mod.Class``.
-        trust: Whether code may run: that in the file, where it cannot be kept from running, and
-            that of a named module which does more than define things when it is imported.
-        input_shapes: Example shapes as ``--input-shape`` takes them; empty to infer them.
-        dtype: Of the example inputs; None for the module's own.
-        weights: Which of several models in a checkpoint: a key of it, or a word of one, as in
-            ``ema``; None for the first of the usual keys.
+        options: How to load it.
+        **keywords: Fields of :class:`LoadOptions`, which take the place of those in ``options``.
 
     Raises:
         UnsafeFileError: Reading the file would run code that nobody agreed to run.
-        LoadError: The file is no model, is damaged, or does not fit ``model``.
+        LoadError: The file is no model, is damaged, or does not fit the ``model`` that was named.
         InputShapeError: No example input is known that the module accepts.
-        UsageError: An argument is not of the form that it has.
+        UsageError: An option is not of the form that it has.
     """
-    allowed = parse_allow(several(allow))
-    input_shapes = several(input_shapes)
+    options = LoadOptions.of(options, keywords)
+    allowed = parse_allow(options.allow)
     inspection = inspect_file(path)
     try:
-        loaded = _load(_chosen(inspection, weights), model, allowed, trust, input_shapes, dtype)
+        loaded = _load(_chosen(inspection, options.weights), options, allowed)
         return replace(loaded, notes=tuple(map(printable, loaded.notes)))
     except BnfuseError as error:
         error.args = (printable(str(error.args[0])),)
@@ -110,43 +100,30 @@ def load(
         ) from error
 
 
-def load_weights(
-    weights: Mapping[str, Any],
-    model: str | None,
-    trust: bool | None = False,
-    input_shapes: Sequence[str] | None = (),
-    dtype: str | None = None,
-) -> LoadedModel:
-    """Load a state_dict that is in memory; the arguments are those of :func:`load`.
+def load_weights(weights: Mapping[str, Any], options: LoadOptions) -> LoadedModel:
+    """Load a state_dict that is in memory.
 
     Raises:
-        LoadError: It does not fit ``model``, or there is none.
+        LoadError: It does not fit the ``model`` that was named, or there is none.
         InputShapeError: No example input is known that the module accepts.
     """
-    from bnfuse.loading.inputs import example_inputs
+    from bnfuse.examples.inputs import example_inputs
     from bnfuse.loading.prepare import prepare
     from bnfuse.loading.weights import fill_module
 
-    if model is None:
+    if options.model is None:
         raise LoadError(
             f"A state_dict holds {len(weights)} tensors and no architecture.",
             'Give the module with these weights in it, or model="package.module:factory".',
         )
     named = Path("the state_dict")
-    module, notes = fill_module(named, weights, model, bool(trust))
+    module, notes = fill_module(named, weights, options.model, options.trust)
     module, prepared = prepare(module)
-    inputs = example_inputs(module, several(input_shapes or ()), dtype)
+    inputs = example_inputs(module, options.input_shapes, options.dtype)
     return LoadedModel(named, FileKind.STATE_DICT, module, None, inputs, (*notes, *prepared))
 
 
-def _load(
-    inspection: Inspection,
-    model: str | None,
-    allowed: dict[str, str],
-    trust: bool,
-    input_shapes: Sequence[str],
-    dtype: str | None,
-) -> LoadedModel:
+def _load(inspection: Inspection, options: LoadOptions, allowed: dict[str, str]) -> LoadedModel:
     path, kind = inspection.path, inspection.kind
     scans = inspection.scans
     refuse_forbidden(
@@ -156,19 +133,19 @@ def _load(
     )
     _refuse_what_is_no_model(inspection)
     if kind is FileKind.ONNX:
-        from bnfuse.loading.onnxfile import read_onnx
+        from bnfuse.onnxfiles.read import read_onnx
 
-        return LoadedModel(path, kind, None, read_onnx(path), None, _unused(model, allowed))
+        return LoadedModel(path, kind, None, read_onnx(path), None, _unused(options.model, allowed))
     if inspection.archive is not None:
         inspection.archive.verify()
     require(f"{path} is {kind.description}: reading it", "torch")
-    module, inputs, notes = _read_module(inspection, model, allowed, trust)
-    from bnfuse.loading.inputs import example_inputs
+    module, inputs, notes = _read_module(inspection, options.model, allowed, options.trust)
+    from bnfuse.examples.inputs import example_inputs
     from bnfuse.loading.prepare import prepare
 
     module, prepared = prepare(module)
-    if inputs is None or input_shapes or dtype:
-        inputs = example_inputs(module, input_shapes, dtype)
+    if inputs is None or options.input_shapes or options.dtype:
+        inputs = example_inputs(module, options.input_shapes, options.dtype)
     return LoadedModel(path, kind, module, None, inputs, (*notes, *prepared))
 
 

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from bnfuse.loading.known import TENSOR_MAKERS
-from bnfuse.loading.pickled import Call, Global, Pairs, Sequence, values_below
+from bnfuse.loading.consent.known import TENSOR_MAKERS
+from bnfuse.loading.pickles.symbols import Call, Global, ListSymbol, Pairs, values_below
 
 __all__ = [
     "COMPILED",
@@ -124,7 +124,7 @@ def _is_module(value: Any) -> bool:
     if value.maker.dotted in _GRAPH_MODULES:
         return True
     state = value.state
-    first = state.items[0] if isinstance(state, Sequence) and state.items else state
+    first = state.items[0] if isinstance(state, ListSymbol) and state.items else state
     pairs = _pairs(first) or []
     return {"_modules", "_parameters"} <= {key for key, _ in pairs if isinstance(key, str)}
 

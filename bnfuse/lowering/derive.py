@@ -8,7 +8,7 @@ wrong in one shows. A slab is small enough to stay in the processor's cache.
 
 from __future__ import annotations
 
-__all__ = ["Derivation", "DerivedConstant"]
+__all__ = ["Derivation", "DerivedConstant", "StoredConstants"]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,10 @@ from bnfuse.errors import FoldError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bnfuse.lifting.layout import Layout
+    import onnx_ir as ir
+
     from bnfuse.lifting.linear import LinearMap
-    from bnfuse.lowering.linear import StoredConstants
+    from bnfuse.lifting.weight_layout import Layout
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -34,6 +35,14 @@ _SLAB = 1 << 16
 
 _SLACK_UNITS = 1.001
 """Rounding to nearest is half a unit; through float32 on the way to bfloat16 a little more."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredConstants:
+    """The new constants of a changed linear map; the weight is computed when it is read."""
+
+    weight: ir.Value
+    bias: ir.Value | None
 
 
 @dataclass(frozen=True, eq=False)

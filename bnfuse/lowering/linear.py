@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-__all__ = ["StoredConstants", "lower_linear"]
+__all__ = ["lower_linear"]
 
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
-from bnfuse.lifting.rewire import output_like
+from bnfuse.graph.rewire import output_like
+from bnfuse.lowering.derive import StoredConstants
 from bnfuse.lowering.weight import FoldedWeight
 
 if TYPE_CHECKING:
-    from bnfuse.folding.initializers import Initializers
+    from bnfuse.graph.initializers import Initializers
     from bnfuse.lifting.linear import LinearMap
 
 _BIAS_IS_OPTIONAL = 11
 """From this opset on a Gemm may have no third input."""
-
-
-@dataclass(frozen=True, eq=False)
-class StoredConstants:
-    """The new constants of a changed linear map; the weight is computed when it is read."""
-
-    weight: ir.Value
-    bias: ir.Value | None
 
 
 def lower_linear(

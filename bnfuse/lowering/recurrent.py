@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnfuse.lowering.linear import StoredConstants
+from bnfuse.lowering.derive import StoredConstants
 from bnfuse.lowering.weight import FoldedWeight
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from bnfuse.folding.initializers import Initializers
+    from bnfuse.graph.initializers import Initializers
     from bnfuse.lifting.linear import LinearMap
 
 _WEIGHT, _BIAS = 1, 3

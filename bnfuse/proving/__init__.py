@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy
 import onnx
 
-from bnfuse import __version__
 from bnfuse.checker.certificate import written
 from bnfuse.checker.check import check, unbelieving
 from bnfuse.checker.graph import Graph, NotProved, digest_of
 from bnfuse.proving.differences import Difference, difference
 from bnfuse.proving.search import Search
+from bnfuse.version import __version__
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bnfuse.affine import ChannelAffine
+    from bnfuse.graph.affine import ChannelAffine
     from bnfuse.lifting import Lifted
     from bnfuse.lifting.sites import Site
 

@@ -7,9 +7,9 @@ __all__ = ["Counts", "Report", "SiteReport", "site_reports"]
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from bnfuse import __version__
 from bnfuse.folding import Fate
 from bnfuse.lifting.sites import Kind, Site
+from bnfuse.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

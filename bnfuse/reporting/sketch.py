@@ -7,7 +7,7 @@ __all__ = ["Sketch", "SketchNode"]
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from bnfuse.lifting.source import module_path
+from bnfuse.graph.source import module_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

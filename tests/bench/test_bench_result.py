@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bnfuse.bench import Comparison, Contestant, Difference, Memory, Ratio, Spread
+from bnfuse.bench import Comparison, Contestant, Difference, Memory, Quantiles, Ratio
 from bnfuse.bench.text import render
 
 ONE = Ratio(1.0, 1.0, 1.0)
@@ -16,7 +16,7 @@ MEMORY = Memory(10 << 20, 30 << 20)
 
 
 def contestant(name, ratio=ONE, median=0.002, memory=MEMORY):
-    seconds = Spread(median, median * 0.9, median * 1.1, median * 0.8)
+    seconds = Quantiles(median, median * 0.9, median * 1.1, median * 0.8)
     return Contestant(Path(name), 2_000_000, seconds, ratio, memory)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import bnfuse
-from bnfuse.exporting import TRACE
+from bnfuse.exporting.exported import TRACE
 
 
 class Block(nn.Module):

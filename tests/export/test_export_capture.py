@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from bnfuse.exporting import CAPTURE
+from bnfuse.exporting.exported import CAPTURE
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 TYPES = "pkg.torch.onnx.class_hierarchy"

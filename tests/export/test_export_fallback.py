@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 import bnfuse
-from bnfuse.exporting import CAPTURE, TRACE, stages
+from bnfuse.exporting import stages
+from bnfuse.exporting.exported import CAPTURE, TRACE
 from bnfuse.exporting.simplification import Simplified
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutput
 
-from bnfuse.exporting import CAPTURE
+from bnfuse.exporting.exported import CAPTURE
 
 
 @dataclass

@@ -9,7 +9,7 @@ import onnx_ir as ir
 import torch
 from torch import nn
 
-from bnfuse.exporting import CAPTURE, TRACE
+from bnfuse.exporting.exported import CAPTURE, TRACE
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 

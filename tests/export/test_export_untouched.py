@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from bnfuse.errors import ExportError
-from bnfuse.exporting import CAPTURE, TRACE
+from bnfuse.exporting.exported import CAPTURE, TRACE
 from bnfuse.exporting.quiet import quiet
 
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 from load_samples import replace_entry, small_net, write
 
-from bnfuse.errors import LoadError
+from bnfuse.errors import DamagedFileError, LoadError
 from bnfuse.loading import FileKind, detect, load
-from bnfuse.loading.archive import DamagedFileError, open_archive
+from bnfuse.loading.archive import open_archive
 
 _BIG = 2**40
 

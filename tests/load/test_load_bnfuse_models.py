@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from bnfuse.loading import load
-from bnfuse.loading.denied import Verdict, judge
-from bnfuse.loading.known import HARMLESS, is_storage_type
+from bnfuse.loading.consent.denied import Standing, judge
+from bnfuse.loading.consent.known import HARMLESS, is_storage_type
 from bnfuse.models import SPELLINGS, build, names, swap_norms
 from bnfuse.models.saved import MODULE_CLASSES
 
@@ -74,7 +74,7 @@ def test_every_listed_name_exists_and_is_a_class_or_a_function_of_that_name():
 MORE_THAN_ATTRIBUTES = """
 import importlib
 from torch import nn
-from bnfuse.loading.known import HARMLESS
+from bnfuse.loading.consent.known import HARMLESS
 
 for dotted in sorted(HARMLESS):
     module, _, name = dotted.rpartition(".")
@@ -102,19 +102,19 @@ def test_no_listed_class_runs_more_than_attribute_setting_on_unpickling():
 @pytest.mark.parametrize(
     ("name", "verdict"),
     [
-        ("torch.nn.modules.conv.Conv2d", Verdict.HARMLESS),
-        ("torch.FloatStorage", Verdict.HARMLESS),
-        ("torch.nn.modules.conv.Conv2dX", Verdict.ASK),
-        ("torch.nn.modules.lazy.LazyModuleMixin", Verdict.ASK),
-        ("torch.utils.data.DataLoader", Verdict.REFUSED),
-        ("mynets.Net", Verdict.ASK),
-        ("test.Net", Verdict.ASK),
-        ("collections.deque", Verdict.ASK),
-        ("collections.namedtuple", Verdict.REFUSED),
-        ("builtins.getattr", Verdict.REFUSED),
-        ("builtins.exec", Verdict.FORBIDDEN),
-        ("os.system", Verdict.FORBIDDEN),
-        ("torch.hub.load", Verdict.FORBIDDEN),
+        ("torch.nn.modules.conv.Conv2d", Standing.HARMLESS),
+        ("torch.FloatStorage", Standing.HARMLESS),
+        ("torch.nn.modules.conv.Conv2dX", Standing.ASK),
+        ("torch.nn.modules.lazy.LazyModuleMixin", Standing.ASK),
+        ("torch.utils.data.DataLoader", Standing.REFUSED),
+        ("mynets.Net", Standing.ASK),
+        ("test.Net", Standing.ASK),
+        ("collections.deque", Standing.ASK),
+        ("collections.namedtuple", Standing.REFUSED),
+        ("builtins.getattr", Standing.REFUSED),
+        ("builtins.exec", Standing.FORBIDDEN),
+        ("os.system", Standing.FORBIDDEN),
+        ("torch.hub.load", Standing.FORBIDDEN),
     ],
 )
 def test_verdicts(name, verdict):

@@ -13,16 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from load_samples import Payload
 
-from bnfuse.loading.pickled import (
+from bnfuse.loading.pickles.scan import scan
+from bnfuse.loading.pickles.symbols import (
     Call,
     Global,
+    ListSymbol,
     MalformedPickleError,
     Pairs,
-    Sequence,
-    Tuple,
+    TupleSymbol,
     values_below,
 )
-from bnfuse.loading.pickles import scan
 
 values = st.recursive(
     st.none()
@@ -43,9 +43,9 @@ values = st.recursive(
 
 def plain(value):
     match value:
-        case Tuple():
+        case TupleSymbol():
             return tuple(map(plain, value.items))
-        case Sequence():
+        case ListSymbol():
             return list(map(plain, value.items))
         case Pairs():
             return {plain(key): plain(item) for key, item in value.pairs}

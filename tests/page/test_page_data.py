@@ -18,9 +18,9 @@ from bnfuse.errors import UsageError
 from bnfuse.page import report_page
 from bnfuse.page.drawing import drawing, net_of
 from bnfuse.page.errors import error_rows
-from bnfuse.verifying.judge import judge_floats
-from bnfuse.verifying.saved import from_json
-from bnfuse.verifying.thresholds import Thresholds
+from bnfuse.verifying.telling.saved import from_json
+from bnfuse.verifying.verdicts.judge import judge_floats
+from bnfuse.verifying.verdicts.thresholds import Thresholds
 
 
 def names(side: dict[str, Any], places: list[int]) -> list[str]:

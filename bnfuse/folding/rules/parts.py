@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bnfuse.affine import ChannelAffine
 from bnfuse.folding.rules.slices import python_slice, slices_of
-from bnfuse.lifting.channel import static_dim
+from bnfuse.graph.affine import ChannelAffine
+from bnfuse.graph.channel import static_dim
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from bnfuse.folding.plan import Refusal
-    from bnfuse.folding.rules.row import Crossing
+    from bnfuse.folding.rules.crossing import Crossing
 
 Index = NDArray[np.intp]
 

@@ -7,7 +7,7 @@ __all__ = ["python_slice", "slices_of"]
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bnfuse.folding.rules.row import Crossing
+    from bnfuse.folding.rules.crossing import Crossing
 
 
 def slices_of(at: Crossing) -> dict[int, tuple[int, int, int]] | None:

@@ -7,13 +7,13 @@ __all__ = ["behind_channels", "padded", "resized"]
 import sys
 from typing import TYPE_CHECKING
 
-from bnfuse.lifting.channel import static_dim
-from bnfuse.lifting.doubt import resize_scales
+from bnfuse.graph.channel import static_dim
+from bnfuse.graph.doubtful_sizes import resize_scales
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from bnfuse.folding.rules.row import Crossing
+    from bnfuse.folding.rules.crossing import Crossing
 
 
 def behind_channels(at: Crossing) -> Collection[int]:
