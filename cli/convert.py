@@ -28,6 +28,7 @@ from bnfuse.cli.output import (
     default_output,
     write_formats,
     write_json,
+    write_text,
 )
 from bnfuse.cli.report import document
 from bnfuse.errors import OutputError, UsageError
@@ -99,6 +100,8 @@ def convert(
     localize: bool = False,
     strict: bool = False,
     dry_run: bool = False,
+    report_file: str | None = None,
+    detailed: bool = False,
     **load: Any,
 ) -> int:
     """Run the pipeline, print its report, and return the exit code."""
@@ -118,7 +121,7 @@ def convert(
     if force and no_clobber:
         raise UsageError("--force and --no-clobber say opposite things.", "Leave one out.")
     check_outputs(
-        {"-o": given, "--json": json_file, "--junit": junit},
+        {"-o": given, "--json": json_file, "--junit": junit, "--report": report_file},
         {"the source itself": source, "the inputs' file": inputs},
         binary="-o",
         clobber=not no_clobber,
@@ -135,10 +138,13 @@ def convert(
         aside = given.with_name(f"{given.stem}.unverified.onnx")
         for name in (aside, *(() if output is not None else (given,))):
             check_name(name, source, force)
+    if detailed and json_file is None:
+        raise UsageError(
+            "--detailed is about the JSON report.", "Give --json FILE too, or leave it out."
+        )
     loading = LoadOptions(**load)
-    terminal = Terminal(
-        quiet or STDOUT in (json_file, junit), verbosity, results_on_stderr=streamed
-    )
+    taken = STDOUT in (json_file, junit, report_file)
+    terminal = Terminal(quiet or taken, verbosity, results_on_stderr=streamed)
     with _place(given) as path:
         with results_only():
             converted = run(
@@ -171,10 +177,16 @@ def convert(
         kept = f"; the candidate is {report.output}" if report.output else ""
         terminal.say(f"{report.verdict}: {report.verification.reason}{kept}")
     code = code or int(left > 0)
+    command = "fold" if folding else "export"
     if json_file is not None:
-        write_json(document("fold" if folding else "export", code, report.to_json()), json_file)
+        write_json(document(command, code, report.to_json(detailed=detailed)), json_file)
+    if report_file is not None:
+        from bnfuse.page import report_page
+
+        page = report_page(document(command, code, report.to_json(detailed=True)))
+        write_text(page, report_file, "--report")
     if report.verification is not None:
-        taken = streamed or json_file == STDOUT
+        taken = streamed or STDOUT in (json_file, report_file)
         write_formats(report.verification, str(given), junit, github, taken=taken)
     return code
 

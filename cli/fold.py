@@ -20,6 +20,17 @@ __all__ = ["fold"]
     help="If it fails, say at which value and by which rule application.",
 )
 @click.option(
+    "--report",
+    "report_file",
+    metavar="FILE.html",
+    help="Write a page that shows the net, the norms and the errors; - is stdout.",
+)
+@click.option(
+    "--detailed",
+    is_flag=True,
+    help="With --json: the graphs and each norm's constants too, for bnfuse report.",
+)
+@click.option(
     "--strict",
     is_flag=True,
     help="Exit with 1 if a norm is left; the verified file is written all the same.",
@@ -36,5 +47,6 @@ def fold(**options: Any) -> int:
       bnfuse fold weights.pt --model mynets:Net --input-shape N,3,224,224
       bnfuse fold model.onnx -o small.onnx --json report.json
       bnfuse fold model.pt --dry-run
+      bnfuse fold model.onnx --report report.html
     """
     return convert(folding=True, **options)

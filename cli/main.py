@@ -17,6 +17,7 @@ from bnfuse.cli.group import Commands
 from bnfuse.cli.help import help_command
 from bnfuse.cli.inspect import inspect
 from bnfuse.cli.outcome import outcome_of
+from bnfuse.cli.page import report
 from bnfuse.cli.prove import check, prove
 from bnfuse.cli.schema import schema
 from bnfuse.cli.streams import forgiving_streams
@@ -44,7 +45,10 @@ def bnfuse() -> None:
     """
 
 
-for _command in (fold, inspect, export, verify, prove, check, bench, train, schema, help_command):
+_COMMANDS = (
+    fold, inspect, export, verify, prove, check, bench, report, train, schema, help_command
+)  # fmt: skip
+for _command in _COMMANDS:
     bnfuse.add_command(_command)
 
 

@@ -33,7 +33,8 @@ STAGES = (
     "reporting",
 )
 SHARED = {"checker", "columns", "errors", "fingerprint", "packages", "proving", "target"}
-SHARED |= {"suggestion", "version", "wording"}
+# `page` makes HTML of plain data: a result of any stage shows itself in a notebook.
+SHARED |= {"page", "suggestion", "version", "wording"}
 
 
 def modules() -> dict[str, Path]:

@@ -27,6 +27,8 @@ from bnfuse.lifting.sites import Kind, Site, Step
 from bnfuse.lifting.tied import tied_tensors
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import onnx_ir as ir
 
     from bnfuse.graph.affine import ChannelAffine
@@ -49,12 +51,14 @@ class Lifted:
         constants: Its constants.
         sites: Every norm, scale and shift that was lifted.
         unlifted: Every one that could not be.
+        maps: What each of ``sites`` computes in the model.
     """
 
     model: ir.Model
     constants: ConstantEvaluator
     sites: tuple[Site, ...]
     unlifted: tuple[Unlifted, ...]
+    maps: Mapping[Site, ChannelAffine]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +80,7 @@ def lift(model: ir.Model) -> Lifted:
     constants.tied = tied_tensors(model.graph, constants)
     unlifted: list[Unlifted] = []
     steps: dict[ir.Node, Step] = {}
-    normalizers: list[Site] = []
+    normalizers: dict[Site, ChannelAffine] = {}
     order = {_name(node): position for position, node in enumerate(model.graph)}
     for node in tuple(model.graph):
         if all(constants.is_constant(v) or constants.pattern(v) is not None for v in node.outputs):
@@ -91,29 +95,31 @@ def lift(model: ir.Model) -> Lifted:
             own = _lift_normalizer(node, constants)
             if isinstance(own, Unlifted):
                 unlifted.append(own)
-            elif own is not None:
-                normalizers.append(own)
+            else:
+                normalizers.update(own)
             continue
         read = _read(node, constants)
         if isinstance(read, Unlifted):
             unlifted.append(read)
         elif read is not None:
             steps[_lift_affine(node, read)] = read.step
-    sites = (*join_runs(model.graph, steps, constants), *normalizers)
-    in_order = sorted(sites, key=lambda site: order[site.nodes[0]])
-    return Lifted(model, constants, tuple(in_order), tuple(unlifted))
+    maps = join_runs(model.graph, steps, constants) | normalizers
+    in_order = sorted(maps, key=lambda site: order[site.nodes[0]])
+    return Lifted(model, constants, tuple(in_order), tuple(unlifted), maps)
 
 
-def _lift_normalizer(node: ir.Node, constants: ConstantEvaluator) -> Site | Unlifted | None:
+def _lift_normalizer(
+    node: ir.Node, constants: ConstantEvaluator
+) -> dict[Site, ChannelAffine] | Unlifted:
     """Mark a normaliser; its scale and shift as a site, unless they change nothing."""
     read = read_normalizer(node, constants)
     if isinstance(read, NotPerChannel):
         step = _step(node, scales=True, shifts=True, per_channel=True)
         return Unlifted(Site.of([step], Kind.AFFINE), read.reason)
     if read is None:
-        return None
+        return {}
     set_normalizer(node, read)
-    return read.site
+    return {} if read.site is None else {read.site: read.affine}
 
 
 def _lift_affine(node: ir.Node, read: _Read) -> ir.Node:

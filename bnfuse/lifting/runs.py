@@ -44,45 +44,43 @@ _PART_OF_GELU = "ONNX Runtime makes one op of the GELU that it is part of"
 
 def join_runs(
     graph: ir.Graph, steps: dict[ir.Node, Step], constants: ConstantEvaluator
-) -> tuple[Site, ...]:
-    """Join each run of Affines into one node and cut it into sites."""
-    sites: list[Site] = []
+) -> dict[Site, ChannelAffine]:
+    """Join each run of Affines into one node and cut it into sites; return what each computes."""
+    sites: dict[Site, ChannelAffine] = {}
     fixed = gelu_numbers(graph)
     for run in _runs(graph, steps, fixed):
         members = run[1:] if _join_bias(run[0], steps[run[0]], constants) else run
         members, tail = _part_tail(members, steps, constants)
-        if tail is not None:
-            sites.append(tail)
+        sites.update(tail)
         groups = cut_into_sites([steps[member] for member in members])
         found = [Site.of(group) for group in groups]
         left = iter(members)
         parts = [[next(left) for _ in group] for group in groups]
         for site, part in zip(found, parts, strict=True):
-            _check_finite(site, part)
+            sites[site] = _checked(site, composed(part))
         is_fixed = members[:1] == run[:1] and run[0] in fixed
         moments = moments_of(zip(found, parts, strict=True), steps, constants)
         _merge(members, found, None if is_fixed else casts_around(members), moments)
         if is_fixed:
             _anchor(run[0], _PART_OF_GELU, is_fixed=True)
-        sites.extend(found)
-    return tuple(sites)
+    return sites
 
 
 def _part_tail(
     members: list[ir.Node], steps: dict[ir.Node, Step], constants: ConstantEvaluator
-) -> tuple[list[ir.Node], Site | None]:
+) -> tuple[list[ir.Node], dict[Site, ChannelAffine]]:
     """Part the scale and shift that end a written-out normaliser from what follows them.
 
     Returns:
-        The members that are left, and the site of the tail if there is one.
+        The members that are left, and the site of the tail with its map if there is one.
     """
     how = standardized(members[0].inputs[0], constants) if members else None
     if how is None:
-        return members, None
+        return members, {}
     group = cut_into_sites([steps[member] for member in members])[0]
     first = group[0]
     if first.op_type != "Mul" or not first.per_channel or not composed(members).is_finite:
-        return members, None
+        return members, {}
     tail, rest = members[: len(group)], members[len(group) :]
     site = Site.of(group, Kind.AFFINE)
     _merge(tail, [site], None, None)
@@ -90,7 +88,7 @@ def _part_tail(
     assert lifted is not None
     if how is Standardized.FUSED and _is_vector(lifted.origins[0], constants):
         _anchor(tail[-1], _PART_OF_NORMALIZER)
-    return rest, site
+    return rest, {site: lifted.affine}
 
 
 def _anchor(node: ir.Node, reason: str, *, is_fixed: bool = False) -> None:
@@ -179,10 +177,9 @@ def _join_bias(node: ir.Node, step: Step, constants: ConstantEvaluator) -> bool:
     return True
 
 
-def _check_finite(site: Site, members: Sequence[ir.Node]) -> None:
-    affine = composed(members)
+def _checked(site: Site, affine: ChannelAffine) -> ChannelAffine:
     if affine.is_finite or site.kind is Kind.SCALAR or _is_mask(affine):
-        return
+        return affine
     broken = ~(np.isfinite(affine.scale) & np.isfinite(affine.shift))
     channels = np.flatnonzero(np.atleast_1d(broken))
     raise NonFiniteNormError(

@@ -18,7 +18,7 @@ from bnfuse.graph.constants import ConstantEvaluator
 from bnfuse.lifting import lift
 from bnfuse.lifting.preparing.prepare import prepare
 from bnfuse.lowering import lower
-from bnfuse.reporting import site_reports
+from bnfuse.reporting import channels_of, site_reports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,8 +91,9 @@ def _fold_body(
     for inner in _bodies(body):
         _fold_body(model, inner, nested, folding, barred)
     lifted = lift(alone)
+    channels = channels_of(lifted)
     log = fold(lifted, None if folding else 0, barred)
-    nested.sites.extend(site_reports(lifted, log))
+    nested.sites.extend(site_reports(lifted, log, channels))
     lowered = lower(alone)
     interface.restore(alone)
     nested.derivations.extend(lowered.derivations)

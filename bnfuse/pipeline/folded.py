@@ -67,6 +67,10 @@ class Folded:
             writing.seal(report.verdict, report.proved)
             return writing.accept()
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: its report."""
+        return self.report._repr_html_()
+
     def __repr__(self) -> str:
         """Return what became of it, in a line."""
         norms = self.report.norms

@@ -19,7 +19,7 @@ from bnfuse.onnxfiles.size import (
     node_count,
 )
 from bnfuse.pipeline.bodies import fold_bodies
-from bnfuse.reporting import Counts, Report, site_reports
+from bnfuse.reporting import Counts, Report, Sketch, channels_of, site_reports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -77,7 +77,9 @@ class Inner:
             try:
                 # Before the first rule application nothing is folded, in no body either.
                 nested = fold_bodies(changed, folding=folding and limit != 0, barred=barred)
+                before = Sketch.of(changed.graph)
                 lifted = lift(changed)
+                channels = channels_of(lifted)
                 log = fold(lifted, limit if folding else 0, barred)
                 applications = log.applications
                 if folding:
@@ -96,13 +98,15 @@ class Inner:
                 kind=entry.kind,
                 exporter=entry.exporter,
                 opset=model.opset_imports.get("", 0),
-                sites=(*site_reports(lifted, log), *nested.sites),
+                sites=(*site_reports(lifted, log, channels), *nested.sites),
                 ops=Counts(nodes, node_count(lowered.model)),
                 # What it comes to is known when it is written.
                 bytes=Counts(size, size),
                 notes=(*entry.notes, *notes),
                 merges=(*log.merges, *nested.merges),
                 unmerged=(*log.unmerged, *nested.unmerged),
+                before=before,
+                after=Sketch.of(lowered.model.graph),
             )
         return cls(lowered, report, log.applications)
 

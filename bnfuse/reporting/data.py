@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["Counts", "Report", "SiteReport", "site_reports"]
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.folding import Fate
@@ -12,12 +12,14 @@ from bnfuse.lifting.sites import Kind, Site
 from bnfuse.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bnfuse.fingerprint import Fingerprint
     from bnfuse.folding import FoldLog, Merge, MergeRefusal
     from bnfuse.lifting import Lifted
     from bnfuse.reporting.blame import Blame
+    from bnfuse.reporting.channels import Channels
+    from bnfuse.reporting.sketch import Sketch
     from bnfuse.verifying import Verification
 
 
@@ -35,6 +37,9 @@ class SiteReport:
         through: The op types that it passed through.
         corrected: What makes up for it where others read a value that gained it.
         reason: Why it was left; empty when folded.
+        nodes: The names of the nodes that it was made of.
+        rules: What was done to the nodes that took it.
+        channels: Its constants, where they are known.
     """
 
     name: str
@@ -46,9 +51,19 @@ class SiteReport:
     through: tuple[str, ...]
     corrected: tuple[str, ...]
     reason: str
+    nodes: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    channels: Channels | None = field(default=None, compare=False, repr=False)
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data; ``into`` and ``reason`` are ``None`` where there is nothing to say."""
+    def to_json(self, *, detailed: bool = False) -> dict[str, Any]:
+        """Plain data; ``into`` and ``reason`` are ``None`` where there is nothing to say.
+
+        Args:
+            detailed: Whether its constants are in it too.
+        """
+        details: dict[str, Any] = {}
+        if detailed:
+            details = {"channels": None if self.channels is None else self.channels.to_json()}
         return {
             "name": self.name,
             "module": self.module,
@@ -59,6 +74,9 @@ class SiteReport:
             "through": list(self.through),
             "corrected": list(self.corrected),
             "reason": self.reason or None,
+            "nodes": list(self.nodes),
+            "rules": list(self.rules),
+            **details,
         }
 
 
@@ -98,6 +116,8 @@ class Report:
         load_flags: The options with which the command line loads the source again.
         undone: The rule applications that were taken back because the fold failed its
             verification with them.
+        before: The graph that was folded.
+        after: The graph that it became.
     """
 
     source: str
@@ -118,6 +138,8 @@ class Report:
     replaced: bool = False
     load_flags: tuple[str, ...] = ()
     undone: tuple[Blame, ...] = ()
+    before: Sketch | None = field(default=None, repr=False)
+    after: Sketch | None = field(default=None, repr=False)
 
     @property
     def norms(self) -> tuple[SiteReport, ...]:
@@ -155,8 +177,16 @@ class Report:
         """The same report, with the size that the folded model has on disk."""
         return replace(self, bytes=replace(self.bytes, after=size))
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, as docs/json.md has it; the command line adds how it ended."""
+    def to_json(self, *, detailed: bool = False) -> dict[str, Any]:
+        """Plain data, as docs/json.md has it; the command line adds how it ended.
+
+        Args:
+            detailed: Whether the two graphs and the constants of each norm are in it too, as
+                `bnfuse report` draws them.
+        """
+        details: dict[str, Any] = {}
+        if detailed and self.before is not None and self.after is not None:
+            details = {"graph": {"before": self.before.to_json(), "after": self.after.to_json()}}
         return {
             "bnfuse": __version__,
             "source": self.source,
@@ -173,7 +203,7 @@ class Report:
             "affines": _tally(self.affines),
             "merges": [_merge_json(merge) for merge in self.merges],
             "unmerged": [{"parts": list(m.parts), "reason": m.reason} for m in self.unmerged],
-            "folds": [site.to_json() for site in self.sites],
+            "folds": [site.to_json(detailed=detailed) for site in self.sites],
             "ops": self.ops.to_json(),
             "bytes": self.bytes.to_json(),
             "notes": list(self.notes),
@@ -181,7 +211,14 @@ class Report:
             "blame": None if self.blame is None else self.blame.to_json(),
             "undone": [blame.to_json() for blame in self.undone],
             "verdict": self.verdict,
+            **details,
         }
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the verdict, the net before and after, the norms."""
+        from bnfuse.page import glance
+
+        return glance(self.to_json(detailed=True))
 
     def _verification_json(self) -> dict[str, Any]:
         if self.verification is None:
@@ -204,9 +241,25 @@ def _tally(sites: Sequence[SiteReport]) -> dict[str, int]:
     return {"found": len(sites), "folded": folded, "left": len(sites) - folded}
 
 
-def site_reports(lifted: Lifted, log: FoldLog) -> tuple[SiteReport, ...]:
-    """Each site with its fate: the lifted ones in graph order, then those that could not be."""
-    found = [_site(site, fate) for site, fate in log.fates.items()]
+def site_reports(
+    lifted: Lifted, log: FoldLog, channels: Mapping[Site, Channels] | None = None
+) -> tuple[SiteReport, ...]:
+    """Each site with its fate: the lifted ones in graph order, then those that could not be.
+
+    Args:
+        lifted: The model.
+        log: What its fold did.
+        channels: The constants of its sites, from before the fold.
+    """
+    rules: dict[Site, dict[str, None]] = {site: {} for site in log.fates}
+    for application in log.applications:
+        for site in application.sites:
+            rules[site].update(dict.fromkeys(application.rules))
+    known = channels or {}
+    found = [
+        replace(_site(site, fate), rules=tuple(rules[site]), channels=known.get(site))
+        for site, fate in log.fates.items()
+    ]
     found += [_site(item.site, Fate(folded=False, reason=item.reason)) for item in lifted.unlifted]
     return tuple(found)
 
@@ -222,4 +275,5 @@ def _site(site: Site, fate: Fate) -> SiteReport:
         through=fate.through,
         corrected=fate.corrected,
         reason=fate.reason,
+        nodes=site.nodes,
     )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bnfuse.verifying.verdicts.result import OutputParity, Parity, Verdict
-from bnfuse.verifying.verdicts.thresholds import Measure, Thresholds, strain, usage
+from bnfuse.verifying.verdicts.thresholds import Measure, Thresholds, allowances, strain, usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,6 +68,10 @@ def judge_floats(
     errors = [
         error / size if size else error for error in (whole.original_rms, whole.candidate_rms)
     ]
+    bound = 0.0
+    if size and whole.axis < 0:
+        allowed, _ = allowances(whole, thresholds, exact)
+        bound = allowed.total(thresholds.factor) * slack[whole.regime] / size
     verdict, reason = Verdict.PASS, ""
     if used > 1.0:
         certain = exact or used > _SURELY
@@ -102,6 +106,7 @@ def judge_floats(
         f"{decisive.scope}, {norm}",
         reason,
         measures=measures,
+        bound=bound,
     )
 
 

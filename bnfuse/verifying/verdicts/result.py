@@ -87,6 +87,7 @@ class OutputParity:
         measures: The measurements kept for judging again: every whole output, and the channels
             that came closest to their bound.
         flips: Integer elements that differ at a tie.
+        bound: What ``error_candidate`` may be; 0.0 where no whole output was measured.
     """
 
     name: str
@@ -102,6 +103,7 @@ class OutputParity:
     worst: Worst | None = None
     measures: tuple[Measure, ...] = ()
     flips: Flip | None = None
+    bound: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -243,6 +245,12 @@ class Verification:
         data = _plain(asdict(self))
         data["parity"] = data.pop("rows")
         return dict(data)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the verdict and the errors."""
+        from bnfuse.page import glance
+
+        return glance(self.to_json())
 
 
 def overall(
