@@ -19,7 +19,7 @@ from typing import Any
 
 import bnfuse
 
-IMPORTED = ("numpy", "onnx", "onnx_ir", "bnfuse.cli.main", "bnfuse.verifying.check")
+IMPORTED = ("numpy", "onnx", "onnx_ir", "bnfuse.cli.main", "bnfuse.verifying.verification")
 """Not torch, which few commands need, nor onnxruntime, which does not live through a fork."""
 
 

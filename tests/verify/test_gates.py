@@ -12,7 +12,7 @@ from verification_texts import HEADER, judge
 
 from bnfuse.errors import LoadError, UsageError
 from bnfuse.verifying import Verdict, from_json, rejudge, verify
-from bnfuse.verifying.thresholds import Thresholds
+from bnfuse.verifying.verdicts.thresholds import Thresholds
 
 DOUBLE = "g (float[N, 4] x) => (float[N, 4] y) { y = Add(x, x) }"
 
