@@ -111,16 +111,17 @@ def test_models_that_differ_in_one_constant_fail_by_samples_and_it_is_named(
 
 
 def test_a_module_is_sampled_in_full_and_the_fold_of_its_export_is_proved(
-    tmp_path: Path, process
+    tmp_path: Path, monkeypatch, bnfuse
 ) -> None:
     import torch
 
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    monkeypatch.chdir(tmp_path)
     torch.save(net, tmp_path / "model.pt")
-    data = report(process("fold", "model.pt", "--input-shape", "N,3,8,8", "--json", "-"))
+    data = report(bnfuse("fold", "model.pt", "--input-shape", "N,3,8,8", "--json", "-"))
     assert (data["proof"]["status"], data["proof"]["of"]) == ("PROVED", "its export")
     assert len(data["samples"]) > 5
-    ran = process("verify", "model.pt", "model.onnx", "--input-shape", "N,3,8,8", "--json", "-")
+    ran = bnfuse("verify", "model.pt", "model.onnx", "--input-shape", "N,3,8,8", "--json", "-")
     assert report(ran)["proof"] is None
 
 

@@ -8,21 +8,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from verification_texts import HEADER, judge
 
 from bnfuse.errors import LoadError, UsageError
 from bnfuse.verifying import Verdict, from_json, rejudge, verify
 from bnfuse.verifying.verdicts.thresholds import Thresholds
-
-HEADER = '<ir_version: 8, opset_import: ["": 17]>'
-
-
-def parse(body: str) -> onnx.ModelProto:
-    return onnx.parser.parse_model(HEADER + body)
-
-
-def judge(original: str, candidate: str, inputs: Any = None, **options: Any) -> Any:
-    return verify(parse(original), parse(candidate), inputs, providers=["cpu"], **options)
-
 
 DOUBLE = "g (float[N, 4] x) => (float[N, 4] y) { y = Add(x, x) }"
 

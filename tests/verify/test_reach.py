@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import onnx
 import onnx.parser
 import pytest
 from onnx import numpy_helper
+from verification_texts import caught, judge
 from written import parse
 
-from bnfuse.verifying import Verdict, Verification, verify
+from bnfuse.verifying import Verdict
 
 SEEDS = range(3)
-
-
-def judge(original: Any, candidate: Any, **options: Any) -> Verification:
-    one, two = (parse(item) if isinstance(item, str) else item for item in (original, candidate))
-    return verify(one, two, providers=["cpu"], **options)
-
-
-def caught(result: Verification) -> bool:
-    return result.verdict is Verdict.FAIL
-
 
 ASLEEP = 5
 BENDS = {
