@@ -109,7 +109,7 @@ def annotated(found: dict[str, Any]) -> list[str]:
         return [f"::error title=bnfuse verify::{data(sentence(found['error']))}"]
     # Where there is a verdict bnfuse is installed.
     from bnfuse.verifying import from_json
-    from bnfuse.verifying.formats import github_lines
+    from bnfuse.verifying.telling.formats import github_lines
 
     return github_lines(from_json(found), found["candidate"])
 
