@@ -58,7 +58,8 @@ def verify() -> int:
     """Judge the candidate, and say it on every channel that the runner has."""
     folder = tempfile.mkdtemp(prefix="bnfuse-", dir=os.environ.get("RUNNER_TEMP"))
     report = Path(folder, "report.json")
-    command = [sys.executable, "-m", "bnfuse", *command_line(str(report))]
+    # -P: what lies in the workspace is no module of bnfuse's.
+    command = [sys.executable, "-P", "-m", "bnfuse", *command_line(str(report))]
     # Between these two lines the runner takes nothing that is printed for a command.
     token = secrets.token_hex(16)
     say(f"::stop-commands::{token}")

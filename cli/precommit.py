@@ -72,7 +72,9 @@ def pairs_of(
 
 def _judged(original: str, candidate: str, options: list[str]) -> int:
     """Say what ``bnfuse verify`` says of a pair that does not pass, and return its exit code."""
-    command = [sys.executable, "-m", "bnfuse", "verify", "-q", *options, "--", original, candidate]
+    # -P: as for the command bnfuse, what lies in the working directory is no module of bnfuse's.
+    command = [sys.executable, "-P", "-m", "bnfuse", "verify", "-q", *options, "--"]
+    command += [original, candidate]
     ran = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if ran.returncode:
         click.echo(f"{candidate} beside {original}: {ran.stderr.strip()}")

@@ -7,11 +7,14 @@ belong to the site, and a link that works in the repository works in the site an
 from __future__ import annotations
 
 from importlib.metadata import version as version_of
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import click
     from sphinx.application import Sphinx
+
+ROOT = Path(__file__).parents[1]
 
 project = "bnfuse"
 release = version = version_of("bnfuse")
@@ -40,7 +43,7 @@ napoleon_numpy_docstring = False
 
 html_theme = "furo"
 html_title = f"bnfuse {release}"
-html_extra_path = ["../bnfuse/reporting/report.schema.json"]
+html_extra_path = [str(file) for file in (ROOT / "bnfuse").rglob("report.schema.json")]
 html_copy_source = False
 html_show_copyright = False
 smartquotes = False

@@ -115,3 +115,10 @@ def test_every_command_and_option_that_is_named_exists(page):
         given = {word.split("=")[0] for word in words if re.match(r"--?[a-z]", word)}
         # What is quoted is one word, and options within it are another command's.
         assert {one for one in given if " " not in one} <= known | {"-vv"}, line
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_path_of_the_repository_that_is_named_exists(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:action|benchmarks|bnfuse|cli|models|tests)/[\w./]*)`", text)
+    assert [path for path in named if not (ROOT / path).exists()] == []

@@ -47,7 +47,9 @@ def test_the_proofs_are_found_and_checked_as_typed(full, tmp_path):
     full.run("bnfuse export scratch-cnn.pt -o model.onnx --no-verify -q", tmp_path)
     full.run("bnfuse fold model.onnx -o model.folded.onnx --no-verify -q", tmp_path)
     changed = onnx.load(tmp_path / "model.folded.onnx")
-    weight = next(one for one in changed.graph.initializer if one.name == "layers.3.conv.weight")
+    weight = next(
+        one for one in changed.graph.initializer if one.name == "layers.3.conv.weight.folded"
+    )
     numbers = numpy_helper.to_array(weight).copy()
     numbers[7, 12, 1, 0] += 1e-5
     weight.CopyFrom(numpy_helper.from_array(numbers, weight.name))

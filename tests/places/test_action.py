@@ -102,6 +102,11 @@ def test_the_same_function_passes_with_a_notice_a_summary_and_a_report(action):
     assert '"verdict": "PASS"' in Path(ran.output["report"]).read_text()
 
 
+def test_modules_in_the_workspace_are_not_bnfuses(action, tmp_path):
+    (tmp_path / "click.py").write_text("raise SystemExit(99)")
+    assert action().code == 0
+
+
 def test_another_function_stops_the_workflow(action):
     ran = action(candidate="other.onnx")
     assert (ran.code, ran.output["exit-code"], ran.output["verdict"]) == (1, "1", "FAIL")

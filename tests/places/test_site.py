@@ -42,6 +42,8 @@ def test_every_page_of_the_repository_is_in_the_site(site):
     names = {file.relative_to(ROOT).with_suffix(".html").as_posix() for file in sources}
     assert names <= pages(site).keys()
     assert 'url=docs/index.html"' in pages(site)["index.html"]
+    assert (site / "report.schema.json").exists()
+    assert "docs/notebook.html" in pages(site)
 
 
 def test_nothing_is_fetched_from_elsewhere(site):
