@@ -17,7 +17,7 @@ from bnfuse.loading import load, several
 from bnfuse.progress import Progress, Silent
 from bnfuse.reporting import Report
 from bnfuse.target import target_of
-from bnfuse.writing import Writing, describe, files_of, model_bytes, targets, unverified
+from bnfuse.writing import Writing, describe, files_of, model_bytes, node_count, targets, unverified
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -279,6 +279,7 @@ def plan(source: Source, *, progress: Progress | None = None, **request: Any) ->
 def planned(entry: Entry, progress: Progress) -> Inner:
     """Fold an entry in memory, each weight as the recipe that writing it would follow."""
     with progress.stage("plan") as line:
+        line.doing(f"{node_count(entry.model):,} nodes")
         inner = Inner.run(entry, entry.model, lazily=True)
         line.detail = f"{sum(n.folded for n in inner.report.norms)} norms would fold"
     size = model_bytes(inner.lowered.model)
