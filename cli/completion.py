@@ -68,7 +68,7 @@ ONNX_MODEL = ModelFile(_ONNX)
 
 def complete_provider(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     """The short names of execution providers."""
-    from bnfuse.verifying.providers import short_names
+    from bnfuse.verifying.runtime.providers import short_names
 
     return [name for name in ("auto", *short_names()) if name.startswith(incomplete.lower())]
 

@@ -58,7 +58,7 @@ def test_a_module_of_the_working_directory() -> None:
 @pytest.mark.usefixtures("here")
 def test_a_factory_that_is_not_there(spec: str, asked: str) -> None:
     pytest.importorskip("torch")
-    from bnfuse.loading.imports import build_module
+    from bnfuse.loading.consent.imports import build_module
 
     with pytest.raises(LoadError) as refused:
         build_module(spec)
@@ -75,7 +75,7 @@ def test_a_factory_that_is_not_there(spec: str, asked: str) -> None:
 )
 @pytest.mark.usefixtures("here")
 def test_a_class_to_allow_that_is_not_there(name: str, asked: str) -> None:
-    from bnfuse.loading.imports import import_allowed, working_directory_on_path
+    from bnfuse.loading.consent.imports import import_allowed, working_directory_on_path
 
     with pytest.raises(LoadError) as refused, working_directory_on_path():
         import_allowed(name)

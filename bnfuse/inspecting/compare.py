@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
-from bnfuse.lifting.source import module_path
+from bnfuse.graph.source import module_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence

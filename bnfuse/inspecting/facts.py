@@ -12,13 +12,13 @@ import onnx_ir as ir
 
 from bnfuse.errors import UsageError
 from bnfuse.inspecting.macs import Macs, count_macs
-from bnfuse.lifting.functions import inline_functions
-from bnfuse.lifting.infer import infer_shapes
+from bnfuse.lifting.preparing.functions import inline_functions
+from bnfuse.lifting.preparing.shape_inference import infer_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from bnfuse.loading import InputShape
+    from bnfuse.examples import InputShape
 
 _INDICES = frozenset({"int64", "int32", "uint64", "uint32", "bool", "string"})
 """Element types of shapes, axes and indices: no parameters."""

@@ -13,24 +13,25 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bnfuse.entry import Request, enter
 from bnfuse.errors import BnfuseError, UnsafeFileError, UsageError
+from bnfuse.examples import parse_input_shape
 from bnfuse.fingerprint import fingerprints
 from bnfuse.inspecting.facts import Facts, facts_of
-from bnfuse.loading import FileKind, Inspection, inspect_file, parse_input_shape
+from bnfuse.loading import FileKind, Inspection, inspect_file
 from bnfuse.loading.architecture import architecture_of
-from bnfuse.loading.consent import refuse_forbidden, unfamiliar_calls
-from bnfuse.loading.denied import Verdict, judge
+from bnfuse.loading.consent.agreement import refuse_forbidden, unfamiliar_calls
+from bnfuse.loading.consent.denied import Verdict, judge
+from bnfuse.onnxfiles.provenance import is_made_from
 from bnfuse.pipeline import planned
+from bnfuse.pipeline.entry import Request, enter
 from bnfuse.progress import Silent
-from bnfuse.writing import is_made_from
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
     from bnfuse.fingerprint import Fingerprint
     from bnfuse.loading.architecture import Part
-    from bnfuse.loading.pickled import Call
+    from bnfuse.loading.pickles.symbols import Call
     from bnfuse.progress import Progress
     from bnfuse.reporting import Report
 

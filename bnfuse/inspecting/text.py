@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from bnfuse.columns import Column, print_table
 from bnfuse.inspecting.compare import Fate
 from bnfuse.inspecting.tree import tree_lines
-from bnfuse.layout import Column, print_table
 from bnfuse.lifting.normalizer import NORMALIZERS
 from bnfuse.lifting.sites import Kind
-from bnfuse.loading.denied import Verdict
-from bnfuse.loading.wording import printable
+from bnfuse.loading.consent.denied import Verdict
 from bnfuse.reporting.merges import merge_lines
 from bnfuse.reporting.sites import print_sites
+from bnfuse.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

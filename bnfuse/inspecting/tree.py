@@ -7,7 +7,7 @@ __all__ = ["tree_lines"]
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bnfuse.loading.wording import printable
+from bnfuse.wording import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from bnfuse.loading.inspection import inspect_file
 from bnfuse.loading.kinds import FileKind
 from bnfuse.loading.payload import is_tensor, pairs_of
-from bnfuse.loading.pickled import Call, Sequence
-from bnfuse.loading.sizes import shape_of
+from bnfuse.loading.pickles.claimed_sizes import shape_of
+from bnfuse.loading.pickles.symbols import Call, Sequence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from bnfuse.layout import Column, print_table
+from bnfuse.columns import Column, print_table
 from bnfuse.lifting.sites import Kind
 
 if TYPE_CHECKING:

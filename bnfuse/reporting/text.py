@@ -31,7 +31,7 @@ def render(report: Report, console: Console, verbosity: int = 0) -> None:
     """
     _print_norms(report, console, verbosity)
     if report.verification is not None:
-        from bnfuse.verifying.text import render as render_verification
+        from bnfuse.verifying.telling.text import render as render_verification
 
         render_verification(report.verification, console, verbosity)
     console.print(Group(*_result(report)), highlight=False)

@@ -11,7 +11,7 @@ from graphs import Net, fold_model
 
 from bnfuse.inspecting import compare
 from bnfuse.inspecting.compare import Comparison, Fate
-from bnfuse.loading.protos import model_of
+from bnfuse.onnxfiles.protos import model_of
 
 
 def side_by_side(before: onnx.ModelProto, after: onnx.ModelProto) -> Comparison:

@@ -7,9 +7,9 @@ import onnx
 import pytest
 from graphs import Net
 
+from bnfuse.examples import parse_input_shape
 from bnfuse.inspecting.facts import Facts, facts_of
-from bnfuse.loading import parse_input_shape
-from bnfuse.loading.protos import model_of
+from bnfuse.onnxfiles.protos import model_of
 
 
 def facts(net: Net, *outputs: str, shapes: tuple[str, ...] = ()) -> Facts:
