@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = ["ANY_MODEL", "ONNX_MODEL", "ModelFile", "complete_net", "complete_provider"]
 
+import os
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -35,8 +36,8 @@ class ModelFile(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read the path."""
-        path = super().convert(value, param, ctx)
-        if self._asked and not Path(path).is_file():
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if self._asked and not path.is_file():
             from bnfuse.suggestion import meant_file
 
             raise UsageError(f"There is no file {path}.", meant_file(path) or "Check the path.")

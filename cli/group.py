@@ -20,5 +20,5 @@ class Commands(click.Group):
         # An option in its place is for click to explain.
         if not name.startswith("-") and self.get_command(ctx, name) is None:
             asked = meant(name, self.list_commands(ctx)) or "bnfuse --help lists them."
-            ctx.fail(f"There is no command {name!r}. {asked}")
+            ctx.fail(f"No such command {name!r}. {asked}")
         return super().resolve_command(ctx, args)

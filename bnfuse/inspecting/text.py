@@ -131,7 +131,8 @@ def _print_plan(
     console.print()
     folded = sum(site.folded for site in report.norms)
     left = len(report.norms) - folded
-    say(f"{folded} of {len(report.norms)} would fold, {left} would be left", "norms")
+    told = f"{folded} of {len(report.norms)} would fold, {left} would be left"
+    say(told if report.norms else "none that a fold could move", "norms")
     if normalisers:
         told = ", ".join(f"{n} {op}" for op, n in normalisers.items())
         say(f"{told}: their statistics are the input's, so they stay", "others")

@@ -7,7 +7,7 @@ __all__ = ["plan", "planned"]
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bnfuse.onnxfiles.size import model_bytes
+from bnfuse.onnxfiles.size import model_bytes, node_count
 from bnfuse.pipeline.entry import SourceOptions, enter
 from bnfuse.pipeline.stages import Inner
 from bnfuse.progress import Progress, Silent
@@ -37,6 +37,7 @@ def plan(
 def planned(entry: Entry, progress: Progress) -> Inner:
     """Fold an entry in memory, each weight as the recipe that writing it would follow."""
     with progress.stage("plan") as line:
+        line.doing(f"{node_count(entry.model):,} nodes")
         inner = Inner.run(entry, entry.model, lazily=True)
         line.detail = f"{sum(n.folded for n in inner.report.norms)} norms would fold"
     size = model_bytes(inner.lowered.model)

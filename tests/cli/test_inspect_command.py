@@ -234,3 +234,14 @@ def test_many_norms_are_told_by_stages_unless_asked_one_by_one(say, tmp_path: Pa
     out = say("fold", "m.onnx", "--dry-run", "-v")[1]
     assert out.count("body.stage1.") >= 8
     assert "norms" not in out.partition("\nnorms ")[0].replace("norm ", "")
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
+def test_every_encoding_can_say_it_without_control_characters(
+    encoding: str, net_onnx: Path, process
+) -> None:
+    ran = process("inspect", net_onnx, PYTHONIOENCODING=encoding, FORCE_COLOR="")
+    assert ran.code == 0
+    text = ran.out.decode(encoding)
+    assert all(char.isprintable() or char == "\n" for char in text + ran.err)
+    assert ("8 → 2" if encoding == "utf-8" else "8 -> 2") in text

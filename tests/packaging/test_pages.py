@@ -57,6 +57,11 @@ def test_the_proofs_are_found_and_checked_as_typed(full, tmp_path):
     follow(full, "docs/proof.md", tmp_path)
 
 
+@pytest.mark.parametrize("page", ["inspect", "cli"])
+def test_the_pages_of_the_command_line_work_as_typed(full, tmp_path, page):
+    follow(full, f"docs/{page}.md", tmp_path)
+
+
 @pytest.fixture
 def recipes(tmp_path):
     """The recipes' files, beside the model that they are about."""
