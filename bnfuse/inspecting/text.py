@@ -14,7 +14,7 @@ from bnfuse.inspecting.compare import Fate
 from bnfuse.inspecting.tree import tree_lines
 from bnfuse.lifting.normalizer import NORMALIZERS
 from bnfuse.lifting.sites import Kind
-from bnfuse.loading.consent.denied import Verdict
+from bnfuse.loading.consent.denied import Standing
 from bnfuse.reporting.merges import merge_lines
 from bnfuse.reporting.sites import print_sites
 from bnfuse.wording import printable
@@ -84,7 +84,7 @@ def _head(seen: Inspected, verbosity: int) -> Iterator[tuple[str, str]]:
 def _imports(seen: Inspected, verbosity: int) -> Iterator[tuple[str, str]]:
     if not seen.imports:
         return
-    harmless = [item for item in seen.imports if item.verdict == Verdict.HARMLESS.value]
+    harmless = [item for item in seen.imports if item.verdict == Standing.HARMLESS.value]
     yield "imports", f"{len(harmless)} of {len(seen.imports)} names load with no flag"
     others = [item for item in seen.imports if verbosity or item not in harmless]
     for item in others if verbosity else others[:_ROWS]:

@@ -18,7 +18,7 @@ from bnfuse.loading.inspection import inspect_file
 from bnfuse.loading.kinds import FileKind
 from bnfuse.loading.payload import is_tensor, pairs_of
 from bnfuse.loading.pickles.claimed_sizes import shape_of
-from bnfuse.loading.pickles.symbols import Call, Sequence
+from bnfuse.loading.pickles.symbols import Call, ListSymbol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -126,7 +126,7 @@ class _Reader:
 
 def _state(call: Any) -> Iterator[tuple[str, Any]]:
     state = getattr(call, "state", None)
-    first = state.items[0] if isinstance(state, Sequence) and state.items else state
+    first = state.items[0] if isinstance(state, ListSymbol) and state.items else state
     return _named(first)
 
 
