@@ -183,7 +183,7 @@ class Writing:
         while not names[-1]:
             names.pop()
         self._nodes.append(helper.make_node(kind, names, [result or self._name()], **attributes))
-        return self._nodes[-1].output[0]
+        return str(self._nodes[-1].output[0])
 
     def _number(self, value: Any) -> str:
         """A constant, of the model's float type if it is a float."""

@@ -7,17 +7,16 @@ the checker's own code, so a mistake here finds no proof and never a wrong one.
 
 from __future__ import annotations
 
-__all__ = ["Search", "Unmatched", "rows_of"]
+__all__ = ["Search", "Unmatched"]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnfuse.checker.check import Cut, Proving
-from bnfuse.checker.forms import IDENTITY, Form, Map, NotLinear, Relation, alike
-from bnfuse.checker.graph import NotProved
-from bnfuse.checker.laws import is_view
+from bnfuse.checker.check import Cut, Proving, is_view
+from bnfuse.checker.forms import IDENTITY, Form, Relation, alike
+from bnfuse.checker.graph import NotProved, need
 from bnfuse.checker.linear import LINEAR, expand
 from bnfuse.checker.turned import TURNED
 
@@ -127,7 +126,7 @@ class Search:
             if wanted & set(zip(node.outputs, other.outputs, strict=True)):
                 kept.append(cut)
                 wanted.update(zip(node.inputs, other.inputs, strict=False))
-                if node.has_body:
+                if node.bodies:
                     # The body reads what it reads by the same names.
                     wanted.update((name, name) for name in self._original.producers)
         return kept[::-1]
@@ -307,8 +306,8 @@ class Search:
         b = node.outputs[0]
         try:
             theirs = expand(self._candidate, b, self._matches)
-        except (NotLinear, NotProved) as refusal:
-            refusals.append(NotProved(str(refusal), b))
+        except NotProved as refusal:
+            refusals.append(refusal)
             return False
         known = set(self._matches.get(b, ()))
         for a in self._reached(list(theirs.form.maps), b):
@@ -357,8 +356,6 @@ class Search:
                 return self._cut_over(a, b, sources, stops)
             except NotProved as refusal:
                 refusals.append(refusal)
-            except NotLinear as refusal:
-                refusals.append(NotProved(str(refusal), b))
         return None
 
     def _cut_over(self, a: str, b: str, sources: list[str], stops: set[str]) -> Cut:
@@ -366,8 +363,7 @@ class Search:
         over = []
         for source in sources:
             chosen = [x for x in self._matches[source] if x in mine.form.maps]
-            if not chosen:
-                raise NotLinear("it is computed from other values")
+            need(chosen, "it is computed from other values")
             over.append((chosen[0], source))
         if (a, b) in self._given:
             cut = self.assumed[a, b] = Cut(a, b, "linear", self._given[a, b], tuple(over))
@@ -400,17 +396,16 @@ def _may_be(graph: Graph, a: str, shape: tuple[int | str | None, ...]) -> bool:
 
 def _inferred(a: Form, b: Form, unit: float) -> Relation:
     """The scales and shifts that make most of one form into the other."""
-    if a.maps.keys() != b.maps.keys():
-        raise NotLinear("it is computed from other values")
+    need(a.maps.keys() == b.maps.keys(), "it is computed from other values")
     axes = [f.constant.axis for f in (a, b)]
     above: np.ndarray | float = 0.0
     below: np.ndarray | float = 0.0
     for name, mine in a.maps.items():
         x, y = alike(mine, b.maps[name])
         axes += [x.axis, y.axis]
-        v, w = (c.reshape(len(c), -1) if c.ndim > 1 else c for c in (rows_of(x), rows_of(y)))
-        above = above + ((v * w).sum(axis=1) if v.ndim > 1 else v * w)
-        below = below + ((v * v).sum(axis=1) if v.ndim > 1 else v * v)
+        v, w = (m.c.reshape(len(m.c), -1) for m in (x, y))
+        above = above + np.einsum("oi,oi->o", v, w)
+        below = below + np.einsum("oi,oi->o", v, v)
     with np.errstate(all="ignore"):
         scale = np.where(below > 0.0, above / below, 1.0)
     scale = np.where((np.abs(scale - 1.0) <= _SNAP * unit) | (scale == 0.0), 1.0, scale)
@@ -418,15 +413,6 @@ def _inferred(a: Form, b: Form, unit: float) -> Relation:
     size = np.abs(scale) * a.constant.magnitude + np.abs(b.constant.shift)
     shift = np.where(np.abs(shift) <= _SNAP * unit * size, 0.0, shift)
     axis = next((axis for axis in axes if axis is not None), None)
+    if axis is None:
+        scale, shift = np.reshape(scale, -1)[0], np.reshape(shift, -1)[0]
     return Relation.of(axis, *np.broadcast_arrays(scale, shift))
-
-
-def rows_of(m: Map) -> np.ndarray:
-    """A map's coefficients with its output channels first."""
-    c = m.coefficients
-    if m.kind == "matrix":
-        return c.T
-    if m.kind != "deconv":
-        return c
-    groups, (i, o) = m.geometry[0], c.shape[:2]
-    return np.moveaxis(c.reshape(groups, i // groups, o, -1), 2, 1).reshape(groups * o, -1)
