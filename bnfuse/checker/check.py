@@ -140,9 +140,9 @@ class Proving:
             if x and y:
                 self._remember(x, y, relation)
 
-    def same_form(self, cut: Cut) -> None:
+    def same_form(self, cut: Cut, forms: tuple[Form, Form, float] | None = None) -> None:
         """Two linear forms of values that are related: their coefficients agree."""
-        mine, theirs, unit = self.forms(cut.a, cut.b, cut.over)
+        mine, theirs, unit = forms or self.forms(cut.a, cut.b, cut.over)
         units, where = residual(mine.after(cut.relation), theirs, unit, FLOOR[unit])
         if not units <= UNITS:
             raise NotProved(f"{where} differs by {units:.3g} rounding units", cut.b, wrong=True)

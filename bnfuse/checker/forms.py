@@ -21,6 +21,9 @@ Vector = NDArray[np.float64]
 _LARGEST = 1 << 26
 """Coefficients that a composed map may have: 512 MiB of float64."""
 
+_BLOCK = 1 << 16
+"""Coefficients that are compared at a time."""
+
 
 @dataclass(frozen=True, eq=False)
 class Relation:
@@ -126,6 +129,15 @@ class Map:
     size: Vector
     groups: int = 1
     grid: tuple[tuple[int, ...], ...] = ((), (), (), ())
+    _peaks: Vector | None = None
+
+    @property
+    def peaks(self) -> Vector:
+        """The largest coefficient of each channel of the result, in absolute values."""
+        if self._peaks is not None:
+            return self._peaks
+        taps = tuple(range(1, self.c.ndim))
+        return np.maximum(self.c.max(axis=taps, initial=0.0), -self.c.min(axis=taps, initial=0.0))
 
     @classmethod
     def scales(cls, relation: Relation) -> Map:
@@ -143,7 +155,8 @@ class Map:
         need(
             self.axis is None or relation.scale.size in (1, len(self.c)), "channels that do not fit"
         )
-        return self._times(relation, relation.scale.reshape(-1, *[1] * (self.c.ndim - 1)))
+        made = self._times(relation, relation.scale.reshape(-1, *[1] * (self.c.ndim - 1)))
+        return replace(made, _peaks=self.peaks * np.abs(relation.scale))
 
     def before(self, relation: Relation) -> Map:
         """The scales of ``relation``, and then this map."""
@@ -160,7 +173,7 @@ class Map:
         c = self.c * factor
         size = c if self.size is self.c else self.size * factor
         groups = len(c) if self.axis is None else self.groups
-        return replace(self, axis=axis, c=c, size=size, groups=groups)
+        return replace(self, axis=axis, c=c, size=size, groups=groups, _peaks=None)
 
     def of_constant(self, relation: Relation) -> Relation:
         """What this map makes of the shift of ``relation``: no proof if it differs at a border."""
@@ -251,7 +264,8 @@ class Map:
             need(a.c.shape[2:] == b.c.shape[2:], "branches whose results differ in size")
             groups = math.gcd(a.groups, b.groups)
             a, b = a._regrouped(groups), b._regrouped(groups)
-        return replace(a, c=a.c + b.c, size=np.abs(a.size) + np.abs(b.size))
+        size = np.abs(a.size) + np.abs(b.size)
+        return replace(a, c=a.c + b.c, size=size, _peaks=None)
 
     def _grown(self, begins: tuple[int, ...], ends: tuple[int, ...]) -> Map:
         """The same map with more padding and zero taps in it."""
@@ -375,18 +389,25 @@ def alike(a: Map, b: Map) -> tuple[Map, Map]:
     if a.axis == b.axis and (a.groups, a.grid, a.c.shape) == (b.groups, b.grid, b.c.shape):
         return a, b
     # Zero of one on the grid of the other.
-    nothing = [replace(m, c=0.0 * m.c, size=0.0 * m.size) for m in (a, b)]
+    nothing = [replace(m, c=np.zeros_like(m.c), size=np.zeros_like(m.c)) for m in (a, b)]
     return a + nothing[1], nothing[0] + b
 
 
 def units_apart(x: Any, y: Any, size: Any, unit: float, floor: float) -> tuple[float, str]:
     """The largest difference of two arrays in rounding units of ``size``, and its index."""
-    difference = np.abs(x - y)
-    if not difference.any():
-        return 0.0, ""
-    with np.errstate(all="ignore"):
-        units = np.maximum(difference - floor, 0.0) / (unit * np.abs(size))
-    units = np.where(difference <= floor, 0.0, units)
-    units = np.where(np.isnan(units), np.inf, units)
-    place = np.unravel_index(int(np.argmax(units)), units.shape)
-    return float(units[place]), str([int(i) for i in place])
+    arrays = np.broadcast_arrays(x, y, size)
+    flat = [array.reshape(-1) for array in arrays]
+    worst, place = 0.0, -1
+    for begin in range(0, flat[0].size, _BLOCK):
+        one, other, terms = (array[begin : begin + _BLOCK] for array in flat)
+        beyond = np.abs(one - other)
+        beyond -= floor
+        units = np.zeros_like(beyond)
+        with np.errstate(all="ignore"):
+            np.divide(beyond, unit * np.abs(terms), out=units, where=~(beyond <= 0.0))
+        units[np.isnan(units)] = np.inf
+        largest = int(np.argmax(units))
+        if units[largest] > worst:
+            worst, place = float(units[largest]), begin + largest
+    index = np.unravel_index(place, arrays[0].shape) if place >= 0 else ()
+    return worst, str([int(i) for i in index]) if place >= 0 else ""

@@ -47,7 +47,7 @@ _UNITS: dict[int, float] = {
 FLOOR = {2.0**-24: 2.0**-149, 2.0**-53: 0.0, 2.0**-11: 2.0**-24, 2.0**-8: 2.0**-133}
 """The smallest number above zero of the type with that rounding unit."""
 
-_SMALL, _KEPT = 1 << 16, 1 << 25
+_SMALL, _KEPT = 1 << 16, 1 << 23
 """Bytes of a constant from which on it is large, and of all large ones that are kept."""
 
 
@@ -334,6 +334,10 @@ class Graph:
         if shape is None:
             raise NotProved(f"the rank of {name!r} is not known", name)
         return shape
+
+    def is_constant(self, name: str) -> bool:
+        """Whether no input reaches a value."""
+        return name in self._tensors or self.constant(name) is not None
 
     def constant(self, name: str) -> Array | None:
         """The numbers of a value that no input reaches; floats in float64, ``None`` if reached.

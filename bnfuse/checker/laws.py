@@ -70,7 +70,7 @@ class Step:
 
     def is_constant(self, place: int) -> bool:
         """Whether the original's input at a place is a constant."""
-        return self.original.constant(self.a.inputs[place]) is not None
+        return self.original.is_constant(self.a.inputs[place])
 
     def constants(self, place: int) -> tuple[Any, Any]:
         """The two constants at a place; ``None`` where it is left out."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnfuse.checker.forms import IDENTITY, Form, Map, Relation
-from bnfuse.checker.graph import Graph, Node, need
+from bnfuse.checker.graph import Graph, Node, NotProved, need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -63,9 +63,7 @@ class Expanded:
                 continue
             node, place = self.graph.made(name)
             need(node.op in LINEAR and place == 0, f"{node.op} is not linear")
-            places = range(1 if node.op in ("Dropout", "Pad") else len(node.inputs))
-            computed = [node.inputs[i] for i in places if self.operand(node, i) is None]
-            needed = [i for i in computed if i and i not in self.forms]
+            needed = [i for i in self.sources(node) if i not in self.forms]
             if needed:
                 need(len(self.forms) + len(stack) <= _DEPTH, "a form of too many nodes")
                 stack += [name, *needed]
@@ -76,15 +74,18 @@ class Expanded:
         self.forms[value] = form
         self.top = max(self.top, float(np.max(form.constant.magnitude, initial=0.0)))
         for name, m in form.maps.items():
-            # Of a matrix or a kernel, what each channel gets.
-            rows = np.abs(m.c).max(axis=tuple(range(1, m.c.ndim)), initial=0.0)
             low, high = self.reach.get(name, (np.inf, 0.0))
-            low = min(low, float(rows.min(initial=np.inf, where=rows > 0.0)))
-            self.reach[name] = low, max(high, float(rows.max(initial=0.0)))
+            low = min(low, float(m.peaks.min(initial=np.inf, where=m.peaks > 0.0)))
+            self.reach[name] = low, max(high, float(m.peaks.max(initial=0.0)))
 
-    def number(self, name: str) -> np.ndarray | None:
-        """A constant's numbers."""
-        return None if name in self.stops else self.graph.constant(name)
+    def sources(self, node: Node) -> list[str]:
+        """The inputs that are no constants."""
+        places = range(1 if node.op in ("Dropout", "Pad") else len(node.inputs))
+        return [i for p in places if (i := node.inputs[p]) and self.operand(node, p) is None]
+
+    def is_constant(self, name: str) -> bool:
+        """Whether a value is a constant, and none of what the form is of."""
+        return name not in self.stops and self.graph.is_constant(name)
 
     def operand(self, node: Node, place: int) -> str | None:
         """The constant that an operand broadcasts; ``None`` where it is computed.
@@ -92,7 +93,7 @@ class Expanded:
         A constant that is first expanded to the shape of the other operand is that constant.
         """
         name = node.inputs[place]
-        if self.number(name) is not None:
+        if self.is_constant(name):
             return name
         made, _ = self.graph.producers.get(name, (None, 0))
         if made is None or made.op != "Expand" or len(node.inputs) != 2 or name in self.stops:
@@ -104,8 +105,7 @@ class Expanded:
         shapes = [self.graph.shape(i) for i in (sizes.inputs[0], other)]
         same = sizes.inputs[0] == other or (None not in shapes[0] and shapes[0] == shapes[1])
         whole = not sizes.attributes.get("start") and sizes.attributes.get("end") is None
-        constant = self.number(made.inputs[0]) is not None
-        return made.inputs[0] if same and whole and constant else None
+        return made.inputs[0] if same and whole and self.is_constant(made.inputs[0]) else None
 
     def computed(self, node: Node) -> Form:
         """The form of the first input, which was expanded before."""
@@ -118,10 +118,9 @@ class Expanded:
         return self._counted(name) if name else None
 
     def _counted(self, name: str | None) -> np.ndarray:
-        numbers = self.number(name or "")
-        need(numbers is not None, "what should be a constant is computed at run time")
-        assert numbers is not None
-        assert name is not None
+        numbers = self.graph.constant(name) if name and name not in self.stops else None
+        if numbers is None or name is None:
+            raise NotProved("what should be a constant is computed at run time")
         self.unit = max(self.unit, self.graph.unit(name))
         self.constants[name] = None
         return numbers

@@ -17,11 +17,11 @@ import numpy as np
 from bnfuse.checker.check import Cut, Proving, is_view
 from bnfuse.checker.forms import IDENTITY, Form, Relation, alike
 from bnfuse.checker.graph import NotProved, need
-from bnfuse.checker.linear import LINEAR, expand
+from bnfuse.checker.linear import LINEAR, Expanded
 from bnfuse.checker.turned import TURNED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from bnfuse.checker.graph import Graph, Node
 
@@ -100,7 +100,7 @@ class Search:
         for a, b in list(self.proving.known):
             self._add(a, b)
         for node in self._candidate.nodes:
-            if self._candidate.constant(node.outputs[0]) is None:
+            if not self._candidate.is_constant(node.outputs[0]):
                 self._match(node)
         try:
             self.proving.finish()
@@ -305,15 +305,15 @@ class Search:
     def _match_form(self, node: Node, refusals: list[NotProved], found: bool) -> bool:
         b = node.outputs[0]
         try:
-            theirs = expand(self._candidate, b, self._matches)
+            sources = _sources(self._candidate, b, self._matches)
         except NotProved as refusal:
             refusals.append(refusal)
             return False
         known = set(self._matches.get(b, ()))
-        for a in self._reached(list(theirs.form.maps), b):
+        for a in self._reached(sources, b):
             if a in known:
                 continue
-            cut = self._cut(a, b, list(theirs.form.maps), refusals)
+            cut = self._cut(a, b, sources, refusals)
             if cut is not None:
                 found = True
                 self.cuts.append(cut)
@@ -343,7 +343,7 @@ class Search:
             return True
         return any(
             reader.op not in LINEAR
-            or sum(self._original.constant(i) is None for i in reader.inputs) > 1
+            or sum(not self._original.is_constant(i) for i in reader.inputs) > 1
             or reader.op in ("Conv", "ConvTranspose", "Gemm", "MatMul", "AveragePool", "Pad")
             for reader in self._readers.get(a, ())
         )
@@ -359,20 +359,21 @@ class Search:
         return None
 
     def _cut_over(self, a: str, b: str, sources: list[str], stops: set[str]) -> Cut:
-        mine = expand(self._original, a, stops)
+        mine = _sources(self._original, a, stops)
         over = []
         for source in sources:
-            chosen = [x for x in self._matches[source] if x in mine.form.maps]
+            chosen = [x for x in self._matches[source] if x in mine]
             need(chosen, "it is computed from other values")
             over.append((chosen[0], source))
         if (a, b) in self._given:
             cut = self.assumed[a, b] = Cut(a, b, "linear", self._given[a, b], tuple(over))
             self.proving.known[a, b] = cut.relation
             return cut
-        x, y, unit = self.proving.forms(a, b, over)
+        x, y, unit = forms = self.proving.forms(a, b, over)
+        need(not self._matches.get(b) or _one_grid(x, y), "another grid of coefficients")
         cut = Cut(a, b, "linear", _inferred(x, y, unit), tuple(over))
         try:
-            self.proving.same_form(cut)
+            self.proving.same_form(cut, forms)
         except NotProved:
             self._try(cut)
             raise
@@ -381,6 +382,32 @@ class Search:
     def _try(self, cut: Cut) -> None:
         if not self.unmatched:
             self.tried.append(cut)
+
+
+def _sources(graph: Graph, value: str, stops: Collection[str]) -> list[str]:
+    """The values of ``stops`` that linear ops make a value of."""
+    form = Expanded(graph, stops)
+    found, seen, stack = [], {value}, [value]
+    while stack:
+        name = stack.pop()
+        if name in stops:
+            found.append(name)
+            continue
+        node, _ = graph.made(name)
+        need(node.op in LINEAR, f"{node.op} is not linear")
+        for source in reversed(form.sources(node)):
+            if source not in seen:
+                seen.add(source)
+                stack.append(source)
+    return found
+
+
+def _one_grid(a: Form, b: Form) -> bool:
+    """Whether the forms are compared without another grid of taps for either."""
+    pairs = [
+        (m.c.shape[2:], b.maps[name].c.shape[2:]) for name, m in a.maps.items() if name in b.maps
+    ]
+    return all(x == y for x, y in pairs)
 
 
 def _may_be(graph: Graph, a: str, shape: tuple[int | str | None, ...]) -> bool:
