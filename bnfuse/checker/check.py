@@ -13,7 +13,7 @@ import onnx
 
 from bnfuse.checker.forms import IDENTITY, Form, Relation, compose, residual
 from bnfuse.checker.graph import FLOOR, PARAMETERS, RANDOM, Graph, Node, NotProved, need, words
-from bnfuse.checker.laws import UNITS, VIEWS, Step, law_of, reshaped
+from bnfuse.checker.laws import UNITS, VIEWS, Step, count, law_of, reshaped
 from bnfuse.checker.linear import expand
 from bnfuse.checker.turned import TURNED, Perm, inverse, then
 
@@ -170,6 +170,10 @@ class Proving:
         told = not open_ or (len(open_) == 1 and all(p[0] != 0 for p in pairs))
         different = any(isinstance(p, int) and isinstance(q, int) for p, q in open_)
         need(told and not different, "shapes that cannot be told to be the same")
+        if any(isinstance(q, int) for _, q in open_):
+            # A size that the original leaves open must not be fixed: other inputs would fail.
+            whole = count(self.candidate.shape(y)) == count(shapes[1])
+            need(whole, "a size that only the candidate fixes")
         self._remember(a, b, reshaped(self.known[x, y], self.original.shape(x), shapes[0]))
 
     def _turn(self, a: str, b: str, x: str, y: str) -> None:

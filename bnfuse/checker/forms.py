@@ -137,7 +137,8 @@ class Map:
         if self._peaks is not None:
             return self._peaks
         taps = tuple(range(1, self.c.ndim))
-        return np.maximum(self.c.max(axis=taps, initial=0.0), -self.c.min(axis=taps, initial=0.0))
+        low, high = self.c.min(axis=taps, initial=0.0), self.c.max(axis=taps, initial=0.0)
+        return np.asarray(np.maximum(high, -low))
 
     @classmethod
     def scales(cls, relation: Relation) -> Map:

@@ -371,6 +371,8 @@ class Graph:
             return None
         node, place = self.producers[name]
         names = [i for i in node.inputs if i]
+        if node.op == "Shape" or (node.op == "Gather" and self._op_of(names[0]) == "Shape"):
+            return self._sizes(node)
         inputs: list[Any] = [self._constants[i] for i in names]
         if any(value is None for value in inputs) or node.op in RANDOM or node.bodies:
             return None
@@ -400,6 +402,22 @@ class Graph:
             return None
         is_array = isinstance(results[0], np.ndarray | np.generic)
         return self._widened(np.asarray(results[0]), name) if is_array else None
+
+    def _op_of(self, name: str) -> str:
+        return self.producers[name][0].op if name in self.producers else ""
+
+    def _sizes(self, node: Node) -> Array | None:
+        """What a Shape, or a Gather of one, gives where the sizes are declared; none is guessed."""
+        index: Any = slice(None)
+        if node.op == "Gather":
+            index, node = self._constants[node.inputs[1]], self.producers[node.inputs[0]][0]
+        dims = self._types.get(node.inputs[0], (0, None))[1]
+        if dims is None or index is None:
+            return None
+        start, end = node.attributes.get("start") or 0, node.attributes.get("end")
+        chosen = np.array(dims[start:end], object)[index]
+        known = all(isinstance(size, int) for size in np.ravel(chosen))
+        return np.asarray(chosen, np.int64) if known else None
 
     def _widened(self, array: Array, name: str) -> Array:
         return array.astype(np.float64) if self.is_float(name) else array

@@ -7,7 +7,7 @@ here has the law ``identity``: from equal inputs, equal results.
 
 from __future__ import annotations
 
-__all__ = ["LAWS", "UNITS", "VIEWS", "Step", "law_of", "reshaped"]
+__all__ = ["LAWS", "UNITS", "VIEWS", "Step", "count", "law_of", "reshaped"]
 
 import math
 from collections.abc import Callable
@@ -295,20 +295,33 @@ def _product(step: Step) -> Relation:
 
 
 def _matmul(step: Step) -> Relation:
-    """Of two computed values: rows and columns pass, what is summed over must cancel."""
+    """Of two computed values: rows and columns pass, what is summed over must cancel.
+
+    A shift passes from the right where the rows on the left sum to 1, as those of a Softmax do.
+    """
     ranks = len(step.shape(0)), len(step.shape(1))
     need(min(ranks) >= 2, "a product of vectors")
     kept, summed = IDENTITY, np.ones(())
     for place, contracted in ((0, 1), (1, 2)):
         r = step.relation(place)
-        need(not r.has_shift, "a shift does not pass MatMul")
+        need(not r.has_shift or (place and _sums_to_one(step)), "a shift does not pass MatMul")
+        need(not r.has_shift or r.axis != ranks[1] - 2, "a shift along what is summed over")
         if r.axis == ranks[place] - contracted:
             summed = summed * r.scale
         else:
             kept = compose(kept, r.along((r.axis or 0) + max(ranks) - ranks[place]))
     first = summed.reshape(-1)[0]
+    need(first == 1.0 or not kept.has_shift, "a scale beside a shift")
     need(np.allclose(summed, first, rtol=1e-12, atol=0.0), "what is summed over does not cancel")
     return compose(kept, Relation.of(None, first))
+
+
+def _sums_to_one(step: Step) -> bool:
+    """Whether each row of the left operand sums to 1 on both sides, being the same Softmax."""
+    node, _ = step.original.producers.get(step.a.inputs[0], (step.a, 0))
+    last = len(step.shape(0)) - 1
+    softmax = node.op == "Softmax" and node.attributes["axis"] % (last + 1) == last
+    return softmax and step.relation(0).is_identity
 
 
 def _normalized(step: Step) -> Relation:
@@ -423,8 +436,8 @@ def reshaped(r: Relation, before: Shape, after: Shape) -> Relation:
         return r
     for place, size in enumerate(after):
         # The channels whole, and before or behind them as many elements.
-        same = _count(after[place + 1 :]) == _count(before[r.axis + 1 :])
-        if size == r.scale.size and (same or _count(after[:place]) == _count(before[: r.axis])):
+        same = count(after[place + 1 :]) == count(before[r.axis + 1 :])
+        if size == r.scale.size and (same or count(after[:place]) == count(before[: r.axis])):
             return r.along(place)
     head = tail = 0
     while head < min(r.axis, len(after)) and before[head] == after[head] is not None:
@@ -447,7 +460,7 @@ def reshaped(r: Relation, before: Shape, after: Shape) -> Relation:
     return Relation.of(head + varying[0] if varying else None, *(p[index] for p in parts))
 
 
-def _count(sizes: Shape) -> object:
+def count(sizes: Shape) -> object:
     """How many elements sizes come to: a number and symbols; equal to nothing if not known."""
     if None in sizes:
         return object()

@@ -14,9 +14,9 @@ import numpy
 import onnx
 
 from bnfuse import __version__
-from bnfuse.checker.certificate import written
 from bnfuse.checker.check import check, unbelieving
 from bnfuse.checker.graph import Graph, NotProved, digest_of
+from bnfuse.proving.certificate import written
 from bnfuse.proving.differences import Difference, difference
 from bnfuse.proving.search import Search
 
