@@ -11,7 +11,7 @@ not proved is told with the first value that has no match, and with --sampled ju
 
 from __future__ import annotations
 
-__all__ = ["main"]
+__all__ = ["TOOLS_TO_PROVE", "main"]
 
 import argparse
 import contextlib
@@ -60,7 +60,7 @@ def _basic(source: Path, target: Path) -> None:
     tools.optimised_by_runtime(source, target, "basic")
 
 
-_TOOLS = (
+TOOLS_TO_PROVE = (
     *(tool for tool in reversed(TOOLS) if tool.optimise is not None and tool.name != "unfolded"),
     Tool("onnxruntime basic", _basic),
     Tool(f"opset {_OPSET}", _converted),
@@ -75,7 +75,7 @@ def main() -> None:
     console = Console(width=160, highlight=False)
     rows: list[dict[str, Any]] = []
     mutants: list[dict[str, Any]] = []
-    chosen = [tool for tool in _TOOLS if not arguments.tool or tool.name in arguments.tool]
+    chosen = [tool for tool in TOOLS_TO_PROVE if not arguments.tool or tool.name in arguments.tool]
     for name, spelling, make in _cases(arguments.only, arguments.spelling):
         with _place(arguments.keep, f"{name} {spelling}") as folder:
             source = Path(folder, "model.onnx")
@@ -104,7 +104,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.proof", description=__doc__)
     parser.add_argument("--only", action="append", help="a net's name; repeatable")
     parser.add_argument("--spelling", action="append", choices=_SPELLINGS, help="repeatable")
-    parser.add_argument("--tool", action="append", choices=[t.name for t in _TOOLS])
+    parser.add_argument("--tool", action="append", choices=[t.name for t in TOOLS_TO_PROVE])
     parser.add_argument("--mutants", type=int, default=0, metavar="N", help="a net")
     parser.add_argument("--sampled", action="store_true", help="judge what is not proved")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep and reuse the files")
@@ -219,7 +219,7 @@ def _render(
     rows: Sequence[dict[str, Any]], mutants: Sequence[dict[str, Any]], console: Console
 ) -> None:
     table = Table("tool", "proved", "different", "not proved", "crashed", "most units")
-    for tool in _TOOLS:
+    for tool in TOOLS_TO_PROVE:
         own = [row for row in rows if row["tool"] == tool.name]
         status = Counter(row["status"] for row in own)
         units = max((row["units"] for row in own), default=0.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
@@ -44,8 +43,8 @@ def prove(
       bnfuse prove model.onnx model.folded.onnx
       bnfuse prove model.onnx model.folded.onnx -o proof.json
     """
-    from bnfuse.checker.certificate import in_toto
     from bnfuse.proving import prove as search
+    from bnfuse.proving.certificate import in_toto, text_of
 
     files = {"the original": original, "the candidate": candidate}
     check_outputs({"-o": output}, files)
@@ -62,8 +61,8 @@ def prove(
         return 3
     if output is not None:
         names = [path.name for path in (original, candidate)]
-        proof = in_toto(found.certificate, names) if statement else found.certificate
-        write_text(json.dumps(proof, indent=None if statement is None else 2) + "\n", output, "-o")
+        text = in_toto(found.certificate, names) if statement else text_of(found.certificate)
+        write_text(text, output, "-o")
     terminal.out.print(f"PROVED within {found.units:.3g} rounding units, for all inputs")
     return 0
 

@@ -1,37 +1,28 @@
 """Linear forms: a value as a sum of linear maps of other values, and a constant.
 
-Every coefficient is a float64 number with a ``magnitude``, the sum of the absolute values of the
-terms that it was summed from: what cancelled is judged against what was there before.
+Every coefficient is a float64 number with a ``size``, the sum of the absolute values of the terms
+that it was summed from: what cancelled is judged against what was there before.
 """
 
 from __future__ import annotations
 
-__all__ = [
-    "IDENTITY",
-    "Form",
-    "Map",
-    "NotLinear",
-    "Relation",
-    "apply",
-    "compose",
-    "residual",
-    "units_apart",
-]
+__all__ = ["IDENTITY", "Form", "Map", "Relation", "alike", "compose", "residual", "units_apart"]
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bnfuse.checker.graph import need
+
 Vector = NDArray[np.float64]
-_LARGEST = 1 << 27
-"""Coefficients that a composed map may have: 1 GiB of float64."""
+_LARGEST = 1 << 26
+"""Coefficients that a composed map may have: 512 MiB of float64."""
 
-
-class NotLinear(Exception):  # noqa: N818 - says what a form is not
-    """Where a composition leaves the maps that a form can hold."""
+_BLOCK = 1 << 16
+"""Coefficients that are compared at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +46,7 @@ class Relation:
         """A relation with its parts broadcast; equal numbers for all channels have no axis."""
         magnitude = np.abs(shift) if magnitude is None else magnitude
         given = (np.asarray(part, np.float64) for part in (scale, shift, magnitude))
-        parts: Sequence[Vector] = np.broadcast_arrays(*given)
+        parts = list(np.broadcast_arrays(*given))
         if parts[0].ndim and all(p.size and np.all(p == p.flat[0]) for p in parts):
             axis, parts = None, [p.reshape(-1)[0] for p in parts]
         return cls(axis, *(np.asarray(p) for p in parts))
@@ -68,7 +59,7 @@ class Relation:
     @property
     def is_identity(self) -> bool:
         """Whether b is a."""
-        return bool(np.all(self.scale == 1.0) and np.all(self.shift == 0.0))
+        return bool(np.all(self.scale == 1.0)) and not self.has_shift
 
     @property
     def has_shift(self) -> bool:
@@ -84,31 +75,32 @@ class Relation:
         """The shift alone."""
         return Relation.of(self.axis, 1.0, self.shift, self.magnitude)
 
-    def along(self, axis: int | None) -> Relation:
+    def along(self, axis: int) -> Relation:
         """The same numbers along another axis."""
         return self if self.axis is None else replace(self, axis=axis)
 
     def take(self, index: Any) -> Relation:
         """The channels at ``index``."""
-        if self.axis is None:
-            return self
-        return Relation.of(self.axis, *(p[index] for p in self.parts))
+        return (
+            self if self.axis is None else Relation.of(self.axis, *(p[index] for p in self.parts))
+        )
 
 
 IDENTITY = Relation.of(None, 1.0)
 
 
-def compose(first: Relation, second: Relation) -> Relation:
-    """``second(first(a))``.
+def _common_axis(x: int | None, y: int | None) -> int | None:
+    need(None in (x, y) or x == y, "two constants run along different axes")
+    return y if x is None else x
 
-    Raises:
-        NotLinear: The two run along different axes.
-    """
-    if None not in (first.axis, second.axis) and first.axis != second.axis:
-        raise NotLinear("two constants run along different axes")
-    axis = first.axis if second.axis is None else second.axis
-    if first.scale.size > 1 < second.scale.size and first.scale.shape != second.scale.shape:
-        raise NotLinear("two constants of different lengths")
+
+def compose(first: Relation, second: Relation) -> Relation:
+    """``second(first(a))``; no proof where the two run along different axes."""
+    axis = _common_axis(first.axis, second.axis)
+    need(
+        min(first.scale.size, second.scale.size) == 1 or first.scale.shape == second.scale.shape,
+        "two constants of different lengths",
+    )
     return Relation.of(
         axis,
         second.scale * first.scale,
@@ -119,246 +111,213 @@ def compose(first: Relation, second: Relation) -> Relation:
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """A linear map of one value.
+    """A linear map of one value: ``y[o] = Σ c[o, i, tap] x[i, place of tap]``.
+
+    One scale per channel is the map of as many groups without taps, a matrix that of one group.
 
     Attributes:
-        kind: ``scale`` (one number per channel), ``matrix`` (a contraction of one axis),
-            ``conv`` or ``deconv``.
-        axis: The axis of the result's channels; ``None`` for one number for all.
-        coefficients: float64, by kind: (C,) or (); (K, N); (O, I/g, *k); (I, O/g, *k).
-        magnitudes: Of the same shape.
-        geometry: What two maps must share beside it. Of a ``conv``: (groups, strides, dilations,
-            begins, ends).
+        axis: The axis of the channels; ``None`` for one number for all.
+        c: The coefficients, (O, I / groups, *taps); (1, 1) for one number.
+        size: What they were summed from, of the same shape; only absolute values matter.
+        groups: Of channels.
+        grid: Strides, dilations, padding before and behind, each (*taps); of a ConvTranspose the
+            output padding as well, which no map but an equal one has a common form with.
     """
 
-    kind: str
     axis: int | None
-    coefficients: Vector
-    magnitudes: Vector
-    geometry: tuple[Any, ...] = ()
+    c: Vector
+    size: Vector
+    groups: int = 1
+    grid: tuple[tuple[int, ...], ...] = ((), (), (), ())
+    _peaks: Vector | None = None
+
+    @property
+    def peaks(self) -> Vector:
+        """The largest coefficient of each channel of the result, in absolute values."""
+        if self._peaks is not None:
+            return self._peaks
+        taps = tuple(range(1, self.c.ndim))
+        low, high = self.c.min(axis=taps, initial=0.0), self.c.max(axis=taps, initial=0.0)
+        return np.asarray(np.maximum(high, -low))
+
+    @classmethod
+    def scales(cls, relation: Relation) -> Map:
+        """The scales of a relation."""
+        c = relation.scale.reshape(-1, 1)
+        return cls(relation.axis, c, c, len(c))
+
+    @property
+    def transposed(self) -> bool:
+        """Whether it is a ConvTranspose."""
+        return len(self.grid) > 4
 
     def after(self, relation: Relation) -> Map:
-        """This map, and then the scales of ``relation``.
-
-        Raises:
-            NotLinear: They run along another axis.
-        """
-        s = relation.scale
-        if relation.axis is None:
-            return self._times(s)
-        if self.kind == "scale" and self.axis is None:
-            return replace(self._times(s), axis=relation.axis)
-        if relation.axis != self.axis:
-            raise NotLinear("two constants run along different axes")
-        if self.kind in ("scale", "matrix"):
-            return self._times(s)
-        if self.kind == "conv":
-            return self._times(s.reshape(-1, *[1] * (self.coefficients.ndim - 1)))
-        per_group = s.reshape(self.geometry[0], -1)
-        rows = np.repeat(per_group, self.coefficients.shape[0] // self.geometry[0], axis=0)
-        return self._times(rows.reshape(*rows.shape, *[1] * (self.coefficients.ndim - 2)))
+        """This map, and then the scales of ``relation``."""
+        need(
+            self.axis is None or relation.scale.size in (1, len(self.c)), "channels that do not fit"
+        )
+        made = self._times(relation, relation.scale.reshape(-1, *[1] * (self.c.ndim - 1)))
+        return replace(made, _peaks=self.peaks * np.abs(relation.scale))
 
     def before(self, relation: Relation) -> Map:
-        """The scales of ``relation``, and then this map, which is no ``scale``."""
-        s = relation.scale
-        if relation.axis is None:
-            return self._times(s)
-        if relation.axis != self.axis:
-            raise NotLinear("two constants run along different axes")
-        if self.kind == "conv":
-            groups, shape = self.geometry[0], self.coefficients.shape
-            per_group = np.repeat(s.reshape(groups, -1), shape[0] // groups, axis=0)
-            return self._times(per_group.reshape(*per_group.shape, *[1] * (len(shape) - 2)))
-        return self._times(s.reshape(-1, *[1] * (self.coefficients.ndim - 1)))
+        """The scales of ``relation``, and then this map."""
+        s = relation.scale.reshape(-1, 1)
+        if s.size > 1 and self.axis is not None:
+            need(s.size == self.c.shape[1] * self.groups, "channels that do not fit")
+            s = np.repeat(s.reshape(self.groups, -1), len(self.c) // self.groups, axis=0)
+        return self._times(relation, s.reshape(*s.shape, *[1] * (self.c.ndim - 2)))
 
-    def of_constant(self, relation: Relation) -> tuple[Vector, Vector]:
-        """What this map, no ``scale``, makes of a constant per channel, and its magnitude.
-
-        Raises:
-            NotLinear: The result is no constant per channel: at a padded border it is another.
-        """
-        if self.kind == "deconv":
-            raise NotLinear("a constant before ConvTranspose is another at the border")
-        if relation.axis not in (None, self.axis):
-            raise NotLinear("two constants run along different axes")
-        if self.kind == "conv" and any((*self.geometry[3], *self.geometry[4])):
-            raise NotLinear("a constant before zero padding is another at the border")
-        channels = self.before(Relation.of(relation.axis, relation.shift)).coefficients
-        sizes = replace(self, coefficients=self.magnitudes)
-        sizes = sizes.before(Relation.of(relation.axis, relation.magnitude))
-        axes = 0 if self.kind == "matrix" else tuple(range(1, channels.ndim))
-        return channels.sum(axis=axes), sizes.coefficients.sum(axis=axes)
-
-    def _times(self, factor: Vector) -> Map:
+    def _times(self, relation: Relation, factor: Vector) -> Map:
+        axis = _common_axis(self.axis, relation.axis)
         if np.all(factor == 1.0):
             return self
-        coefficients = self.coefficients * factor
-        same = self.magnitudes is self.coefficients
-        magnitudes = coefficients if same else self.magnitudes * np.abs(factor)
-        return replace(self, coefficients=coefficients, magnitudes=magnitudes)
+        c = self.c * factor
+        size = c if self.size is self.c else self.size * factor
+        groups = len(c) if self.axis is None else self.groups
+        return replace(self, axis=axis, c=c, size=size, groups=groups, _peaks=None)
+
+    def of_constant(self, relation: Relation) -> Relation:
+        """What this map makes of the shift of ``relation``: no proof if it differs at a border."""
+        if not np.any(relation.magnitude):
+            return IDENTITY
+        need(not self.transposed, "a constant before ConvTranspose is another at the border")
+        need(
+            not any(self.grid[2] + self.grid[3]),
+            "a constant before zero padding is another at the border",
+        )
+        moved = self.before(Relation.of(relation.axis, relation.shift))
+        sizes = replace(self, c=np.abs(self.size), size=self.size)
+        sizes = sizes.before(Relation.of(relation.axis, relation.magnitude))
+        sums = (m.c.sum(axis=tuple(range(1, m.c.ndim))) for m in (moved, sizes))
+        return Relation.of(_common_axis(self.axis, relation.axis), 1.0, *sums)
+
+    def _widened(self, other: Map) -> Map:
+        if self.axis is not None or other.axis is None:
+            return self
+        count = other.c.shape[1] * other.groups
+        c, size = (np.broadcast_to(array, (count, 1)) for array in (self.c, self.size))
+        return Map(other.axis, c, size, count)
+
+    def _regrouped(self, groups: int) -> Map:
+        """The same map with fewer groups, zeros between them."""
+        if groups == self.groups:
+            return self
+        o, i = len(self.c) // self.groups, self.c.shape[1]
+        parts = self.groups // groups
+        need(self.c.size * parts <= _LARGEST, "a dense form would be too large")
+        arrays = []
+        for array in (self.c, np.abs(self.size)):
+            dense = np.zeros((groups, parts, o, parts, i, *self.c.shape[2:]))
+            blocks = array.reshape(groups, parts, o, i, *self.c.shape[2:])
+            for part in range(parts):
+                dense[:, part, :, part] = blocks[:, part]
+            arrays.append(dense.reshape(len(self.c), parts * i, *self.c.shape[2:]))
+        return replace(self, c=arrays[0], size=arrays[1], groups=groups)
+
+    def _spread(self) -> Map:
+        """The same map with dilations of 1."""
+        strides, dilations, *pads = self.grid
+        if all(d == 1 for d in dilations):
+            return self
+        taps = [(k - 1) * d + 1 for k, d in zip(self.c.shape[2:], dilations, strict=True)]
+        arrays = []
+        for array in (self.c, np.abs(self.size)):
+            spread = np.zeros((*self.c.shape[:2], *taps))
+            spread[(slice(None), slice(None), *(slice(None, None, d) for d in dilations))] = array
+            arrays.append(spread)
+        ones = (1,) * len(strides)
+        return replace(self, c=arrays[0], size=arrays[1], grid=(strides, ones, *pads))
+
+    def _raised(self, rank: int) -> Map:
+        """The same map with taps of size 1 along the axes behind the channels."""
+        more = rank - (self.c.ndim - 2)
+        if not more or self.axis is None:
+            return self
+        need(
+            self.c.ndim == 2 and self.axis == 1,
+            "a constant along another axis beside a convolution",
+        )
+        c, size = (array.reshape(*array.shape, *[1] * more) for array in (self.c, self.size))
+        ones, none = (1,) * more, (0,) * more
+        return replace(self, c=c, size=size, grid=(ones, ones, none, none))
 
     def __add__(self, other: Map) -> Map:
         """The sum of two maps of one value."""
         a, b = self, other
-        if a.kind == b.kind == "scale":
-            if None not in (a.axis, b.axis) and a.axis != b.axis:
-                raise NotLinear("two constants run along different axes")
-            axis = a.axis if b.axis is None else b.axis
-            return _summed(replace(a, axis=axis), b)
-        if _on_one_grid(a, b):
-            return _summed(a, b)
-        if {a.kind, b.kind} == {"scale", "matrix"}:
-            matrix, scale = (a, b) if a.kind == "matrix" else (b, a)
-            if scale.axis in (None, matrix.axis):
-                return _summed(matrix, _as_matrix(scale, matrix))
-        if a.kind in ("conv", "scale") and b.kind in ("conv", "scale"):
-            return _sum_of_convs(a, b)
-        raise NotLinear(f"a {a.kind} and a {b.kind} have no common form")
+        axis = _common_axis(a.axis, b.axis)
+        if axis is not None:
+            # One number for all is as many as the other map has channels.
+            a, b = a._widened(b), b._widened(a)
+        rank = max(a.c.ndim, b.c.ndim) - 2
+        a, b = a._raised(rank), b._raised(rank)
+        if (a.groups, a.grid, a.c.shape) != (b.groups, b.grid, b.c.shape):
+            need(not (a.transposed or b.transposed), "a sum with a ConvTranspose")
+            need(
+                a.grid[0] == b.grid[0]
+                and len(a.c) == len(b.c)
+                and a.c.shape[1] * a.groups == b.c.shape[1] * b.groups,
+                "branches with different strides or channels",
+            )
+            if a.grid[1] != b.grid[1] or a.c.shape[2:] != b.c.shape[2:]:
+                a, b = a._spread(), b._spread()
+            pads = [tuple(map(max, a.grid[n], b.grid[n])) for n in (2, 3)]
+            a, b = (m._grown(*pads) for m in (a, b))
+            need(a.c.shape[2:] == b.c.shape[2:], "branches whose results differ in size")
+            groups = math.gcd(a.groups, b.groups)
+            a, b = a._regrouped(groups), b._regrouped(groups)
+        size = np.abs(a.size) + np.abs(b.size)
+        return replace(a, c=a.c + b.c, size=size, _peaks=None)
+
+    def _grown(self, begins: tuple[int, ...], ends: tuple[int, ...]) -> Map:
+        """The same map with more padding and zero taps in it."""
+        strides, ones, *old = self.grid
+        more = [(n - o, e - p) for n, o, e, p in zip(begins, old[0], ends, old[1], strict=True)]
+        if not np.any(more):
+            return self
+        c, size = (np.pad(array, ((0, 0), (0, 0), *more)) for array in (self.c, self.size))
+        return replace(self, c=c, size=size, grid=(strides, ones, begins, ends))
 
     def then(self, second: Map) -> Map:
-        """This map and then ``second``, neither a ``scale``.
+        """This map and then ``second``, exact where no padding meets what this map computed.
 
-        Raises:
-            NotLinear: The composition is no map of these kinds.
+        A tap ``i`` of the first and ``j`` of the second read ``x`` at ``s1·(s2·p + j) + i - b1``. A
+        pointwise first without a constant makes zeros of zeros, so the second's padding may stay.
         """
-        if self.kind == second.kind == "matrix" and self.axis == second.axis:
-            return Map(
-                "matrix",
-                self.axis,
-                self.coefficients @ second.coefficients,
-                np.abs(self.magnitudes) @ np.abs(second.magnitudes),
-            )
-        if self.kind == second.kind == "conv":
-            return _conv_of_conv(self, second)
-        raise NotLinear(f"a {second.kind} of a {self.kind} has no form")
-
-
-def _on_one_grid(a: Map, b: Map) -> bool:
-    same = a.kind == b.kind and a.geometry == b.geometry and a.axis == b.axis
-    return same and a.coefficients.shape == b.coefficients.shape
-
-
-def _summed(a: Map, b: Map) -> Map:
-    coefficients = a.coefficients + b.coefficients
-    return replace(
-        a,
-        coefficients=coefficients,
-        magnitudes=np.abs(a.magnitudes) + np.abs(b.magnitudes),
-    )
-
-
-def _as_matrix(scale: Map, matrix: Map) -> Map:
-    k, n = matrix.coefficients.shape
-    if k != n or scale.coefficients.size not in (1, k):
-        raise NotLinear("an identity beside a matrix that is not square")
-    numbers, sizes = (np.diag(np.broadcast_to(c, (k,))) for c in _arrays(scale))
-    return replace(matrix, coefficients=numbers, magnitudes=sizes)
-
-
-def _arrays(m: Map) -> tuple[Vector, Vector]:
-    return m.coefficients, m.magnitudes
-
-
-def _sum_of_convs(a: Map, b: Map) -> Map:
-    """Two convolutions of one value on the grid of taps that holds both."""
-    conv = a if a.kind == "conv" else b
-    rank = conv.coefficients.ndim - 2
-    channels = conv.coefficients.shape[1] * conv.geometry[0]
-    a, b = (_dense(_as_conv(m, channels, rank)) for m in (a, b))
-    if a.geometry[1] != b.geometry[1] or a.coefficients.shape[:2] != b.coefficients.shape[:2]:
-        raise NotLinear("branches with different strides or channels")
-    begins = tuple(map(max, a.geometry[3], b.geometry[3]))
-    ends = tuple(map(max, a.geometry[4], b.geometry[4]))
-    grown_a, grown_b = (_grown_to(m, begins, ends) for m in (a, b))
-    if grown_a.coefficients.shape != grown_b.coefficients.shape:
-        raise NotLinear("branches whose results differ in size")
-    return _summed(grown_a, grown_b)
-
-
-def _as_conv(m: Map, channels: int, rank: int) -> Map:
-    if m.kind == "conv":
-        return m
-    if m.axis not in (None, 1):
-        raise NotLinear("a constant along another axis beside a convolution")
-    if m.coefficients.size not in (1, channels):
-        raise NotLinear("branches with different channels")
-    shape = (channels, 1, *[1] * rank)
-    ones, zeros = (1,) * rank, (0,) * rank
-    numbers, sizes = (np.broadcast_to(c, (channels,)).reshape(shape) for c in _arrays(m))
-    return Map("conv", 1, numbers, sizes, (channels, ones, ones, zeros, zeros))
-
-
-def _dense(m: Map) -> Map:
-    """A convolution with one group and dilations of 1."""
-    groups, strides, dilations, begins, ends = m.geometry
-    shape = m.coefficients.shape
-    spread = tuple((k - 1) * d + 1 for k, d in zip(shape[2:], dilations, strict=True))
-    full = (shape[0], shape[1] * groups, *spread)
-    if np.prod(full, dtype=float) > _LARGEST:
-        raise NotLinear("a dense form would be too large")
-    taps = tuple(slice(None, None, d) for d in dilations)
-    arrays = []
-    for array in (m.coefficients, np.abs(m.magnitudes)):
-        dense = np.zeros(full)
-        o, i = shape[0] // groups, shape[1]
-        for g in range(groups):
-            rows, columns = slice(g * o, (g + 1) * o), slice(g * i, (g + 1) * i)
-            dense[(rows, columns, *taps)] = array[rows]
-        arrays.append(dense)
-    return replace(
-        m,
-        coefficients=arrays[0],
-        magnitudes=arrays[1],
-        geometry=(1, strides, (1,) * len(strides), begins, ends),
-    )
-
-
-def _grown_to(m: Map, begins: tuple[int, ...], ends: tuple[int, ...]) -> Map:
-    """The same dense convolution with more padding and zero taps in it."""
-    groups, strides, dilations, old_begins, old_ends = m.geometry
-    more = [(n - o, e - p) for n, o, e, p in zip(begins, old_begins, ends, old_ends, strict=True)]
-    pads = ((0, 0), (0, 0), *more)
-    numbers, sizes = (np.pad(array, pads) for array in _arrays(m))
-    return Map("conv", 1, numbers, sizes, (groups, strides, dilations, begins, ends))
-
-
-def _conv_of_conv(first: Map, second: Map) -> Map:
-    """``second(first(x))``, exact where no padding of the second meets what the first computed.
-
-    A tap ``i`` of the first and ``j`` of the second read ``x`` at ``s1·(s2·p + j) + i - b1``. A
-    pointwise first without a constant makes zeros of zeros, so the second's padding may stay.
-    """
-    first, second = _dense(first), _dense(second)
-    _, s1, _, b1, e1 = first.geometry
-    _, s2, _, b2, e2 = second.geometry
-    k1, k2 = first.coefficients.shape[2:], second.coefficients.shape[2:]
-    pointwise = all(n == 1 for n in k1) and not any((*b1, *e1)) and all(s == 1 for s in s1)
-    if any((*b2, *e2)) and not pointwise:
-        raise NotLinear("zero padding between two convolutions")
-    size = tuple((n - 1) * s + m for n, s, m in zip(k2, s1, k1, strict=True))
-    out, inner = second.coefficients.shape[:2]
-    if first.coefficients.shape[0] != inner:
-        raise NotLinear("channels that do not fit")
-    shape = (out, first.coefficients.shape[1], *size)
-    if np.prod(shape, dtype=float) > _LARGEST:
-        raise NotLinear("a composed form would be too large")
-    if pointwise:
-        b1, e1 = b2, e2
-    elif any(s != 1 for s in s1):
-        # The last columns that the first skips depend on the size of the input.
-        raise NotLinear("a convolution after one with a stride")
-    arrays = []
-    for a, b in zip(_arrays(first), _arrays(second), strict=True):
-        if a is not first.coefficients:
-            a, b = np.abs(a), np.abs(b)
-        total = np.zeros(shape)
-        for tap in np.ndindex(*k2):
-            place = tuple(slice(j * s, j * s + m) for j, s, m in zip(tap, s1, k1, strict=True))
-            kernel = b[(slice(None), slice(None), *tap)]
-            total[(slice(None), slice(None), *place)] += np.tensordot(kernel, a, axes=(1, 0))
-        arrays.append(total)
-    strides = tuple(x * y for x, y in zip(s1, s2, strict=True))
-    return Map("conv", 1, arrays[0], arrays[1], (1, strides, (1,) * len(strides), b1, e1))
+        if self.c.ndim == 2 and self.c.shape[1] == 1 and self.groups == len(self.c):
+            made = second.before(Relation.of(self.axis, self.c.reshape(-1)))
+            if self.size is self.c:
+                return made
+            sized = replace(second, c=second.size)
+            return replace(made, size=sized.before(Relation.of(self.axis, self.size.reshape(-1))).c)
+        _common_axis(self.axis, second.axis)
+        rank = max(self.c.ndim, second.c.ndim) - 2
+        a, b = self._raised(rank), second._raised(rank)
+        need(not (a.transposed or b.transposed), "a map of a ConvTranspose has no form")
+        a, b = a._spread(), b._spread()
+        (s1, _, b1, e1), (s2, ones, b2, e2) = a.grid, b.grid
+        k1, k2 = a.c.shape[2:], b.c.shape[2:]
+        pointwise = all(n == 1 for n in k1) and not any((*b1, *e1)) and all(s == 1 for s in s1)
+        need(pointwise or not any((*b2, *e2)), "zero padding between two convolutions")
+        # The last columns that a first with a stride skips depend on the size of the input.
+        need(pointwise or all(s == 1 for s in s1), "a convolution after one with a stride")
+        need(len(a.c) == b.c.shape[1] * b.groups, "channels that do not fit")
+        groups = math.gcd(a.groups, b.groups)
+        a = a._regrouped(groups)
+        taps = tuple(m + n - 1 for n, m in zip(k2, k1, strict=True))
+        shape = (len(b.c), a.c.shape[1], *taps)
+        need(math.prod(shape) <= _LARGEST, "a composed form would be too large")
+        arrays = []
+        for x, y in ((a.c, b.c), (np.abs(a.size), np.abs(b.size))):
+            total = np.zeros((b.groups, len(b.c) // b.groups, *shape[1:]))
+            x = x.reshape(b.groups, b.c.shape[1], -1)
+            for tap in np.ndindex(*k2):
+                kernel = y[(slice(None), slice(None), *tap)]
+                part = kernel.reshape(b.groups, -1, b.c.shape[1]) @ x
+                place: Any = (slice(j, j + m) for j, m in zip(tap, k1, strict=True))
+                total[(..., *place)] += part.reshape(*total.shape[:2], shape[1], *k1)
+            arrays.append(total.reshape(shape))
+        pads = (b2, e2) if pointwise else (b1, e1)
+        return Map(b.axis, arrays[0], arrays[1], groups, (s2, ones, *pads))
 
 
 @dataclass(frozen=True, eq=False)
@@ -372,14 +331,13 @@ class Form:
     """
 
     maps: dict[str, Map]
-    constant: Relation
+    constant: Relation = IDENTITY
     spread: bool = False
 
     @classmethod
     def value(cls, name: str, relation: Relation = IDENTITY) -> Form:
         """A value, or what ``relation`` makes of it."""
-        scale = Map("scale", relation.axis, relation.scale, relation.scale)
-        return cls({name: scale}, relation.only_shift())
+        return cls({name: Map.scales(relation)}, relation.only_shift())
 
     def after(self, relation: Relation) -> Form:
         """This, and then ``relation``."""
@@ -394,92 +352,63 @@ class Form:
         constant = compose(self.constant, other.constant)
         return Form(maps, constant, self.spread or other.spread)
 
-
-def apply(second: Map, bias: Relation, form: Form) -> Form:
-    """A linear map with a bias, of a form.
-
-    Raises:
-        NotLinear: The composition is none that a form can hold.
-    """
-    if form.spread:
-        raise NotLinear("a linear map of a sum whose operands may differ in size")
-    maps: dict[str, Map] = {}
-    for name, m in form.maps.items():
-        if m.kind == "scale":
-            maps[name] = second.before(Relation.of(m.axis, m.coefficients))
-            if m.magnitudes is not m.coefficients:
-                sized = replace(second, coefficients=second.magnitudes)
-                sized = sized.before(Relation.of(m.axis, np.abs(m.magnitudes)))
-                maps[name] = replace(maps[name], magnitudes=np.abs(sized.coefficients))
-        else:
-            if np.any(form.constant.magnitude) and second.kind == "conv":
-                second.of_constant(form.constant)
-            maps[name] = m.then(second)
-    constant = bias
-    if np.any(form.constant.magnitude):
-        shift, size = second.of_constant(form.constant)
-        constant = compose(Relation.of(second.axis, 1.0, shift, size), bias)
-    return Form(maps, constant)
+    def then(self, second: Map, bias: Relation = IDENTITY) -> Form:
+        """This, and then a linear map with a bias, of which only the shift speaks."""
+        need(not self.spread, "a linear map of a sum whose operands may differ in size")
+        constant = compose(second.of_constant(self.constant), bias)
+        return Form({name: m.then(second) for name, m in self.maps.items()}, constant)
 
 
 def residual(a: Form, b: Form, unit: float, floor: float) -> tuple[float, str]:
     """How far two forms of the same values differ, in rounding units of their terms.
 
     Args:
-        a: Of the original, whose magnitudes measure.
+        a: Of the original, whose sizes measure.
         b: Of the candidate.
         unit: The relative rounding error of the type that the candidate's constants are in.
         floor: The smallest step of that type near zero.
 
     Returns:
         The largest difference in units, and where: ``value[index]``.
-
-    Raises:
-        NotLinear: They are not of the same values or the same kind.
     """
-    if a.maps.keys() != b.maps.keys():
-        raise NotLinear("it is computed from other values")
+    need(a.maps.keys() == b.maps.keys(), "it is computed from other values")
     worst, where = 0.0, ""
     for name, mine in a.maps.items():
         x, y = alike(mine, b.maps[name])
-        units, place = units_apart(x.coefficients, y.coefficients, x.magnitudes, unit, floor)
+        units, place = units_apart(x.c, y.c, x.size, unit, floor)
         if not units <= worst:
             worst, where = units, f"the coefficient {place} of {name!r}"
     compose(a.constant, b.constant)
     units, place = units_apart(
         a.constant.shift, b.constant.shift, a.constant.magnitude, unit, floor
     )
-    if not units <= worst:
-        worst, where = units, f"the constant {place}"
-    return worst, where
+    return (worst, where) if units <= worst else (units, f"the constant {place}")
 
 
 def alike(a: Map, b: Map) -> tuple[Map, Map]:
-    """Two maps of one value on one grid of coefficients.
-
-    Raises:
-        NotLinear: There is none that holds both.
-    """
-    if a.kind == b.kind == "scale":
-        if None not in (a.axis, b.axis) and a.axis != b.axis:
-            raise NotLinear("two constants run along different axes")
-        return a, b
-    if _on_one_grid(a, b):
+    """Two maps of one value on one grid of coefficients; no proof where none holds both."""
+    if a.axis == b.axis and (a.groups, a.grid, a.c.shape) == (b.groups, b.grid, b.c.shape):
         return a, b
     # Zero of one on the grid of the other.
-    return a + replace(b, coefficients=0 * b.coefficients, magnitudes=0 * b.magnitudes), (
-        replace(a, coefficients=0 * a.coefficients, magnitudes=0 * a.magnitudes) + b
-    )
+    nothing = [replace(m, c=np.zeros_like(m.c), size=np.zeros_like(m.c)) for m in (a, b)]
+    return a + nothing[1], nothing[0] + b
 
 
 def units_apart(x: Any, y: Any, size: Any, unit: float, floor: float) -> tuple[float, str]:
     """The largest difference of two arrays in rounding units of ``size``, and its index."""
-    difference = np.abs(x - y)
-    if not difference.any():
-        return (0.0, "") if np.isfinite(difference).all() else (np.inf, "")
-    with np.errstate(all="ignore"):
-        units = np.maximum(difference - floor, 0.0) / (unit * np.abs(size))
-    units = np.where(difference <= floor, 0.0, units)
-    units = np.where(np.isnan(units), np.inf, units)
-    place = np.unravel_index(int(np.argmax(units)), units.shape)
-    return float(units[place]), str([int(i) for i in place])
+    arrays = np.broadcast_arrays(x, y, size)
+    flat = [array.reshape(-1) for array in arrays]
+    worst, place = 0.0, -1
+    for begin in range(0, flat[0].size, _BLOCK):
+        one, other, terms = (array[begin : begin + _BLOCK] for array in flat)
+        beyond = np.abs(one - other)
+        beyond -= floor
+        units = np.zeros_like(beyond)
+        with np.errstate(all="ignore"):
+            np.divide(beyond, unit * np.abs(terms), out=units, where=~(beyond <= 0.0))
+        units[np.isnan(units)] = np.inf
+        largest = int(np.argmax(units))
+        if units[largest] > worst:
+            worst, place = float(units[largest]), begin + largest
+    index = np.unravel_index(place, arrays[0].shape) if place >= 0 else ()
+    return worst, str([int(i) for i in index]) if place >= 0 else ""

@@ -5,7 +5,17 @@ Nothing here comes from the rest of bnfuse: numpy and onnx only.
 
 from __future__ import annotations
 
-__all__ = ["PARAMETERS", "RANDOM", "Graph", "Node", "NotProved", "digest_of"]
+__all__ = [
+    "FLOOR",
+    "PARAMETERS",
+    "RANDOM",
+    "Graph",
+    "Node",
+    "NotProved",
+    "digest_of",
+    "need",
+    "words",
+]
 
 import hashlib
 from collections import Counter
@@ -17,48 +27,48 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import external_data_helper, helper, inliner, numpy_helper, shape_inference
+from onnx import TensorProto, external_data_helper, helper, inliner, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
 from bnfuse.checker.definitions import DEFINITIONS, SWAPPED, Writing, name_of
+from bnfuse.checker.lean import lean, stored_bytes
 
 Array = NDArray[Any]
+Shape = tuple[int | str | None, ...]
 
-_FLOATS: dict[int, float] = {
-    onnx.TensorProto.FLOAT: 2.0**-24,
-    onnx.TensorProto.DOUBLE: 2.0**-53,
-    onnx.TensorProto.FLOAT16: 2.0**-11,
-    onnx.TensorProto.BFLOAT16: 2.0**-8,
+_UNITS: dict[int, float] = {
+    TensorProto.FLOAT: 2.0**-24,
+    TensorProto.DOUBLE: 2.0**-53,
+    TensorProto.FLOAT16: 2.0**-11,
+    TensorProto.BFLOAT16: 2.0**-8,
 }
 """The float types that the laws speak of, and the relative error of rounding to each."""
 
-_STANDARD = ("", "ai.onnx")
-_SMALL, _KEPT = 1 << 16, 1 << 25
+FLOOR = {2.0**-24: 2.0**-149, 2.0**-53: 0.0, 2.0**-11: 2.0**-24, 2.0**-8: 2.0**-133}
+"""The smallest number above zero of the type with that rounding unit."""
+
+_SMALL, _KEPT = 1 << 16, 1 << 23
 """Bytes of a constant from which on it is large, and of all large ones that are kept."""
 
-RANDOM = {
-    "Bernoulli",
-    "Multinomial",
-    "RandomNormal",
-    "RandomNormalLike",
-    "RandomUniform",
-    "RandomUniformLike",
-}
+
+def words(text: str) -> tuple[str, ...]:
+    """Names of ops."""
+    return tuple(text.split())
+
+
+RANDOM = words(
+    "Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike"
+)
 """Ops that draw: two draws are never the same."""
 
-PARAMETERS = {
-    # What newer opsets take as an input, older ones took as an attribute.
-    "Squeeze": ("axes",),
-    "Unsqueeze": ("axes",),
-    "ReduceMean": ("axes",),
-    "ReduceMax": ("axes",),
-    "ReduceMin": ("axes",),
-    "ReduceSum": ("axes",),
-    "ReduceL1": ("axes",),
-    "ReduceL2": ("axes",),
-    "ReduceProd": ("axes",),
-    "ReduceLogSumExp": ("axes",),
-    "ReduceSumSquare": ("axes",),
+PARAMETERS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        words(
+            "Squeeze Unsqueeze ReduceMean ReduceMax ReduceMin ReduceSum ReduceL1 ReduceL2 "
+            "ReduceProd ReduceLogSumExp ReduceSumSquare"
+        ),
+        ("axes",),
+    ),
     "Pad": ("pads", "value", "axes"),
     "Slice": ("starts", "ends", "axes", "steps"),
     "Split": ("split",),
@@ -70,6 +80,7 @@ PARAMETERS = {
     "Reshape": ("shape",),
     "Upsample": ("scales",),
 }
+"""What newer opsets take as an input behind the first, older ones took as an attribute."""
 
 
 class NotProved(Exception):  # noqa: N818 - a verdict, not a failure
@@ -84,6 +95,16 @@ class NotProved(Exception):  # noqa: N818 - a verdict, not a failure
         super().__init__(reason)
         self.value = value
         self.wrong = wrong
+
+
+def need(premise: object, reason: str, value: str = "") -> None:
+    """Demand a premise.
+
+    Raises:
+        NotProved: It does not hold.
+    """
+    if not premise:
+        raise NotProved(reason, value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +126,35 @@ class Node:
     opset: int
     proto: onnx.NodeProto
 
+    @classmethod
+    def of(cls, proto: onnx.NodeProto, opsets: dict[str, int]) -> Node:
+        """Fill in what the specification says where an attribute is left out."""
+        op = name_of(proto)
+        version = opsets.get("" if op == proto.op_type else proto.domain, 1)
+        attributes: dict[str, Any] = {}
+        if op == proto.op_type:
+            for name, attribute in onnx.defs.get_schema(op, version).attributes.items():
+                default = attribute.default_value
+                attributes[name] = (
+                    _plain(helper.get_attribute_value(default)) if default.name else None
+                )
+        for given in proto.attribute:
+            need(not given.ref_attr_name, "an attribute refers to a function's")
+            attributes[given.name] = _plain(helper.get_attribute_value(given))
+        kernel = attributes.get("kernel_shape")
+        if kernel:
+            for name, filled in (("strides", 1), ("dilations", 1), ("pads", 0)):
+                if attributes.get(name) is None:
+                    attributes[name] = (filled,) * len(kernel) * (2 if name == "pads" else 1)
+        inputs = list(proto.input)
+        while inputs and not inputs[-1]:
+            inputs.pop()
+        return cls(op, tuple(inputs), tuple(proto.output), attributes, version, proto)
+
     @property
-    def has_body(self) -> bool:
-        """Whether it holds a graph, as If and Loop do."""
-        return any(a.type == onnx.AttributeProto.GRAPH for a in self.proto.attribute)
+    def bodies(self) -> list[onnx.GraphProto]:
+        """The graphs that it holds, as If and Loop do."""
+        return [a.g for a in self.proto.attribute if a.type == onnx.AttributeProto.GRAPH]
 
 
 @dataclass(eq=False)
@@ -116,6 +162,8 @@ class Graph:
     """A model's main graph.
 
     Attributes:
+        proto: The model, large tensors of a file left in it.
+        path: The file; the folder of external data is its own.
         nodes: In topological order.
         inputs: What is fed, by name: the proto.
         outputs: Likewise what comes out.
@@ -123,13 +171,13 @@ class Graph:
     """
 
     proto: onnx.ModelProto
-    folder: Path
+    path: Path
     nodes: tuple[Node, ...] = ()
     inputs: dict[str, onnx.ValueInfoProto] = field(default_factory=dict)
     outputs: dict[str, onnx.ValueInfoProto] = field(default_factory=dict)
     producers: dict[str, tuple[Node, int]] = field(default_factory=dict)
-    _tensors: dict[str, onnx.TensorProto] = field(default_factory=dict)
-    _types: dict[str, tuple[int, tuple[int | str | None, ...] | None]] = field(default_factory=dict)
+    _tensors: dict[str, TensorProto] = field(default_factory=dict)
+    _types: dict[str, tuple[int, Shape | None]] = field(default_factory=dict)
     _constants: dict[str, Array | None] = field(default_factory=dict)
     _large: dict[str, int] = field(default_factory=dict)
 
@@ -140,8 +188,7 @@ class Graph:
         Raises:
             NotProved: The file holds what the checker does not speak of.
         """
-        path = Path(path)
-        return cls.of(onnx.load(str(path), load_external_data=False), path.parent)
+        return cls.of(lean(Path(path)), Path(path))
 
     @classmethod
     def pair(
@@ -152,26 +199,26 @@ class Graph:
         Raises:
             NotProved: One holds what the checker does not speak of.
         """
-        sides: list[tuple[onnx.ModelProto, Path | None]] = [
-            (given, None)
+        sides = [
+            (given, Path())
             if isinstance(given, onnx.ModelProto)
-            else (onnx.load(str(given), load_external_data=False), Path(given).parent)
+            else (lean(Path(given)), Path(given))
             for given in (original, candidate)
         ]
         x, y = (Counter(name_of(node) for node in proto.graph.node) for proto, _ in sides)
         kinds = {kind for kind in DEFINITIONS if x[kind] != y[kind]}
-        first, second = (cls.of(proto, folder, kinds) for proto, folder in sides)
+        first, second = (cls.of(proto, path, kinds) for proto, path in sides)
         return first, second
 
     @classmethod
     def of(
-        cls, proto: onnx.ModelProto, folder: Path | None = None, kinds: Collection[str] = ()
+        cls, proto: onnx.ModelProto, path: Path | None = None, kinds: Collection[str] = ()
     ) -> Graph:
         """Take a model in memory.
 
         Args:
             proto: The model; it is not changed.
-            folder: Where its external data lies.
+            path: The file that its large tensors lie in.
             kinds: Ops to write out by their definitions.
 
         Raises:
@@ -179,47 +226,54 @@ class Graph:
         """
         if proto.functions:
             proto = inliner.inline_local_functions(proto, True)
-        self = cls(proto, folder or Path())
+        self = cls(proto, path or Path())
         graph = proto.graph
+        need(
+            not graph.sparse_initializer and not proto.training_info,
+            "sparse initializers and training information are not spoken of",
+        )
         opsets = {o.domain if o.domain != "ai.onnx" else "": o.version for o in proto.opset_import}
         fed_names = {i.name for i in graph.input}
         stored = {t.name: t for t in graph.initializer if t.name not in fed_names}
         written = Writing(_float_type(graph), opsets.get("", 1), kinds, stored)
         nodes = [made for node in graph.node for made in written.out(node)]
-        if graph.sparse_initializer or proto.training_info:
-            raise NotProved("sparse initializers and training information are not spoken of")
         self._tensors = {t.name: t for t in (*graph.initializer, *written.tensors)}
-        if len(self._tensors) != len(graph.initializer) + len(written.tensors):
-            raise NotProved("two constants have one name")
-        names = set(self._tensors)
+        need(
+            len(self._tensors) == len(graph.initializer) + len(written.tensors),
+            "two constants have one name",
+        )
         # An initializer that is also an input can be fed another value (IR version 4 and later).
-        fed = [i for i in graph.input if i.name not in names or proto.ir_version >= 4]
-        self.inputs = {i.name: i for i in fed}
-        for name in self.inputs:
-            self._tensors.pop(name, None)
+        for fed in graph.input:
+            if fed.name not in self._tensors or proto.ir_version >= 4:
+                self.inputs[fed.name] = fed
+                self._tensors.pop(fed.name, None)
         self.outputs = {o.name: o for o in graph.output}
-        self.nodes = tuple(_node(node, opsets) for node in nodes)
-        self._infer()
-        while any(node.op == SWAPPED for node in self.nodes):
-            # Which axes are the last two is known when the rank is.
-            nodes = [self._unswapped(node.proto) for node in self.nodes]
-            if nodes == [node.proto for node in self.nodes]:
-                break
-            self.nodes = tuple(_node(node, opsets) for node in nodes)
+        while True:
+            self.nodes = tuple(Node.of(node, opsets) for node in nodes)
             self._infer()
+            # Which axes are the last two is known when the rank is.
+            again = [self._unswapped(node) for node in nodes]
+            if again == nodes:
+                break
+            nodes = again
         seen = {"", *self.inputs, *self._tensors}
         for node in self.nodes:
-            if not seen.issuperset(node.inputs):
-                raise NotProved(f"{node.op} reads a value that no node before it gives")
+            need(
+                seen.issuperset(node.inputs),
+                f"{node.op} reads a value that no node before it gives",
+            )
             for place, name in enumerate(node.outputs):
-                if name and name in seen:
-                    raise NotProved(f"two nodes give {name!r}")
+                need(not name or name not in seen, f"two nodes give {name!r}")
                 seen.add(name)
                 if name:
                     self.producers[name] = node, place
-        if not seen.issuperset(self.outputs):
-            raise NotProved("an output has no producer")
+        need(seen.issuperset(self.outputs), "an output has no producer")
         return self
+
+    def made(self, name: str) -> tuple[Node, int]:
+        """The node of a value, and the place of the value among its outputs."""
+        need(name in self.producers, f"no node gives {name!r}", name)
+        return self.producers[name]
 
     def _unswapped(self, node: onnx.NodeProto) -> onnx.NodeProto:
         shape = self._types.get(node.input[0] if node.input else "", (0, None))[1]
@@ -229,38 +283,33 @@ class Graph:
         return helper.make_node("Transpose", list(node.input), list(node.output), perm=order)
 
     def _infer(self) -> None:
-        inferred = shape_inference.infer_shapes(self._without_weights(), data_prop=True).graph
-        for info in (*inferred.value_info, *inferred.output, *self.inputs.values()):
-            kind = info.type.tensor_type
-            shape = None
-            if kind.HasField("shape"):
-                shape = tuple(
-                    d.dim_value if d.HasField("dim_value") else (d.dim_param or None)
-                    for d in kind.shape.dim
-                )
-            self._types[info.name] = kind.elem_type, shape
-        for name, tensor in self._tensors.items():
-            self._types[name] = tensor.data_type, tuple(tensor.dims)
-
-    def _without_weights(self) -> onnx.ModelProto:
-        """The model with every large tensor as an input of the same type and shape."""
-        lean, graph = onnx.ModelProto(), self.proto.graph
-        lean.ir_version = self.proto.ir_version
-        lean.opset_import.extend(self.proto.opset_import)
-        lean.graph.name = graph.name
-        lean.graph.node.extend(node.proto for node in self.nodes)
-        lean.graph.input.extend(graph.input)
+        """The types and shapes of all values, of the model without its large tensors' numbers."""
+        plain, graph = onnx.ModelProto(), self.proto.graph
+        plain.ir_version = self.proto.ir_version
+        plain.opset_import.extend(self.proto.opset_import)
+        plain.graph.name = graph.name
+        plain.graph.node.extend(node.proto for node in self.nodes)
+        plain.graph.input.extend(graph.input)
         for output in graph.output:
             # What shape it says that it has, nobody held it to.
-            lean.graph.output.add(name=output.name)
+            plain.graph.output.add(name=output.name)
         known = {i.name for i in graph.input}
         for name, tensor in self._tensors.items():
             if len(tensor.dims) <= 1 and np.prod(tensor.dims, dtype=int) <= 64:
-                lean.graph.initializer.append(tensor)
+                plain.graph.initializer.append(tensor)
             elif name not in known:
                 info = helper.make_tensor_value_info(name, tensor.data_type, tensor.dims)
-                lean.graph.input.append(info)
-        return lean
+                plain.graph.input.append(info)
+        inferred = shape_inference.infer_shapes(plain, data_prop=True).graph
+        for info in (*inferred.value_info, *inferred.output, *self.inputs.values()):
+            kind = info.type.tensor_type
+            dims = (
+                d.dim_value if d.HasField("dim_value") else (d.dim_param or None)
+                for d in kind.shape.dim
+            )
+            self._types[info.name] = kind.elem_type, tuple(dims) if kind.HasField("shape") else None
+        for name, tensor in self._tensors.items():
+            self._types[name] = tensor.data_type, tuple(tensor.dims)
 
     def dtype(self, name: str) -> int:
         """The element type of a value; 0 where it is not known."""
@@ -268,15 +317,14 @@ class Graph:
 
     def unit(self, name: str) -> float:
         """The relative error of rounding to a float value's type."""
-        if self.dtype(name) not in _FLOATS:
-            raise NotProved(f"{name!r} has no float type that the laws speak of", name)
-        return _FLOATS[self.dtype(name)]
+        need(self.is_float(name), f"{name!r} has no float type that the laws speak of", name)
+        return _UNITS[self.dtype(name)]
 
     def is_float(self, name: str) -> bool:
         """Whether a value is of one of the float types that the laws speak of."""
-        return self.dtype(name) in _FLOATS
+        return self.dtype(name) in _UNITS
 
-    def shape(self, name: str) -> tuple[int | str | None, ...]:
+    def shape(self, name: str) -> Shape:
         """The dimensions of a value: a number, a symbol, or ``None``.
 
         Raises:
@@ -287,60 +335,50 @@ class Graph:
             raise NotProved(f"the rank of {name!r} is not known", name)
         return shape
 
+    def is_constant(self, name: str) -> bool:
+        """Whether no input reaches a value."""
+        return name in self._tensors or self.constant(name) is not None
+
     def constant(self, name: str) -> Array | None:
         """The numbers of a value that no input reaches; floats in float64, ``None`` if reached.
 
         A rounding that a Cast to a narrower float makes is carried out.
         """
-        if name not in self._constants:
-            self._forget()
-            for step in self._constant_order(name):
-                self._constants[step] = found = self._evaluate(step)
-                if found is not None and found.nbytes >= _SMALL:
-                    self._large[step] = found.nbytes
-        return self._constants[name]
-
-    def _forget(self) -> None:
-        """Drop the large constants that were read first; each is read again if it is needed."""
-        while sum(self._large.values()) > _KEPT:
-            name = next(iter(self._large))
-            del self._large[name], self._constants[name]
-
-    def _constant_order(self, name: str) -> list[str]:
-        """The values that ``name`` is computed from and that were not evaluated, in order."""
-        order: list[str] = []
-        stack = [(name, False)]
+        stack = [name]
         while stack:
-            value, ready = stack.pop()
-            if ready:
-                order.append(value)
-            elif value not in self._constants:
-                stack.append((value, True))
-                if value in self.producers:
-                    inputs = self.producers[value][0].inputs
-                    stack.extend((i, False) for i in inputs if i not in self._constants)
-        return list(dict.fromkeys(order))
+            value = stack[-1]
+            made = self.producers.get(value)
+            missing = [i for i in made[0].inputs if i not in self._constants] if made else []
+            if missing and value not in self._constants:
+                stack += missing
+                continue
+            stack.pop()
+            if value not in self._constants:
+                self._constants[value] = found = self._evaluate(value)
+                if found is not None and found.nbytes >= _SMALL:
+                    self._large[value] = found.nbytes
+        found = self._constants[name]
+        while sum(self._large.values()) > _KEPT:
+            # Each is read again if it is needed.
+            oldest = next(iter(self._large))
+            del self._large[oldest], self._constants[oldest]
+        return found
 
     def _evaluate(self, name: str) -> Array | None:
-        if name == "" or name in self.inputs:
-            return None
         if name in self._tensors:
-            return self._widened(self._array(self._tensors[name]), name)
+            return self._widened(stored_bytes(self._tensors[name], self.path), name)
         if name not in self.producers:
             return None
         node, place = self.producers[name]
-        inputs = [self._constants.get(i) for i in node.inputs if i]
-        if any(value is None for value in inputs) or node.op in RANDOM:
-            return None
-        if node.has_body:
-            return None
-        return self._run(node, place, inputs)
-
-    def _run(self, node: Node, place: int, inputs: list[Any]) -> Array | None:
         names = [i for i in node.inputs if i]
-        simple = _SIMPLE.get(node.op)
-        if simple is not None and all(self.is_float(i) for i in names) and len(names) <= 2:
-            return np.asarray(simple(*inputs))
+        if node.op == "Shape" or (node.op == "Gather" and self._op_of(names[0]) == "Shape"):
+            return self._sizes(node)
+        inputs: list[Any] = [self._constants[i] for i in names]
+        if any(value is None for value in inputs) or node.op in RANDOM or node.bodies:
+            return None
+        if node.op in _SIMPLE and all(self.is_float(i) for i in names):
+            with np.errstate(all="ignore"):
+                return np.asarray(_SIMPLE[node.op](*inputs))
         # In the declared types: where numbers are compared, cut off or made integers, the
         # rounding is part of the meaning.
         values = [
@@ -349,34 +387,37 @@ class Graph:
         ]
         if sum(v.size for v in values) > 1 << 26:
             return None
+        types = [helper.np_dtype_to_tensor_dtype(v.dtype) for v in values]
+        fed = [
+            helper.make_tensor_value_info(i, kind, v.shape)
+            for i, kind, v in zip(names, types, values, strict=True)
+        ]
+        outputs = [helper.make_empty_tensor_value_info(o) for o in node.outputs if o]
+        graph = helper.make_graph([node.proto], "constant", fed, outputs)
+        model = helper.make_model(graph, opset_imports=self.proto.opset_import)
         try:
-            model = helper.make_model(
-                helper.make_graph(
-                    [node.proto],
-                    "constant",
-                    [
-                        helper.make_value_info(i, _type_of(v))
-                        for i, v in zip(names, values, strict=True)
-                    ],
-                    [helper.make_empty_tensor_value_info(o) for o in node.outputs if o],
-                ),
-                opset_imports=self.proto.opset_import,
-            )
             feeds = dict(zip(names, values, strict=True))
             results: Any = ReferenceEvaluator(model).run([node.outputs[place]], feeds)
         except Exception:
             return None
-        if not isinstance(results[0], np.ndarray | np.generic):
-            return None
-        return self._widened(np.asarray(results[0]), node.outputs[place])
+        is_array = isinstance(results[0], np.ndarray | np.generic)
+        return self._widened(np.asarray(results[0]), name) if is_array else None
 
-    def _array(self, tensor: onnx.TensorProto) -> Array:
-        if external_data_helper.uses_external_data(tensor):
-            loaded = onnx.TensorProto()
-            loaded.CopyFrom(tensor)
-            external_data_helper.load_external_data_for_tensor(loaded, str(self.folder))
-            tensor = loaded
-        return numpy_helper.to_array(tensor)
+    def _op_of(self, name: str) -> str:
+        return self.producers[name][0].op if name in self.producers else ""
+
+    def _sizes(self, node: Node) -> Array | None:
+        """What a Shape, or a Gather of one, gives where the sizes are declared; none is guessed."""
+        index: Any = slice(None)
+        if node.op == "Gather":
+            index, node = self._constants[node.inputs[1]], self.producers[node.inputs[0]][0]
+        dims = self._types.get(node.inputs[0], (0, None))[1]
+        if dims is None or index is None:
+            return None
+        start, end = node.attributes.get("start") or 0, node.attributes.get("end")
+        chosen = np.array(dims[start:end], object)[index]
+        known = all(isinstance(size, int) for size in np.ravel(chosen))
+        return np.asarray(chosen, np.int64) if known else None
 
     def _widened(self, array: Array, name: str) -> Array:
         return array.astype(np.float64) if self.is_float(name) else array
@@ -390,7 +431,7 @@ class Graph:
         Raises:
             NotProved: It is computed at run time.
         """
-        if name in node.attributes and node.attributes[name] is not None:
+        if node.attributes.get(name) is not None:
             return node.attributes[name]
         places = PARAMETERS.get(node.op, ())
         place = 1 + places.index(name) if name in places else len(node.inputs)
@@ -405,18 +446,17 @@ class Graph:
 def digest_of(path: str | Path) -> str:
     """SHA-256 over a file's bytes and, in the order of their names, its external files' bytes."""
     path = Path(path)
-    hashed = hashlib.sha256()
-    hashed.update(_digest(path))
-    proto = onnx.load(str(path), load_external_data=False)
+    own = _digest(path)
     external = {
         entry.value
-        for tensor in external_data_helper._get_all_tensors(proto)
+        for tensor in external_data_helper._get_all_tensors(lean(path))
         for entry in tensor.external_data
-        if entry.key == "location"
+        if entry.key == "location" and entry.value
     }
+    hashed = hashlib.sha256(own)
     for location in sorted(external):
         hashed.update(location.encode() + b"\0" + _digest(path.parent / location))
-    return hashed.hexdigest() if external else _digest(path).hex()
+    return hashed.hexdigest() if external else own.hex()
 
 
 def _digest(path: Path) -> bytes:
@@ -424,76 +464,36 @@ def _digest(path: Path) -> bytes:
         return hashlib.file_digest(file, "sha256").digest()
 
 
-def _node(proto: onnx.NodeProto, opsets: dict[str, int]) -> Node:
-    domain = "" if proto.domain in _STANDARD else proto.domain
-    version = opsets.get(domain, 1)
-    attributes: dict[str, Any] = {}
-    if not domain:
-        schema = onnx.defs.get_schema(proto.op_type, version)
-        for name, attribute in schema.attributes.items():
-            default = attribute.default_value
-            attributes[name] = _plain(helper.get_attribute_value(default)) if default.name else None
-    for given in proto.attribute:
-        if given.ref_attr_name:
-            raise NotProved("an attribute refers to a function's")
-        attributes[given.name] = _plain(helper.get_attribute_value(given))
-    kernel = attributes.get("kernel_shape")
-    if kernel:
-        # What the specification says of windows where these are left out.
-        for name, filled in (("strides", 1), ("dilations", 1), ("pads", 0)):
-            if attributes.get(name) is None:
-                attributes[name] = (filled,) * len(kernel) * (2 if name == "pads" else 1)
-    inputs = list(proto.input)
-    while inputs and not inputs[-1]:
-        inputs.pop()
-    op = f"{domain}::{proto.op_type}" if domain else proto.op_type
-    return Node(op, tuple(inputs), tuple(proto.output), attributes, version, proto)
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("utf-8", "surrogateescape")
     if isinstance(value, list):
         return tuple(_plain(item) for item in value)
-    if isinstance(value, onnx.TensorProto):
+    if isinstance(value, TensorProto):
         return (value.data_type, tuple(value.dims), numpy_helper.to_array(value).tobytes())
     if isinstance(value, onnx.GraphProto | onnx.SparseTensorProto | onnx.TypeProto):
         return value.SerializeToString(deterministic=True)
     return value
 
 
-def _type_of(array: Array) -> onnx.TypeProto:
-    return helper.make_tensor_type_proto(helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
-
-
 def _float_type(graph: onnx.GraphProto) -> int:
     """The one float type that a model is of; 0 where there are several."""
     found = {t.data_type for t in graph.initializer}
     found |= {i.type.tensor_type.elem_type for i in graph.input}
-    floats = found & set(_FLOATS)
+    floats = found & set(_UNITS)
     return floats.pop() if len(floats) == 1 else 0
-
-
-def _divide(x: Array, y: Array) -> Array:
-    with np.errstate(all="ignore"):
-        return np.asarray(x / y)
-
-
-def _root(x: Array) -> Array:
-    with np.errstate(all="ignore"):
-        return np.asarray(np.sqrt(x))
 
 
 _SIMPLE: dict[str, Callable[..., Any]] = {
     "Add": np.add,
     "Sub": np.subtract,
     "Mul": np.multiply,
-    "Div": _divide,
-    "Sqrt": _root,
+    "Div": np.divide,
+    "Sqrt": np.sqrt,
     "Neg": np.negative,
-    "Reciprocal": lambda x: _divide(np.ones(()), x),
+    "Reciprocal": np.reciprocal,
     "Exp": np.exp,
     "Pow": np.power,
-    "Identity": lambda x: x,
+    "Identity": np.asarray,
 }
 """What constants are mostly computed with, in float64: continuous, so a rounding is no matter."""

@@ -7,100 +7,134 @@ here has the law ``identity``: from equal inputs, equal results.
 
 from __future__ import annotations
 
-__all__ = ["LAWS", "Shape", "Step", "identity", "is_view", "reshaped"]
+__all__ = ["LAWS", "UNITS", "VIEWS", "Step", "count", "law_of", "reshaped"]
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnfuse.checker.forms import IDENTITY, Relation, compose
-from bnfuse.checker.graph import Graph, Node, NotProved
+from bnfuse.checker.forms import IDENTITY, Relation, compose, units_apart
+from bnfuse.checker.graph import FLOOR, Graph, Node, NotProved, Shape, need
 
-Shape = tuple[int | str | None, ...]
+if TYPE_CHECKING:
+    from bnfuse.checker.check import Proving
+
+UNITS = 16.0
+"""Rounding units that a stored constant may differ by: folding in float32 takes about 8."""
 
 VIEWS = ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 """Ops that keep the elements in row-major order."""
 
 
-_ALL = 2**31 - 1
-"""An end of a Slice that no axis reaches."""
+@dataclass(frozen=True, eq=False)
+class Step:
+    """Two nodes of one op, as the laws see them.
 
+    Attributes:
+        a: The original's.
+        b: The candidate's.
+        known: What was shown before.
+    """
 
-def is_view(graph: Graph, node: Node) -> bool:
-    """Whether a node gives its first input's elements, all of them, in row-major order."""
-    if node.op == "Cast":
-        return graph.dtype(node.inputs[0]) == graph.dtype(node.outputs[0]) != 0
-    if node.op != "Slice":
-        return node.op in VIEWS
-    starts, ends, steps = (graph.parameter(node, name) for name in ("starts", "ends", "steps"))
-    whole = all(start == 0 for start in starts) and all(end >= _ALL for end in ends)
-    return whole and all(step == 1 for step in steps or ())
-
-
-class Step(Protocol):
-    """What a law is given: one op of the original and the same op of the candidate."""
-
-    @property
-    def a(self) -> Node:
-        """The original's node."""
-
-    @property
-    def b(self) -> Node:
-        """The candidate's."""
+    a: Node
+    b: Node
+    known: Proving
 
     @property
     def original(self) -> Graph:
         """The original."""
+        return self.known.original
 
     @property
     def candidate(self) -> Graph:
         """The candidate."""
+        return self.known.candidate
 
     def relation(self, place: int) -> Relation:
         """The relation of the inputs at a place, of equal constants the identity."""
+        other = self.b.inputs[place] if place < len(self.b.inputs) else ""
+        found = self.known.relation_of(self.a.inputs[place], other)
+        if found is None:
+            raise NotProved(f"input {place} of {self.a.op} was not matched")
+        return found
+
+    def broadcast(self, place: int) -> Relation:
+        """Likewise, along the axis of the result that the channels are broadcast to."""
+        found = self.relation(place)
+        if found.axis is None:
+            return found
+        return found.along(found.axis + len(self.result()) - len(self.shape(place)))
 
     def is_constant(self, place: int) -> bool:
         """Whether the original's input at a place is a constant."""
-
-    def constant_follows(self, place: int, relation: Relation, rank: int) -> None:
-        """Demand that the constants at a place are related, ``rank`` axes in the result."""
-
-    def close(self, place: int, want: Any, got: Any, size: Any) -> None:
-        """Demand that numbers of the candidate's constant at a place are within rounding."""
+        return self.original.is_constant(self.a.inputs[place])
 
     def constants(self, place: int) -> tuple[Any, Any]:
         """The two constants at a place; ``None`` where it is left out."""
+        sides = (self.original, self.a), (self.candidate, self.b)
+        names = [(g, n.inputs[place] if place < len(n.inputs) else "") for g, n in sides]
+        x, y = (graph.constant(name) if name else None for graph, name in names)
+        return x, y
+
+    def follows(self, place: int, relation: Relation, rank: int) -> None:
+        """Demand that the constants at a place are related, ``rank`` axes in the result."""
+        x, y = self.constants(place)
+        what = f"input {place} of {self.a.op} is another constant"
+        need(x is not None and y is not None and x.shape == y.shape and x.dtype == y.dtype, what)
+        if relation.is_identity and np.array_equal(x, y):
+            return
+        need(x.dtype.kind == "f", what)
+        axes = [-1 if axis == relation.axis else 1 for axis in range(rank)]
+        scale, shift = (part.reshape(axes) for part in (relation.scale, relation.shift))
+        want = scale * x + shift
+        need(want.shape == y.shape or x.size == 1, what)
+        self.close(place, want, y, np.abs(scale * x) + np.abs(shift))
+
+    def close(self, place: int, want: Any, got: Any, size: Any) -> None:
+        """Demand that numbers of the candidate's constant at a place are within rounding."""
+        unit = self.candidate.unit(self.b.inputs[place])
+        units, where = units_apart(want, got, size, unit, FLOOR[unit])
+        what = f"input {place} of {self.a.op}"
+        if not units <= UNITS:
+            raise NotProved(f"{where} of {what} differs by {units:.3g} rounding units", wrong=True)
+        self.known.met(units, f"{self.b.outputs[0]}: {where} of {what}")
 
     def parameter(self, name: str) -> Any:
         """A parameter, which is the same on both sides."""
+        value = self.original.parameter(self.a, name)
+        need(value == self.candidate.parameter(self.b, name), f"{name} of {self.a.op} differs")
+        return value
 
-    def shape(self, place: int) -> tuple[int | str | None, ...]:
+    def moved(self, name: str, relation: Relation, missing: float | None = None) -> None:
+        """Demand that a parameter was moved with the values."""
+        sides = (self.original, self.a), (self.candidate, self.b)
+        given: list[Any] = [graph.parameter(node, name) for graph, node in sides]
+        x, y = (given[0], given[1]) if missing is None else (v or missing for v in given)
+        need((x is None) == (y is None), f"{name}: bounds on one side only")
+        if x is not None and not (relation.is_identity and x == y):
+            unit = self.candidate.unit(self.b.outputs[0])
+            want = relation.scale * x + relation.shift
+            close = np.allclose(want, y, rtol=2.0 * unit, atol=0.0)
+            need(close, f"bounds or padding ({name}) that were not moved with the values")
+
+    def shape(self, place: int) -> Shape:
         """The shape of the original's input."""
+        return self.original.shape(self.a.inputs[place])
 
-    def result(self) -> tuple[int | str | None, ...]:
+    def result(self) -> Shape:
         """The shape of the original's first output."""
+        return self.original.shape(self.a.outputs[0])
+
+    def axis(self) -> int:
+        """The attribute, counted from the front."""
+        return int(self.a.attributes["axis"]) % len(self.shape(0))
 
 
 Law = Callable[[Step], "Relation | list[Relation]"]
-
-
-def _fail(reason: str) -> NoReturn:
-    raise NotProved(reason)
-
-
-def _need(premise: bool, reason: str) -> None:
-    if not premise:
-        _fail(reason)
-
-
-def identity(step: Step) -> Relation:
-    """Equal inputs, equal results."""
-    for place, name in enumerate(step.a.inputs):
-        _need(not name or step.relation(place).is_identity, "no law carries an affine through it")
-    return IDENTITY
+Channels = Callable[[Step, Relation], Relation]
 
 
 @dataclass(frozen=True)
@@ -114,22 +148,29 @@ class Row:
     """
 
     scale: str
-    shift: bool | Callable[[Step], bool]
-    channels: Callable[[Step, Relation], Relation]
+    shift: bool | Callable[[dict[str, Any]], bool]
+    channels: Channels
 
     def __call__(self, step: Step) -> Relation:
         """The relation of the results."""
         for place in range(1, len(step.a.inputs)):
-            _need(not step.a.inputs[place] or step.relation(place).is_identity, "another operand")
+            need(not step.a.inputs[place] or step.relation(place).is_identity, "another operand")
         r = step.relation(0)
         if r.is_identity:
             return r
-        _need(self.scale != "positive" or r.is_positive, "a scale that is not positive")
-        if r.has_shift:
-            _need(self.shift if isinstance(self.shift, bool) else self.shift(step), "a shift")
+        need(self.scale != "positive" or r.is_positive, "a scale that is not positive")
+        passes = self.shift if isinstance(self.shift, bool) else self.shift(step.a.attributes)
+        need(passes or not r.has_shift, "a shift")
         if self.scale == "absolute":
             r = Relation.of(r.axis, np.abs(r.scale))
         return self.channels(step, r)
+
+
+def _identity(step: Step) -> Relation:
+    """Equal inputs, equal results."""
+    for place, name in enumerate(step.a.inputs):
+        need(not name or step.relation(place).is_identity, "no law carries an affine through it")
+    return IDENTITY
 
 
 def _here(_: Step, r: Relation) -> Relation:
@@ -139,24 +180,26 @@ def _here(_: Step, r: Relation) -> Relation:
 
 def _pooled(step: Step, r: Relation) -> Relation:
     """Windows over the axes behind the channels, which are axis 1."""
-    _need(r.axis in (None, 1), "the numbers run along another axis than the channels")
-    _need(sum(map(bool, step.a.outputs)) == 1, "the indices")
+    need(r.axis in (None, 1), "the numbers run along another axis than the channels")
+    need(sum(map(bool, step.a.outputs)) == 1, "the indices")
     return r
 
 
-def _windows_hold(step: Step) -> bool:
+def _windows_hold(a: dict[str, Any]) -> bool:
     """Whether every window of a MaxPool holds an element: padding is minus infinity."""
-    a = step.a.attributes
     short = all(p < k for p, k in zip(a["pads"], a["kernel_shape"] * 2, strict=True))
     plain = set(a["dilations"]) == {1} and not a["ceil_mode"]
     return short and plain and a["auto_pad"] == "NOTSET"
 
 
-def _nothing_padded(step: Step) -> bool:
+def _nothing_padded(a: dict[str, Any]) -> bool:
     """Whether no window of an AveragePool holds padding, which might count in its mean."""
-    a = step.a.attributes
-    bare = a["auto_pad"] in ("NOTSET", "VALID")
-    return bare and not any(a["pads"]) and not a["ceil_mode"]
+    return a["auto_pad"] in ("NOTSET", "VALID") and not any(a["pads"]) and not a["ceil_mode"]
+
+
+def _weights_sum_to_one(a: dict[str, Any]) -> bool:
+    """Whether a Resize takes means of elements everywhere: no weights cut off."""
+    return not a.get("exclude_outside") and not a.get("antialias")
 
 
 def _reduced(step: Step, r: Relation) -> Relation:
@@ -165,54 +208,29 @@ def _reduced(step: Step, r: Relation) -> Relation:
         return r
     axes, rank = step.parameter("axes"), len(step.shape(0))
     listed = (axes,) if isinstance(axes, int) else axes
-    _need(bool(listed), "all axes are reduced, or none")
+    need(listed, "all axes are reduced, or none")
     gone = {axis % rank for axis in listed}
-    _need(r.axis not in gone, "the channels themselves are reduced")
+    need(r.axis not in gone, "the channels themselves are reduced")
     keeps = step.a.attributes["keepdims"]
     return r.along(r.axis - (0 if keeps else sum(axis < r.axis for axis in gone)))
-
-
-def _weights_sum_to_one(step: Step) -> bool:
-    """Whether a Resize takes means of elements everywhere: no weights cut off."""
-    a = step.a.attributes
-    return not a.get("exclude_outside") and not a.get("antialias")
 
 
 def _resized(step: Step, r: Relation) -> Relation:
     """Along axes that hold no channels: a scale of 1 there, not only the same size."""
     crops = step.a.attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize"
-    _need(not crops, "what it fills in beyond the borders is not moved")
+    need(not crops, "what it fills in beyond the borders is not moved")
     if r.axis is None:
         return r
     before, after = step.shape(0)[r.axis], step.result()[r.axis]
-    _need(isinstance(before, int) and before == after, "the channels are resized")
+    need(isinstance(before, int) and before == after, "the channels are resized")
     if step.a.op == "Upsample":
         scales = step.parameter("scales")
     else:
         scales = step.constants(2 if step.a.opset >= 11 else 1)[0]
-    chosen = np.size(scales) if scales is not None else 0
-    if chosen:
-        _need(chosen > r.axis and np.ravel(scales)[r.axis] == 1.0, "the channels are resized")
+    if scales is not None and np.size(scales):
+        chosen = np.ravel(scales)
+        need(chosen.size > r.axis and chosen[r.axis] == 1.0, "the channels are resized")
     return r
-
-
-def _joined(step: Step, places: range, *, positive: bool) -> Relation:
-    """One relation on every operand, constants included, broadcast to the result's rank."""
-    rank = len(step.result())
-    relations = []
-    for place in places:
-        if not step.is_constant(place):
-            found = step.relation(place)
-            offset = rank - len(step.shape(place))
-            relations.append(found if found.axis is None else found.along(found.axis + offset))
-    first = relations[0] if relations else IDENTITY
-    for other in relations[1:]:
-        _need(_equal(first, other), "the operands have different relations")
-    for place in places:
-        if step.is_constant(place):
-            step.constant_follows(place, first, rank)
-    _need(first.is_positive or not positive, "a scale that is not positive turns the order round")
-    return first
 
 
 def _equal(x: Relation, y: Relation) -> bool:
@@ -222,109 +240,108 @@ def _equal(x: Relation, y: Relation) -> bool:
     )
 
 
+def _joined(step: Step, first: int = 0) -> Relation:
+    """One relation on every operand, constants included."""
+    rank, places = len(step.result()), range(first, len(step.a.inputs))
+    constant = [place for place in places if step.is_constant(place)]
+    relations = [step.broadcast(place) for place in places if place not in constant]
+    shared = relations[0] if relations else IDENTITY
+    need(all(_equal(shared, r) for r in relations), "the operands have different relations")
+    for place in constant:
+        step.follows(place, shared, rank)
+    return shared
+
+
 def _extreme(step: Step) -> Relation:
     """Max and Min of operands that share one increasing map."""
-    return _joined(step, range(len(step.a.inputs)), positive=True)
+    shared = _joined(step)
+    need(shared.is_positive, "a scale that is not positive turns the order round")
+    return shared
 
 
 def _where(step: Step) -> Relation:
     """A choice between two operands that share one map."""
-    _need(step.relation(0).is_identity, "another condition")
-    return _joined(step, range(1, 3), positive=False)
+    need(step.relation(0).is_identity, "another condition")
+    return _joined(step, 1)
 
 
 def _clip(step: Step) -> Relation:
     """Bounds that are moved by the same increasing map."""
     relation = step.relation(0)
-    _need(relation.is_positive, "a scale that is not positive turns the order round")
-    low, high = step.original.parameter(step.a, "min"), step.original.parameter(step.a, "max")
-    moved = step.candidate.parameter(step.b, "min"), step.candidate.parameter(step.b, "max")
-    for bound, other in zip((low, high), moved, strict=True):
-        if bound is None or other is None:
-            _need(bound is other, "a bound on one side only")
-        else:
-            want = relation.scale * bound + relation.shift
-            close = np.allclose(
-                want, other, rtol=2.0 * step.candidate.unit(step.b.outputs[0]), atol=0.0
-            )
-            _need(close, "bounds that were not moved with the values")
+    need(relation.is_positive, "a scale that is not positive turns the order round")
+    for name in ("min", "max"):
+        step.moved(name, relation)
     return relation
 
 
 def _sum(step: Step) -> Relation:
     """One scale on all operands; the shifts add up."""
-    rank = len(step.result())
-    total = None
-    for place in range(len(step.a.inputs)):
-        found = step.relation(place)
-        offset = rank - len(step.shape(place)) if not step.is_constant(place) else 0
-        found = found if found.axis is None else found.along(found.axis + offset)
-        if step.a.op == "Sub" and place == 1:
+    total = step.broadcast(0)
+    for place in range(1, len(step.a.inputs)):
+        found = step.broadcast(place)
+        if step.a.op == "Sub":
             found = Relation.of(found.axis, found.scale, -found.shift, found.magnitude)
-        if total is None:
-            total = found
-            continue
         plain = [Relation.of(r.axis, r.scale) for r in (total, found)]
-        _need(_equal(*plain), "the operands have different scales")
+        need(_equal(*plain), "the operands have different scales")
         total = compose(total, found.only_shift())
-    assert total is not None
     return total
 
 
 def _product(step: Step) -> Relation:
     """Scales multiply; a shift does not pass."""
-    rank = len(step.result())
-    scales = []
-    for place in range(2):
-        found = step.relation(place)
-        _need(not found.has_shift, f"a shift does not pass {step.a.op}")
-        offset = rank - len(step.shape(place)) if found.axis is not None else 0
-        scales.append(found if found.axis is None else found.along(found.axis + offset))
-    if step.a.op == "Div":
-        scales[1] = Relation.of(scales[1].axis, 1.0 / scales[1].scale)
-    return compose(*scales)
+    x, y = step.broadcast(0), step.broadcast(1)
+    need(not x.has_shift and not y.has_shift, f"a shift does not pass {step.a.op}")
+    return compose(x, Relation.of(y.axis, 1.0 / y.scale) if step.a.op == "Div" else y)
 
 
 def _matmul(step: Step) -> Relation:
-    """Of two computed values: rows and columns pass, what is summed over must cancel."""
-    left, right = step.relation(0), step.relation(1)
-    _need(not left.has_shift and not right.has_shift, "a shift does not pass MatMul")
+    """Of two computed values: rows and columns pass, what is summed over must cancel.
+
+    A shift passes from the right where the rows on the left sum to 1, as those of a Softmax do.
+    """
     ranks = len(step.shape(0)), len(step.shape(1))
-    _need(min(ranks) >= 2, "a product of vectors")
-    rank = max(ranks)
-    kept = Relation.of(None, 1.0)
-    summed = np.ones(())
-    for relation, own, contracted in ((left, ranks[0], 1), (right, ranks[1], 2)):
-        back = None if relation.axis is None else own - relation.axis
-        if back == contracted:
-            summed = summed * relation.scale
+    need(min(ranks) >= 2, "a product of vectors")
+    kept, summed = IDENTITY, np.ones(())
+    for place, contracted in ((0, 1), (1, 2)):
+        r = step.relation(place)
+        need(not r.has_shift or (place and _sums_to_one(step)), "a shift does not pass MatMul")
+        need(not r.has_shift or r.axis != ranks[1] - 2, "a shift along what is summed over")
+        if r.axis == ranks[place] - contracted:
+            summed = summed * r.scale
         else:
-            kept = compose(kept, relation.along(None if back is None else rank - back))
+            kept = compose(kept, r.along((r.axis or 0) + max(ranks) - ranks[place]))
     first = summed.reshape(-1)[0]
-    _need(np.allclose(summed, first, rtol=1e-12, atol=0.0), "what is summed over does not cancel")
+    need(first == 1.0 or not kept.has_shift, "a scale beside a shift")
+    need(np.allclose(summed, first, rtol=1e-12, atol=0.0), "what is summed over does not cancel")
     return compose(kept, Relation.of(None, first))
+
+
+def _sums_to_one(step: Step) -> bool:
+    """Whether each row of the left operand sums to 1 on both sides, being the same Softmax."""
+    node, _ = step.original.producers.get(step.a.inputs[0], (step.a, 0))
+    last = len(step.shape(0)) - 1
+    softmax = node.op == "Softmax" and node.attributes["axis"] % (last + 1) == last
+    return softmax and step.relation(0).is_identity
 
 
 def _normalized(step: Step) -> Relation:
     """A normaliser's own scale and shift are a relation of what it computes."""
-    relation, rank = step.relation(0), len(step.shape(0))
-    op = step.a.op
-    _need(bool(np.all(relation.scale == 1.0)), f"a scale does not pass {op}")
+    relation, op = step.relation(0), step.a.op
+    need(np.all(relation.scale == 1.0), f"a scale does not pass {op}")
     if relation.has_shift:
-        _need(op == "InstanceNormalization" and relation.axis in (None, 1), "a shift")
+        need(op == "InstanceNormalization" and relation.axis in (None, 1), "a shift")
     for place in range(1, len(step.a.inputs)):
-        _need(step.is_constant(place), f"a computed scale of {op}")
+        need(step.is_constant(place), f"a computed scale of {op}")
     (scale, other_scale), (shift, other_shift) = step.constants(1), step.constants(2)
     shift, other_shift = (np.zeros(()) if t is None else t for t in (shift, other_shift))
-    same = np.array_equal(scale, other_scale) and np.array_equal(shift, other_shift)
-    if same:
+    if np.array_equal(scale, other_scale) and np.array_equal(shift, other_shift):
         return IDENTITY
-    axis = rank - 1 if op in ("LayerNormalization", "RMSNormalization") else 1
-    _need(np.ndim(scale) == 1 and np.shape(scale) == np.shape(other_scale), "several axes")
-    if op in ("LayerNormalization", "RMSNormalization"):
-        _need(step.a.attributes["axis"] % rank == axis, "several axes")
-    _need(op != "GroupNormalization" or step.a.opset >= 21, "one number per group")
-    _need(bool(np.all(scale)), "a scale of 0")
+    need(np.ndim(scale) == 1 and np.shape(scale) == np.shape(other_scale), "several axes")
+    rows = op in ("LayerNormalization", "RMSNormalization")
+    axis = len(step.shape(0)) - 1 if rows else 1
+    need(not rows or step.axis() == axis, "several axes")
+    need(op != "GroupNormalization" or step.a.opset >= 21, "one number per group")
+    need(np.all(scale), "a scale of 0")
     ratio = other_scale / scale
     moved = other_shift - ratio * shift
     return Relation.of(axis, ratio, moved, np.abs(other_shift) + np.abs(ratio * shift))
@@ -332,83 +349,63 @@ def _normalized(step: Step) -> Relation:
 
 def _gathered(step: Step) -> Relation:
     """Rows of a constant table, or elements along an axis."""
-    _need(step.relation(1).is_identity, "other indices")
-    rank = len(step.shape(0))
-    axis = step.a.attributes["axis"] % rank
-    indices = len(step.original.shape(step.a.inputs[1]))
-    relation = _table(step, rank, axis) if step.is_constant(0) else step.relation(0)
+    need(step.relation(1).is_identity, "other indices")
+    axis, indices = step.axis(), len(step.original.shape(step.a.inputs[1]))
+    relation = _table(step, axis) if step.is_constant(0) else step.relation(0)
     if relation.axis is None:
         return relation
     if relation.axis == axis:
         index = step.constants(1)[0]
-        _need(index is not None and indices <= 1, "the channels are chosen at run time")
+        need(index is not None and indices <= 1, "the channels are chosen at run time")
         return relation.take(np.asarray(index))
     return relation.along(relation.axis + (indices - 1 if relation.axis > axis else 0))
 
 
-def _table(step: Step, rank: int, axis: int) -> Relation:
+def _table(step: Step, axis: int) -> Relation:
     """Two tables of one shape: row by row ``s·x + t`` along the last axis."""
     x, y = step.constants(0)
-    _need(x is not None and y is not None and np.shape(x) == np.shape(y), "tables that differ")
+    need(x is not None and y is not None and np.shape(x) == np.shape(y), "tables that differ")
     if np.array_equal(x, y):
         return IDENTITY
-    _need(rank == 2 and axis == 0 and x.dtype.kind == "f", "tables that differ")
-    low, high = x.argmin(axis=0), x.argmax(axis=0)
-    columns = np.arange(x.shape[1])
-    span = x[high, columns] - x[low, columns]
-    rise = y[high, columns] - y[low, columns]
+    need(x.ndim == 2 and axis == 0 and x.dtype.kind == "f", "tables that differ")
+    low, high, columns = x.argmin(axis=0), x.argmax(axis=0), np.arange(x.shape[1])
+    span, rise = (t[high, columns] - t[low, columns] for t in (x, y))
     with np.errstate(all="ignore"):
         scale = np.where(span > 0.0, rise / span, 1.0)
     scale = np.where(np.abs(scale - 1.0) < 1e-6, 1.0, scale)
     shift = y[high, columns] - scale * x[high, columns]
     size = np.abs(y[high, columns]) + np.abs(scale * x[high, columns])
-    shift = np.where(np.abs(shift) <= 4e-7 * size, 0.0, shift)
-    relation = Relation.of(1, scale, shift, size)
-    step.constant_follows(0, relation, 2)
+    relation = Relation.of(1, scale, np.where(np.abs(shift) <= 4e-7 * size, 0.0, shift), size)
+    step.follows(0, relation, 2)
     return relation
 
 
 def _concat(step: Step) -> Relation:
     """Side by side along the channels, or parts that share one relation."""
-    rank = len(step.result())
-    axis = step.a.attributes["axis"] % rank
+    axis = step.axis()
     relations = [step.relation(place) for place in range(len(step.a.inputs))]
     if all(r.is_identity for r in relations):
         return IDENTITY
     if any(r.axis not in (None, axis) for r in relations):
-        return _joined(step, range(len(relations)), positive=False)
-    parts: list[list[Any]] = [[], [], []]
-    for place, relation in enumerate(relations):
-        size = step.shape(place)[axis]
-        _need(isinstance(size, int), "a part whose size is not known")
-        arrays = relation.scale, relation.shift, relation.magnitude
-        for part, array in zip(parts, arrays, strict=True):
-            part.append(np.broadcast_to(array, (size,)))
-    return Relation.of(axis, *(np.concatenate(part) for part in parts))
+        return _joined(step)
+    sizes: list[Any] = [step.shape(place)[axis] for place in range(len(relations))]
+    need(all(isinstance(size, int) for size in sizes), "a part whose size is not known")
+    parts = [
+        [np.broadcast_to(p, s) for p in r.parts] for r, s in zip(relations, sizes, strict=True)
+    ]
+    return Relation.of(axis, *map(np.concatenate, zip(*parts, strict=True)))
 
 
 def _padded(step: Step) -> Relation:
     """What is padded is moved with the values."""
     relation, rank = step.relation(0), len(step.shape(0))
-    pads = step.parameter("pads")
-    axes = step.parameter("axes")
-    if relation.is_identity and axes is None:
-        step.parameter("value")
-        return relation
-    listed = tuple(a % rank for a in axes) if axes is not None else tuple(range(rank))
+    pads, axes = step.parameter("pads"), step.parameter("axes")
     half = len(pads) // 2
+    listed = tuple(a % rank for a in axes) if axes is not None else tuple(range(rank))
     padded = {axis for i, axis in enumerate(listed) if pads[i] or pads[i + half]}
-    _need(relation.axis not in padded, "the channels are padded")
+    need(relation.axis not in padded or relation.axis is None, "the channels are padded")
     if step.a.attributes["mode"] == "constant":
-        value = step.original.parameter(step.a, "value") or 0.0
-        moved = step.candidate.parameter(step.b, "value") or 0.0
-        close = np.allclose(
-            relation.scale * value + relation.shift,
-            moved,
-            rtol=2.0 * step.candidate.unit(step.b.outputs[0]),
-            atol=0.0,
-        )
-        _need(close, "padding that was not moved with the values")
+        step.moved("value", relation, 0.0)
     return relation
 
 
@@ -437,68 +434,57 @@ def reshaped(r: Relation, before: Shape, after: Shape) -> Relation:
     """
     if r.axis is None:
         return r
-    behind = before[r.axis :]
-    if None not in behind and after[len(after) - len(behind) :] == behind:
-        # The channels whole, and behind them as many elements, whatever the sizes before.
-        return r.along(len(after) - len(behind))
-    block = _count(before[r.axis + 1 :])
     for place, size in enumerate(after):
-        if block is not None and size == r.scale.size and _count(after[place + 1 :]) == block:
+        # The channels whole, and before or behind them as many elements.
+        same = count(after[place + 1 :]) == count(before[r.axis + 1 :])
+        if size == r.scale.size and (same or count(after[:place]) == count(before[: r.axis])):
             return r.along(place)
-    head = 0
+    head = tail = 0
     while head < min(r.axis, len(after)) and before[head] == after[head] is not None:
         head += 1
-    if head == r.axis and head < len(after) and before[head] == after[head] == r.scale.size:
-        # The channels whole, and before them as many elements, whatever the sizes behind.
-        return r
-    tail = 0
     most = min(len(before) - r.axis - 1, len(after) - head)
     while tail < most and before[-1 - tail] == after[-1 - tail] is not None:
         tail += 1
     old, new = before[head : len(before) - tail], after[head : len(after) - tail]
-    sizes = [size for size in (*old, *new) if isinstance(size, int)]
-    _need(len(sizes) == len(old) + len(new), "sizes that are not known")
-    return _read_back(r, r.axis - head, sizes[: len(old)], sizes[len(old) :], head)
-
-
-def _count(sizes: Shape) -> int | None:
-    """How many elements sizes come to; ``None`` where one is not known."""
-    known = [size for size in sizes if isinstance(size, int)]
-    return math.prod(known) if len(known) == len(sizes) else None
-
-
-def _read_back(r: Relation, axis: int, old: list[int], new: list[int], head: int) -> Relation:
-    _need(math.prod(old) == math.prod(new) <= 1 << 24, "a block of another or too large a size")
-    written = [-1 if i == axis else 1 for i in range(len(old))]
-    parts = [np.broadcast_to(p.reshape(written), old).reshape(new) for p in r.parts]
+    need(all(isinstance(size, int) for size in (*old, *new)), "sizes that are not known")
+    sizes: Any = old, new
+    counts = [math.prod(each) for each in sizes]
+    need(counts[0] == counts[1] <= 1 << 24, "a block of another or too large a size")
+    written = [-1 if i == r.axis - head else 1 for i in range(len(old))]
+    parts = [np.broadcast_to(p.reshape(written), sizes[0]).reshape(sizes[1]) for p in r.parts]
     varying = [
         i for i in range(len(new)) if any(np.any(p != np.take(p, [0], axis=i)) for p in parts)
     ]
-    _need(len(varying) <= 1, "the channels are spread over several axes")
+    need(len(varying) <= 1, "the channels are spread over several axes")
     index = tuple(slice(None) if i in varying else 0 for i in range(len(new)))
     return Relation.of(head + varying[0] if varying else None, *(p[index] for p in parts))
+
+
+def count(sizes: Shape) -> object:
+    """How many elements sizes come to: a number and symbols; equal to nothing if not known."""
+    if None in sizes:
+        return object()
+    numbers = math.prod(size for size in sizes if isinstance(size, int))
+    return numbers, sorted(size for size in sizes if isinstance(size, str))
 
 
 def _repeated(step: Step, r: Relation) -> Relation:
     """Expand and Tile: along axes that hold no channels."""
     if r.axis is None:
         return r
-    before, after = step.shape(0), step.result()
-    axis = r.axis + len(after) - len(before)
-    _need(before[r.axis] == after[axis] == r.scale.size, "the channels are repeated")
+    axis = r.axis + len(step.result()) - len(step.shape(0))
+    sizes = step.shape(0)[r.axis], step.result()[axis]
+    need(sizes[0] == sizes[1] == r.scale.size, "the channels are repeated")
     return r.along(axis)
 
 
 def _sliced(step: Step, r: Relation) -> Relation:
     """Elements chosen along axes; the channels' numbers likewise."""
-    if r.axis is None:
-        return r
-    starts, ends = step.parameter("starts"), step.parameter("ends")
-    axes = step.parameter("axes") or tuple(range(len(starts)))
-    steps = step.parameter("steps") or (1,) * len(starts)
+    starts, ends, axes, steps = map(step.parameter, ("starts", "ends", "axes", "steps"))
+    axes, steps = axes or range(len(starts)), steps or (1,) * len(starts)
     for start, end, axis, stride in zip(starts, ends, axes, steps, strict=True):
         if axis % len(step.shape(0)) == r.axis:
-            _need(stride > 0, "the channels in reverse")
+            need(stride > 0, "the channels in reverse")
             r = r.take(slice(start, end, stride))
     return r
 
@@ -507,14 +493,14 @@ def _blocks(step: Step, r: Relation) -> Relation:
     """Channels to positions and back, in the order of the specification."""
     if r.axis is None:
         return r
-    _need(r.axis == 1, "the numbers run along another axis than the channels")
+    need(r.axis == 1, "the numbers run along another axis than the channels")
     count = step.a.attributes["blocksize"] ** 2
     if step.a.op == "SpaceToDepth":
         return Relation.of(1, *(np.tile(p, count) for p in r.parts))
     column_first = step.a.attributes.get("mode") == "CRD"
     shape = (-1, count) if column_first else (count, -1)
     tables = [p.reshape(shape).T if column_first else p.reshape(shape) for p in r.parts]
-    _need(all(np.all(t == t[0]) for t in tables), "the channels are spread over positions")
+    need(all(np.all(t == t[0]) for t in tables), "the channels are spread over positions")
     return Relation.of(1, *(t[0] for t in tables))
 
 
@@ -522,21 +508,19 @@ def _dropout(step: Step) -> Relation:
     """The value itself, in inference mode and without the mask."""
     for graph, node in ((step.original, step.a), (step.candidate, step.b)):
         training = graph.parameter(node, "training_mode")
-        _need(not training and node.opset >= 7, "Dropout in training mode")
-        _need(sum(map(bool, node.outputs)) == 1, "Dropout with its mask")
+        need(not training and node.opset >= 7, "Dropout in training mode")
+        need(sum(map(bool, node.outputs)) == 1, "Dropout with its mask")
     return step.relation(0)
 
 
 def _split(step: Step) -> list[Relation]:
     """Each part has its channels' numbers."""
-    r, parts = step.relation(0), len(step.a.outputs)
-    sizes = step.parameter("split")
-    if r.axis is None or r.axis != step.a.attributes["axis"] % len(step.shape(0)):
+    r, parts, sizes = step.relation(0), len(step.a.outputs), step.parameter("split")
+    if r.axis is None or r.axis != step.axis():
         return [r] * parts
-    if sizes is None:
-        _need(r.scale.size % parts == 0, "parts of different sizes")
-        sizes = (r.scale.size // parts,) * parts
-    _need(sum(sizes) == r.scale.size, "parts that are not the whole")
+    need(sizes is not None or r.scale.size % parts == 0, "parts of different sizes")
+    sizes = sizes or (r.scale.size // parts,) * parts
+    need(sum(sizes) == r.scale.size, "parts that are not the whole")
     ends = np.cumsum(sizes)
     return [r.take(slice(end - size, end)) for size, end in zip(sizes, ends, strict=True)]
 
@@ -544,74 +528,79 @@ def _split(step: Step) -> list[Relation]:
 def _recurrent(step: Step) -> Relation:
     """The gates are linear in X: its weights and their bias may have taken what X lost."""
     if not step.is_constant(1):
-        return identity(step)
+        return _identity(step)
     r, (w, v), (b, c) = step.relation(0), step.constants(1), step.constants(3)
     for place, name in enumerate(step.a.inputs):
         if name and place not in (0, 1, 3):
-            _need(step.relation(place).is_identity, "another recurrence")
-    _need(r.axis in (None, 2), "the numbers run along another axis than the features")
-    _need(v is not None and np.shape(w) == np.shape(v), "other weights")
+            need(step.relation(place).is_identity, "another recurrence")
+    need(r.axis in (None, 2), "the numbers run along another axis than the features")
+    need(v is not None and np.shape(w) == np.shape(v), "other weights")
     step.close(1, w, v * r.scale, np.abs(w))
     if b is None or c is None:
-        _need(b is c and not r.has_shift, "a shift without a bias that takes it")
+        need(b is c and not r.has_shift, "a shift without a bias that takes it")
         return IDENTITY
-    _need(np.shape(b) == np.shape(c), "another bias")
+    need(np.shape(b) == np.shape(c), "another bias")
     half = np.shape(b)[1] // 2
     moved = v * r.shift
     size = np.abs(b[:, :half]) + np.abs(moved).sum(axis=2)
     step.close(3, b[:, :half], c[:, :half] + moved.sum(axis=2), size)
-    _need(np.array_equal(b[:, half:], c[:, half:]), "another recurrence")
+    need(np.array_equal(b[:, half:], c[:, half:]), "another recurrence")
     return IDENTITY
 
 
 def _softmax(step: Step) -> Relation:
     """A shift that is the same for all that is normalised together vanishes."""
-    r, rank = step.relation(0), len(step.shape(0))
-    axis = step.a.attributes["axis"] % rank
-    _need(bool(np.all(r.scale == 1.0)), "a scale does not pass Softmax")
-    _need(r.axis != axis, "shifts that differ where it normalises")
-    _need(not r.has_shift or step.a.opset >= 13 or axis == rank - 1, "a Softmax over several axes")
+    r, axis = step.relation(0), step.axis()
+    need(np.all(r.scale == 1.0), "a scale does not pass Softmax")
+    need(r.axis != axis, "shifts that differ where it normalises")
+    whole = step.a.opset >= 13 or axis == len(step.shape(0)) - 1
+    need(whole or not r.has_shift, "a Softmax over several axes")
     return IDENTITY
 
 
-def _each(ops: str, law: Law) -> dict[str, Law]:
-    return dict.fromkeys(ops.split(), law)
+def _each(laws: dict[str, Law]) -> dict[str, Law]:
+    return {op: law for ops, law in laws.items() for op in ops.split()}
 
 
-LAWS: dict[str, Law] = {
-    **_each("Relu LeakyRelu PRelu", Row("positive", False, _here)),
-    **_each("Abs", Row("absolute", False, _here)),
-    **_each("MaxPool", Row("positive", _windows_hold, _pooled)),
-    **_each("GlobalMaxPool", Row("positive", True, _pooled)),
-    **_each("AveragePool", Row("any", _nothing_padded, _pooled)),
-    **_each("GlobalAveragePool", Row("any", True, _pooled)),
-    **_each("LpPool GlobalLpPool", Row("absolute", False, _pooled)),
-    **_each("ReduceMean", Row("any", True, _reduced)),
-    **_each("ReduceSum", Row("any", False, _reduced)),
-    **_each("ReduceL1 ReduceL2", Row("absolute", False, _reduced)),
-    **_each("ReduceMax ReduceMin", Row("positive", True, _reduced)),
-    **_each("Resize Upsample", Row("any", _weights_sum_to_one, _resized)),
-    **_each("Transpose", Row("any", True, _transposed)),
-    **dict.fromkeys(VIEWS, Row("any", True, _reshaped)),
-    **_each("Expand Tile", Row("any", True, _repeated)),
-    **_each("Slice", Row("any", True, _sliced)),
-    **_each("DepthToSpace SpaceToDepth", Row("any", True, _blocks)),
-    **_each("Dropout", _dropout),
-    **_each("Split", _split),
-    **_each("Concat", _concat),
-    **_each("Gather", _gathered),
-    **_each("Pad", _padded),
-    **_each("Clip", _clip),
-    **_each("Add Sub Sum", _sum),
-    **_each("Mul Div", _product),
-    **_each("Max Min", _extreme),
-    **_each("Where", _where),
-    **_each("MatMul", _matmul),
-    **_each("Softmax", _softmax),
-    **_each("RNN GRU LSTM", _recurrent),
-    **_each(
-        "LayerNormalization RMSNormalization InstanceNormalization GroupNormalization", _normalized
-    ),
-    **_each("Shape Size", _of_shape),
-}
-"""The ops through which more than equality passes. Any other has the law ``identity``."""
+LAWS: dict[str, Law] = _each(
+    {
+        "Relu LeakyRelu PRelu": Row("positive", False, _here),
+        "Abs": Row("absolute", False, _here),
+        "MaxPool": Row("positive", _windows_hold, _pooled),
+        "GlobalMaxPool": Row("positive", True, _pooled),
+        "AveragePool": Row("any", _nothing_padded, _pooled),
+        "GlobalAveragePool": Row("any", True, _pooled),
+        "LpPool GlobalLpPool": Row("absolute", False, _pooled),
+        "ReduceMean": Row("any", True, _reduced),
+        "ReduceSum": Row("any", False, _reduced),
+        "ReduceL1 ReduceL2": Row("absolute", False, _reduced),
+        "ReduceMax ReduceMin": Row("positive", True, _reduced),
+        "Resize Upsample": Row("any", _weights_sum_to_one, _resized),
+        "Transpose": Row("any", True, _transposed),
+        " ".join(VIEWS): Row("any", True, _reshaped),
+        "Expand Tile": Row("any", True, _repeated),
+        "Slice": Row("any", True, _sliced),
+        "DepthToSpace SpaceToDepth": Row("any", True, _blocks),
+        "Dropout": _dropout,
+        "Split": _split,
+        "Concat": _concat,
+        "Gather": _gathered,
+        "Pad": _padded,
+        "Clip": _clip,
+        "Add Sub Sum": _sum,
+        "Mul Div": _product,
+        "Max Min": _extreme,
+        "Where": _where,
+        "MatMul": _matmul,
+        "Softmax": _softmax,
+        "RNN GRU LSTM": _recurrent,
+        "LayerNormalization RMSNormalization InstanceNormalization GroupNormalization": _normalized,
+        "Shape Size": _of_shape,
+    }
+)
+"""The ops through which more than equality passes. Any other takes equals to equals."""
+
+
+def law_of(op: str) -> Law:
+    """The law of an op."""
+    return LAWS.get(op, _identity)

@@ -8,17 +8,15 @@ from __future__ import annotations
 __all__ = ["TURNED", "Perm", "inverse", "then"]
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from bnfuse.checker.graph import NotProved
-
-if TYPE_CHECKING:
-    from bnfuse.checker.laws import Step
+from bnfuse.checker.graph import need
+from bnfuse.checker.laws import Step
 
 Perm = tuple[int, ...]
-Law = Callable[["Step", Perm], Perm]
+Law = Callable[[Step, Perm], Perm]
 
 
 def then(first: Perm, second: Perm) -> Perm:
@@ -31,61 +29,47 @@ def inverse(perm: Perm) -> Perm:
     return tuple(int(i) for i in np.argsort(perm))
 
 
-def _need(premise: bool, reason: str) -> None:
-    if not premise:
-        raise NotProved(reason)
-
-
-def _constants_turn(step: Step, perm: Perm) -> None:
-    """Demand that constant operands are turned with the values."""
-    for place in range(len(step.a.inputs)):
-        if not step.is_constant(place):
-            _need(len(step.shape(place)) == len(perm), "operands of different ranks")
-            continue
-        x, y = step.constants(place)
-        _need(y is not None and max(x.ndim, y.ndim) <= len(perm), "another constant")
-        whole = [c.reshape((1,) * (len(perm) - c.ndim) + c.shape) for c in (x, y)]
-        same = np.array_equal(np.transpose(whole[0], perm), whole[1])
-        _need(same and x.dtype == y.dtype, "a constant that was not turned with the values")
+def _same_attributes(step: Step, *but: str) -> None:
+    for name in {*step.a.attributes, *step.b.attributes} - set(but):
+        x, y = (node.attributes.get(name) for node in (step.a, step.b))
+        need(x == y, f"{name} of {step.a.op} differs")
 
 
 def _elementwise(step: Step, perm: Perm) -> Perm:
-    """Element by element."""
+    """Element by element; constants are turned with the values."""
     _same_attributes(step)
-    _constants_turn(step, perm)
+    rank = len(perm)
+    for place in range(len(step.a.inputs)):
+        if not step.is_constant(place):
+            need(len(step.shape(place)) == rank, "operands of different ranks")
+            continue
+        x, y = step.constants(place)
+        need(y is not None and max(x.ndim, y.ndim) <= rank, "another constant")
+        x, y = (c.reshape((1,) * (rank - c.ndim) + c.shape) for c in (x, y))
+        same = np.array_equal(np.transpose(x, perm), y) and x.dtype == y.dtype
+        need(same, "a constant that was not turned with the values")
     return perm
-
-
-def _same_attributes(step: Step, *but: str) -> None:
-    names = {*step.a.attributes, *step.b.attributes} - set(but)
-    for name in names:
-        x, y = (node.attributes.get(name) for node in (step.a, step.b))
-        _need(x == y, f"{name} of {step.a.op} differs")
 
 
 def _along(step: Step, perm: Perm) -> Perm:
     """Along one axis, which is turned with the values."""
     _same_attributes(step, "axis")
-    _need(step.a.opset == step.b.opset >= 13, "another meaning of the axis")
-    rank = len(perm)
-    x, y = (node.attributes["axis"] for node in (step.a, step.b))
-    _need(perm[y % rank] == x % rank, "another axis")
-    for place in range(len(step.a.inputs)):
-        _need(len(step.shape(place)) == rank, "operands of different ranks")
+    need(step.a.opset == step.b.opset >= 13, "another meaning of the axis")
+    x, y = (node.attributes["axis"] % len(perm) for node in (step.a, step.b))
+    need(perm[y] == x, "another axis")
+    ranks = {len(step.shape(place)) for place in range(len(step.a.inputs))}
+    need(ranks == {len(perm)}, "operands of different ranks")
     return perm
 
 
 def _reduced(step: Step, perm: Perm) -> Perm:
     """Over axes, which are turned with the values."""
     _same_attributes(step, "axes")
-    axes: list[Any] = [
-        step.original.parameter(step.a, "axes"),
-        step.candidate.parameter(step.b, "axes"),
-    ]
-    _need(all(isinstance(each, tuple) and each for each in axes), "all axes, or none")
-    rank = len(perm)
-    gone, other = ({axis % rank for axis in each} for each in axes)
-    _need({perm[axis] for axis in other} == gone, "other axes")
+    sides = (step.original, step.a), (step.candidate, step.b)
+    axes: list[Any] = [graph.parameter(node, "axes") for graph, node in sides]
+    need(all(isinstance(each, tuple) and each for each in axes), "all axes, or none")
+    gone, other = ({axis % len(perm) for axis in each} for each in axes)
+    need({perm[axis] for axis in other} == gone, "other axes")
     if step.a.attributes["keepdims"]:
         return perm
     kept = [axis for i, axis in enumerate(perm) if i not in other]
@@ -99,17 +83,17 @@ def _clipped(step: Step, perm: Perm) -> Perm:
     return perm
 
 
-def _each(ops: str, law: Law) -> dict[str, Law]:
-    return dict.fromkeys(ops.split(), law)
-
-
 TURNED: dict[str, Law] = {
-    **_each("Abs Ceil Cos Elu Erf Exp Floor HardSigmoid HardSwish Identity", _elementwise),
-    **_each("LeakyRelu Log Mish Neg Not Reciprocal Relu Selu Sigmoid Sign Sin", _elementwise),
-    **_each("Softplus Softsign Sqrt Tanh ThresholdedRelu Cast Gelu Celu Round", _elementwise),
-    **_each("Add Sub Mul Div Pow Max Min Sum Where Equal Less Greater And Or PRelu", _elementwise),
-    **_each("Clip", _clipped),
-    **_each("Softmax LogSoftmax Concat", _along),
-    **_each("ReduceMean ReduceSum ReduceMax ReduceMin ReduceL1 ReduceL2 ReduceProd", _reduced),
+    op: law
+    for ops, law in {
+        "Abs Ceil Cos Elu Erf Exp Floor HardSigmoid HardSwish Identity LeakyRelu Log Mish Neg Not "
+        "Reciprocal Relu Selu Sigmoid Sign Sin Softplus Softsign Sqrt Tanh ThresholdedRelu Cast "
+        "Gelu Celu Round Add Sub Mul Div Pow Max Min Sum Where Equal Less Greater And Or "
+        "PRelu": _elementwise,
+        "Clip": _clipped,
+        "Softmax LogSoftmax Concat": _along,
+        "ReduceMean ReduceSum ReduceMax ReduceMin ReduceL1 ReduceL2 ReduceProd": _reduced,
+    }.items()
+    for op in ops.split()
 }
 """The ops that make turned results of turned values. All others take values as they are."""

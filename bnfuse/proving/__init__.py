@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy
 import onnx
 
-from bnfuse.checker.certificate import written
 from bnfuse.checker.check import check, unbelieving
 from bnfuse.checker.graph import Graph, NotProved, digest_of
+from bnfuse.proving.certificate import written
 from bnfuse.proving.differences import Difference, difference
 from bnfuse.proving.search import Search
 from bnfuse.version import __version__

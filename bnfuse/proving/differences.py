@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnfuse.checker.check import unbelieving
-from bnfuse.checker.forms import IDENTITY, Form, NotLinear, Relation, alike
+from bnfuse.checker.forms import IDENTITY, Form, Relation, alike
 from bnfuse.checker.graph import NotProved
 from bnfuse.checker.linear import expand
-from bnfuse.proving.search import Search, rows_of
+from bnfuse.proving.search import Search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,13 +127,13 @@ def _righted(failed: Search, cut: Cut) -> Relation | None:
         ratios = []
         for name, mine in a.maps.items():
             pair = alike(mine, b.maps[name])
-            x, y = (rows.reshape((*rows.shape[:1], -1)) for rows in map(rows_of, pair))
+            x, y = (m.c.reshape(len(m.c), -1) for m in pair)
             with np.errstate(all="ignore"):
                 ratios.append(np.where(x == 0.0, np.nan, y / x))
         whole = np.concatenate(ratios, axis=1)
         with np.errstate(all="ignore"):
             scale = np.nanmedian(np.where(np.isfinite(whole), whole, np.nan), axis=1)
-    except (NotProved, NotLinear, ValueError):
+    except (NotProved, ValueError):
         return None
     usable = np.isfinite(scale) & (scale != 0.0) & (np.abs(scale - 1.0) > 1e-5)
     shift = cut.relation.shift
@@ -145,7 +145,7 @@ def _of_form(search: Search, a: str, b: str) -> Difference | None:
     cut = search.assumed[a, b]
     mine, theirs, unit = search.proving.forms(a, b, cut.over)
     mine = mine.after(cut.relation)
-    constants = expand(search.proving.candidate, b, [y for _, y in cut.over]).constants
+    constants = tuple(expand(search.proving.candidate, b, [y for _, y in cut.over]).constants)
     return _largest(search.proving.candidate, b, mine, theirs, unit, constants)
 
 
@@ -153,17 +153,16 @@ def _largest(
     graph: Graph, b: str, mine: Form, theirs: Form, unit: float, constants: tuple[str, ...]
 ) -> Difference | None:
     shift = mine.constant
-    tables = [(shift.shift, theirs.constant.shift, shift.magnitude, 0)]
+    tables = [(shift.shift, theirs.constant.shift, shift.magnitude)]
     for name, m in mine.maps.items():
         one, other = alike(m, theirs.maps[name])
-        out = {"matrix": -1, "deconv": 1}.get(one.kind, 0)
-        tables.append((one.coefficients, other.coefficients, one.magnitudes, out))
+        tables.append((one.c, other.c, one.size))
     found: Difference | None = None
-    for *numbers, out in tables:
+    for numbers in tables:
         x, y, size = np.broadcast_arrays(*numbers)
         units, index = _worst(x, y, size, unit)
         if units > (found.units if found else 0.0):
-            channel = index[out] if index else None
+            channel = index[0] if index else None
             item = Difference(b, "", index, channel, float(x[index]), float(y[index]), units)
             found = _named(graph, item, x.shape, constants)
     return found

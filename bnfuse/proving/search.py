@@ -7,22 +7,21 @@ the checker's own code, so a mistake here finds no proof and never a wrong one.
 
 from __future__ import annotations
 
-__all__ = ["Search", "Unmatched", "rows_of"]
+__all__ = ["Search", "Unmatched"]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnfuse.checker.check import Cut, Proving
-from bnfuse.checker.forms import IDENTITY, Form, Map, NotLinear, Relation, alike
-from bnfuse.checker.graph import NotProved
-from bnfuse.checker.laws import is_view
-from bnfuse.checker.linear import LINEAR, expand
+from bnfuse.checker.check import Cut, Proving, is_view
+from bnfuse.checker.forms import IDENTITY, Form, Relation, alike
+from bnfuse.checker.graph import NotProved, need
+from bnfuse.checker.linear import LINEAR, Expanded
 from bnfuse.checker.turned import TURNED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from bnfuse.checker.graph import Graph, Node
 
@@ -101,7 +100,7 @@ class Search:
         for a, b in list(self.proving.known):
             self._add(a, b)
         for node in self._candidate.nodes:
-            if self._candidate.constant(node.outputs[0]) is None:
+            if not self._candidate.is_constant(node.outputs[0]):
                 self._match(node)
         try:
             self.proving.finish()
@@ -127,7 +126,7 @@ class Search:
             if wanted & set(zip(node.outputs, other.outputs, strict=True)):
                 kept.append(cut)
                 wanted.update(zip(node.inputs, other.inputs, strict=False))
-                if node.has_body:
+                if node.bodies:
                     # The body reads what it reads by the same names.
                     wanted.update((name, name) for name in self._original.producers)
         return kept[::-1]
@@ -306,15 +305,15 @@ class Search:
     def _match_form(self, node: Node, refusals: list[NotProved], found: bool) -> bool:
         b = node.outputs[0]
         try:
-            theirs = expand(self._candidate, b, self._matches)
-        except (NotLinear, NotProved) as refusal:
-            refusals.append(NotProved(str(refusal), b))
+            sources = _sources(self._candidate, b, self._matches)
+        except NotProved as refusal:
+            refusals.append(refusal)
             return False
         known = set(self._matches.get(b, ()))
-        for a in self._reached(list(theirs.form.maps), b):
+        for a in self._reached(sources, b):
             if a in known:
                 continue
-            cut = self._cut(a, b, list(theirs.form.maps), refusals)
+            cut = self._cut(a, b, sources, refusals)
             if cut is not None:
                 found = True
                 self.cuts.append(cut)
@@ -344,7 +343,7 @@ class Search:
             return True
         return any(
             reader.op not in LINEAR
-            or sum(self._original.constant(i) is None for i in reader.inputs) > 1
+            or sum(not self._original.is_constant(i) for i in reader.inputs) > 1
             or reader.op in ("Conv", "ConvTranspose", "Gemm", "MatMul", "AveragePool", "Pad")
             for reader in self._readers.get(a, ())
         )
@@ -357,26 +356,24 @@ class Search:
                 return self._cut_over(a, b, sources, stops)
             except NotProved as refusal:
                 refusals.append(refusal)
-            except NotLinear as refusal:
-                refusals.append(NotProved(str(refusal), b))
         return None
 
     def _cut_over(self, a: str, b: str, sources: list[str], stops: set[str]) -> Cut:
-        mine = expand(self._original, a, stops)
+        mine = _sources(self._original, a, stops)
         over = []
         for source in sources:
-            chosen = [x for x in self._matches[source] if x in mine.form.maps]
-            if not chosen:
-                raise NotLinear("it is computed from other values")
+            chosen = [x for x in self._matches[source] if x in mine]
+            need(chosen, "it is computed from other values")
             over.append((chosen[0], source))
         if (a, b) in self._given:
             cut = self.assumed[a, b] = Cut(a, b, "linear", self._given[a, b], tuple(over))
             self.proving.known[a, b] = cut.relation
             return cut
-        x, y, unit = self.proving.forms(a, b, over)
+        x, y, unit = forms = self.proving.forms(a, b, over)
+        need(not self._matches.get(b) or _one_grid(x, y), "another grid of coefficients")
         cut = Cut(a, b, "linear", _inferred(x, y, unit), tuple(over))
         try:
-            self.proving.same_form(cut)
+            self.proving.same_form(cut, forms)
         except NotProved:
             self._try(cut)
             raise
@@ -385,6 +382,32 @@ class Search:
     def _try(self, cut: Cut) -> None:
         if not self.unmatched:
             self.tried.append(cut)
+
+
+def _sources(graph: Graph, value: str, stops: Collection[str]) -> list[str]:
+    """The values of ``stops`` that linear ops make a value of."""
+    form = Expanded(graph, stops)
+    found, seen, stack = [], {value}, [value]
+    while stack:
+        name = stack.pop()
+        if name in stops:
+            found.append(name)
+            continue
+        node, _ = graph.made(name)
+        need(node.op in LINEAR, f"{node.op} is not linear")
+        for source in reversed(form.sources(node)):
+            if source not in seen:
+                seen.add(source)
+                stack.append(source)
+    return found
+
+
+def _one_grid(a: Form, b: Form) -> bool:
+    """Whether the forms are compared without another grid of taps for either."""
+    pairs = [
+        (m.c.shape[2:], b.maps[name].c.shape[2:]) for name, m in a.maps.items() if name in b.maps
+    ]
+    return all(x == y for x, y in pairs)
 
 
 def _may_be(graph: Graph, a: str, shape: tuple[int | str | None, ...]) -> bool:
@@ -400,17 +423,16 @@ def _may_be(graph: Graph, a: str, shape: tuple[int | str | None, ...]) -> bool:
 
 def _inferred(a: Form, b: Form, unit: float) -> Relation:
     """The scales and shifts that make most of one form into the other."""
-    if a.maps.keys() != b.maps.keys():
-        raise NotLinear("it is computed from other values")
+    need(a.maps.keys() == b.maps.keys(), "it is computed from other values")
     axes = [f.constant.axis for f in (a, b)]
     above: np.ndarray | float = 0.0
     below: np.ndarray | float = 0.0
     for name, mine in a.maps.items():
         x, y = alike(mine, b.maps[name])
         axes += [x.axis, y.axis]
-        v, w = (c.reshape(len(c), -1) if c.ndim > 1 else c for c in (rows_of(x), rows_of(y)))
-        above = above + ((v * w).sum(axis=1) if v.ndim > 1 else v * w)
-        below = below + ((v * v).sum(axis=1) if v.ndim > 1 else v * v)
+        v, w = (m.c.reshape(len(m.c), -1) for m in (x, y))
+        above = above + np.einsum("oi,oi->o", v, w)
+        below = below + np.einsum("oi,oi->o", v, v)
     with np.errstate(all="ignore"):
         scale = np.where(below > 0.0, above / below, 1.0)
     scale = np.where((np.abs(scale - 1.0) <= _SNAP * unit) | (scale == 0.0), 1.0, scale)
@@ -418,15 +440,6 @@ def _inferred(a: Form, b: Form, unit: float) -> Relation:
     size = np.abs(scale) * a.constant.magnitude + np.abs(b.constant.shift)
     shift = np.where(np.abs(shift) <= _SNAP * unit * size, 0.0, shift)
     axis = next((axis for axis in axes if axis is not None), None)
+    if axis is None:
+        scale, shift = np.reshape(scale, -1)[0], np.reshape(shift, -1)[0]
     return Relation.of(axis, *np.broadcast_arrays(scale, shift))
-
-
-def rows_of(m: Map) -> np.ndarray:
-    """A map's coefficients with its output channels first."""
-    c = m.coefficients
-    if m.kind == "matrix":
-        return c.T
-    if m.kind != "deconv":
-        return c
-    groups, (i, o) = m.geometry[0], c.shape[:2]
-    return np.moveaxis(c.reshape(groups, i // groups, o, -1), 2, 1).reshape(groups * o, -1)

@@ -1,0 +1,86 @@
+"""Sizes that one side computes, and shifts behind the rows of a softmax: each premise alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from bnfuse.proving import prove
+
+TEXT = '<ir_version: 10, opset_import: ["" : 20]> g ({inputs}) => (float{out} y) {{ {body} }}'
+CONSTANTS: dict[str, Any] = {
+    "flat": np.array([2, 24], np.int64),
+    "other": np.array([4, 12], np.int64),
+    "minus": np.array([-1], np.int64),
+    "zero": np.array([0], np.int64),
+    "twenty_four": np.array([24], np.int64),
+    "shift": np.array([1.0, -2.0, 0.25, 3.0], np.float32),
+    "moved": np.array([1.0, -2.0, 0.25, 3.5], np.float32),
+    "rows": np.array([[1.0], [2.0], [3.0], [4.0], [5.0]], np.float32),
+}
+
+
+def model(inputs: str, body: str, out: str) -> onnx.ModelProto:
+    made = onnx.parser.parse_model(TEXT.format(inputs=inputs, body=body, out=out))
+    made.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in CONSTANTS.items())
+    return made
+
+
+def is_proved(inputs: str, a: str, b: str, out: str) -> bool:
+    return prove(model(inputs, a, out), model(inputs, b, out)).proved
+
+
+FIRST = "s = Shape(x)  n = Gather(s, zero)  t = Concat<axis = 0>(n, twenty_four)"
+
+
+@pytest.mark.parametrize(
+    ("size", "shape", "proved"),
+    [("2", "flat", True), ("2", "other", False), ("N", "flat", False)],
+)
+def test_sizes_are_evaluated_where_they_are_declared(size: str, shape: str, proved: bool) -> None:
+    a = f"{FIRST}  y = Reshape(x, t)"
+    b = f"y = Reshape(x, {shape})"
+    assert is_proved(f"float[{size},4,6] x", a, b, "[A,B]") == proved
+
+
+@pytest.mark.parametrize(("start", "proved"), [(1, True), (2, False)])
+def test_a_part_of_a_shape_is_that_part(start: int, proved: bool) -> None:
+    a = f"s = Shape<start = {start}, end = {start + 1}>(x)  y = Expand(z, s)"
+    b = "four = Constant<value_ints = [4]>()  y = Expand(z, four)"
+    assert is_proved("float[N,4,6] x, float[1] z", a, b, "[A]") == proved
+
+
+def test_sizes_that_are_not_declared_are_not_guessed() -> None:
+    a = "s = Shape<start = 0, end = 1>(x)  y = Expand(z, s)"
+    b = "three = Constant<value_ints = [3]>()  y = Expand(z, three)"
+    assert not is_proved("float[N,4] x, float[1] z", a, b, "[A]")
+
+
+BEHIND = "p = {rows}  m = MatMul(p, v)  y = Add(m, {shift})"
+BEFORE = "p = {rows}  w = Add(v, {shift})  y = MatMul(p, w)"
+SOFTMAX = "Softmax<axis = -1>(x)"
+
+
+@pytest.mark.parametrize(
+    ("rows", "before", "behind", "proved"),
+    [
+        (SOFTMAX, "shift", "shift", True),
+        (SOFTMAX, "moved", "shift", False),
+        ("Sigmoid(x)", "shift", "shift", False),
+        ("Softmax<axis = 1>(x)", "shift", "shift", False),
+        (SOFTMAX, "rows", "shift", False),
+    ],
+)
+def test_a_shift_passes_rows_that_sum_to_one(
+    rows: str, before: str, behind: str, proved: bool
+) -> None:
+    a = BEFORE.format(rows=rows, shift=before)
+    b = BEHIND.format(rows=rows, shift=behind)
+    inputs = "float[N,5,5] x, float[N,5,4] v"
+    # Relu tells both apart: nothing linear is left to compare.
+    a, b = (text.replace("y =", "u =") + "  y = Relu(u)" for text in (a, b))
+    assert is_proved(inputs, b, a, "[N,5,4]") == proved
