@@ -9,6 +9,7 @@ import numpy as np
 
 from bnfuse.verifying.calibration import SINGLE
 from bnfuse.verifying.compare import RowComparison, flattened
+from bnfuse.verifying.double import op_types
 from bnfuse.verifying.doubt import AMOUNTS, LUCK, ROUNDS, doubts, is_beyond_saving
 from bnfuse.verifying.flips import decision_behind, margins
 from bnfuse.verifying.floats import is_float, unit_roundoff
@@ -108,6 +109,7 @@ class Contest:
         scores = tuple(choice.other_scores for choice in self._choices if choice.scores)
         decisions = tuple(choice.other for choice in self._choices)
         self._exposed = ExposedModel(candidate, Exposure(decisions, scores))
+        self._pooled = "GlobalAveragePool" in op_types(candidate.graph)
 
     def run(self, samples: Collection[Sample]) -> tuple[Parity, ...]:
         """Return every row, judged.
@@ -333,7 +335,9 @@ class Contest:
             self._drawn += 1
             rng = np.random.default_rng([self._seed, draw, *key])
             try:
-                values = self._truth.simulated(sample.feeds, Jitter(rng, max(units)), own)
+                values = self._truth.simulated(
+                    sample.feeds, Jitter(rng, max(units), self._pooled), own
+                )
             except NoTruthError:
                 break
             run = flattened((), values)[1]
