@@ -122,7 +122,7 @@ class Jitter:
         """
         spread = self.inner * np.where(np.isfinite(walk), walk, 0.0)
         error = _normal()[self._drawn(value, axis) >> np.uint32(16)]
-        return self.rounded(value) + spread * error
+        return np.asarray(self.rounded(value) + spread * error)
 
     def _drawn(self, value: Array, axis: int | None = None) -> Array:
         """Return a random 32-bit number for each of ``value``, the same for equal ones.
