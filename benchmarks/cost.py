@@ -135,9 +135,9 @@ def _stages(proto: onnx.ModelProto) -> dict[str, Any]:
 
     from bnfuse.folding import fold
     from bnfuse.lifting import lift
-    from bnfuse.lifting.prepare import prepare
+    from bnfuse.lifting.preparing.prepare import prepare
     from bnfuse.lowering import lower
-    from bnfuse.writing.message import ModelMessage
+    from bnfuse.onnxfiles.message import ModelMessage
 
     seconds: dict[str, float] = {}
 

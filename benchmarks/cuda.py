@@ -30,8 +30,8 @@ from bnfuse.bench.timing import Schedule, interleave
 from bnfuse.errors import ProviderError
 from bnfuse.pipeline import fold
 from bnfuse.verifying import Verdict, verify
-from bnfuse.verifying.providers import Row, explain_absence, ort_name, resolve
-from bnfuse.verifying.runtime import Session, unproven
+from bnfuse.verifying.runtime.providers import Row, explain_absence, ort_name, resolve
+from bnfuse.verifying.runtime.sessions import Session, unproven
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

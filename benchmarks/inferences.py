@@ -29,8 +29,8 @@ import bnfuse
 from benchmarks import graphs
 from benchmarks.environment import save
 from bnfuse.verifying import Verification, verify
-from bnfuse.verifying.runtime import Session
-from bnfuse.verifying.truth import OnnxTruth
+from bnfuse.verifying.runtime.sessions import Session
+from bnfuse.verifying.truth.sources import OnnxTruth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

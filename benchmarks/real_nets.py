@@ -136,7 +136,7 @@ def judged(name: str, source: str, make: Callable[[], nn.Module]) -> Outcome:
 def _inputs(net: Any) -> tuple[Any, bool]:
     """The inputs that bnfuse finds, else those that the library's own names lead to."""
     from bnfuse.errors import InputShapeError
-    from bnfuse.loading import example_inputs
+    from bnfuse.examples import example_inputs
 
     try:
         return example_inputs(net), True

@@ -2,8 +2,9 @@
 
 Runs every op that approximates, alone, in float32, on numbers of all sizes, and bounds its error
 by ``relative * |y| + argument * |x| + absolute`` rounding units. The verifier simulates rounding
-by this table (``bnfuse/verifying/runtime_errors.json``), so that it knows what an honest model may
-do on this runtime. Measure it anew when the runtime changes; ``--check`` says whether it holds.
+by this table (``bnfuse/verifying/runtime/runtime_errors.json``), so that it knows what an honest
+model may do on this runtime. Measure it anew when the runtime changes; ``--check`` says whether it
+holds.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ import onnx
 import onnxruntime
 from onnx import numpy_helper
 
-from bnfuse.verifying.calibration import SINGLE, TABLE, OpError
-from bnfuse.verifying.double import DoubleEvaluator
-from bnfuse.verifying.jitter import lane_sum
-from bnfuse.verifying.models import OnnxSource
-from bnfuse.verifying.originals import CPU_ROWS
-from bnfuse.verifying.runtime import Session
+from bnfuse.verifying.original.runs import CPU_ROWS
+from bnfuse.verifying.runtime.calibration import SINGLE, TABLE, OpError
+from bnfuse.verifying.runtime.onnx_models import OnnxSource
+from bnfuse.verifying.runtime.sessions import Session
+from bnfuse.verifying.truth.double import DoubleEvaluator
+from bnfuse.verifying.truth.jitter import lane_sum
 
 __all__ = ["UNARY", "holds", "measured_lanes", "op_error"]
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnfuse.verifying import Verdict, Verification
-from bnfuse.verifying.double import DoubleEvaluator
-from bnfuse.verifying.models import OnnxSource, signature_of, weight_count
-from bnfuse.verifying.originals import CPU_ROWS
-from bnfuse.verifying.runtime import Session
-from bnfuse.verifying.samples import Draft, Draw
-from bnfuse.verifying.sizes import candidates
-from bnfuse.verifying.tables import index_limits
+from bnfuse.verifying.original.runs import CPU_ROWS
+from bnfuse.verifying.runtime.onnx_models import OnnxSource, signature_of, weight_count
+from bnfuse.verifying.runtime.sessions import Session
+from bnfuse.verifying.samples.drawing import Draft, Draw
+from bnfuse.verifying.samples.index_tables import index_limits
+from bnfuse.verifying.samples.sizes import candidates
+from bnfuse.verifying.truth.double import DoubleEvaluator
 
 if TYPE_CHECKING:
     import onnx

@@ -17,8 +17,9 @@ from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bnfuse.examples import ExampleInputs
     from bnfuse.exporting import Exported
-    from bnfuse.loading import ExampleInputs, LoadedModel
+    from bnfuse.loading import LoadedModel
     from bnfuse.pipeline import Folded, export, fold, load
     from bnfuse.reporting import Report
     from bnfuse.verifying import Verification, verify
@@ -44,7 +45,7 @@ __version__ = "0.1.0"
 __path__ = extend_path(__path__, __name__)
 
 _HOME = {
-    "ExampleInputs": "bnfuse.loading",
+    "ExampleInputs": "bnfuse.examples",
     "Exported": "bnfuse.exporting",
     "Folded": "bnfuse.pipeline",
     "LoadedModel": "bnfuse.loading",

@@ -48,8 +48,8 @@ def fingerprints(path: Path) -> tuple[Fingerprint, ...]:
 
 def _data_files(path: Path) -> list[Path]:
     """The files beside an ONNX model that its tensors lie in."""
-    from bnfuse.loading.outline import outline
-    from bnfuse.loading.protobuf import OnnxLook, look_at_onnx
+    from bnfuse.onnxfiles.look import OnnxLook, look_at_onnx
+    from bnfuse.onnxfiles.outline import outline
 
     with path.open("rb") as file:
         if look_at_onnx(file, path.stat().st_size) is not OnnxLook.MODEL:

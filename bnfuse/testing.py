@@ -54,7 +54,7 @@ def assert_parity(
 
 
 def _message(result: Verification) -> str:
-    from bnfuse.verifying.repro import worst_of
+    from bnfuse.verifying.telling.repro import worst_of
 
     lines = [f"{result.verdict.value}: {result.reason}"]
     worst = worst_of(result)

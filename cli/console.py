@@ -142,7 +142,7 @@ class _Moving:
 def _console(stderr: bool, quiet: bool) -> Console:
     from rich.console import Console
 
-    from bnfuse.layout import unbounded_in_pipes
+    from bnfuse.columns import unbounded_in_pipes
 
     # Made anew each time: the streams may have been replaced since (tests, redirection).
     return unbounded_in_pipes(Console(stderr=stderr, quiet=quiet, emoji=False))

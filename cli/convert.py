@@ -184,7 +184,7 @@ def _sent(converted: Folded) -> Report:
     assert path is not None
     if report.verification is not None and report.verification.verdict.exit_code:
         return replace(report, output=None)
-    from bnfuse.writing import targets
+    from bnfuse.onnxfiles.write import targets
 
     if targets(path)[1].exists():
         raise OutputError(

@@ -101,7 +101,7 @@ def check_name(path: Path, source: Path, force: bool) -> None:
     """
     if force or not path.exists():
         return
-    from bnfuse.writing import is_made_from
+    from bnfuse.onnxfiles.provenance import is_made_from
 
     if not is_made_from(path, str(source)):
         raise UsageError(
@@ -166,7 +166,7 @@ def write_formats(
         github: Whether to print GitHub annotations.
         taken: Whether stdout holds a file already.
     """
-    from bnfuse.verifying.formats import github_lines, junit_xml
+    from bnfuse.verifying.telling.formats import github_lines, junit_xml
 
     if junit is not None:
         write_text(junit_xml(result, name), junit, "--junit")

@@ -94,7 +94,7 @@ def verify(
         name = str(candidate)
         result = _judged(original, candidate, terminal, **options)
 
-    from bnfuse.verifying.text import render
+    from bnfuse.verifying.telling.text import render
 
     render(result, terminal.out, verbosity)
     code = result.verdict.exit_code

@@ -16,7 +16,7 @@ from bnfuse.bench.sessions import full_name, open_runner
 from bnfuse.bench.statistics import LEAST_ROUNDS, Ratio, paired_ratio, spread
 from bnfuse.bench.timing import Schedule, interleave
 from bnfuse.errors import UsageError
-from bnfuse.verifying.models import onnx_source
+from bnfuse.verifying.runtime.onnx_models import onnx_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bnfuse.bench.sessions import Feeds, Runner
-    from bnfuse.verifying.models import OnnxSource
+    from bnfuse.verifying.runtime.onnx_models import OnnxSource
 
 _BUSY = 0.1
 

@@ -8,16 +8,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bnfuse.errors import UsageError
-from bnfuse.loading.shapes import parse_input_shape
-from bnfuse.verifying.samples import Draft, Draw
-from bnfuse.verifying.sizes import Sizes, candidates
-from bnfuse.verifying.tables import index_limits
+from bnfuse.examples.input_shape import parse_input_shape
+from bnfuse.verifying.samples.drawing import Draft, Draw
+from bnfuse.verifying.samples.index_tables import index_limits
+from bnfuse.verifying.samples.sizes import Sizes, candidates
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bnfuse.bench.sessions import Feeds, Runner
-    from bnfuse.verifying.models import OnnxSource, Port
+    from bnfuse.verifying.runtime.onnx_models import OnnxSource, Port
 
 _REGIME = "signed"
 

@@ -96,7 +96,7 @@ def peak_bytes() -> int | None:
 def _child(model: Path, options: str) -> Memory | None:
     from bnfuse.bench.feeds import draw_feeds
     from bnfuse.bench.sessions import full_name, open_runner
-    from bnfuse.verifying.models import onnx_source
+    from bnfuse.verifying.runtime.onnx_models import onnx_source
 
     request = json.loads(options)
     provider = full_name(request["provider"])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from bnfuse.errors import LoadError, ProviderError, UsageError
-from bnfuse.verifying.providers import ort_name, resolve
+from bnfuse.verifying.runtime.providers import ort_name, resolve
 
 if TYPE_CHECKING:
     from pathlib import Path

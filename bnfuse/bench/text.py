@@ -7,7 +7,7 @@ __all__ = ["render"]
 from typing import TYPE_CHECKING
 
 from bnfuse.bench.result import Difference
-from bnfuse.layout import Column, print_table
+from bnfuse.columns import Column, print_table
 
 if TYPE_CHECKING:
     from rich.console import Console

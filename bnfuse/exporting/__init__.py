@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from torch import nn
 
-    from bnfuse.loading import ExampleInputs
+    from bnfuse.examples import ExampleInputs
 
 __all__ = ["CAPTURE", "TRACE", "Exported", "export_module", "simplify"]
 

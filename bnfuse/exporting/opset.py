@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from torch import nn
 
-    from bnfuse.loading import ExampleInputs
+    from bnfuse.examples import ExampleInputs
 
 DEFAULT_OPSET = 20
 """What PyTorch's exporter recommends, and the newest that the tracing exporter writes."""

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bnfuse.errors import ExportError
+from bnfuse.examples.untouched import untouched
 from bnfuse.exporting.outputs import flatten, output_names
 from bnfuse.loading import set_eval
-from bnfuse.loading.untouched import untouched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from torch import nn
 
-    from bnfuse.loading import ExampleInputs
+    from bnfuse.examples import ExampleInputs
 
 _VARIADIC = inspect.Parameter.VAR_POSITIONAL
 

@@ -16,6 +16,7 @@ import torch
 from onnx_ir.passes.common import InlinePass, RemoveUnusedOpsetsPass, TopologicalSortPass
 
 from bnfuse.errors import ExportError
+from bnfuse.examples.untouched import untouched
 from bnfuse.exporting import CAPTURE, TRACE, Exported
 from bnfuse.exporting.agreement import elsewhere, fault, loosened
 from bnfuse.exporting.canonical import canonicalize
@@ -34,7 +35,6 @@ from bnfuse.exporting.quiet import quiet
 from bnfuse.exporting.request import RefusedError, request
 from bnfuse.exporting.simplification import simplified as simplified_model
 from bnfuse.exporting.trace import trace
-from bnfuse.loading.untouched import untouched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from torch import nn
 
+    from bnfuse.examples import ExampleInputs
     from bnfuse.exporting.dimensions import Dimension
     from bnfuse.exporting.request import Request
-    from bnfuse.loading import ExampleInputs
 
 
 def export(

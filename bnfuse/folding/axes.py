@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bnfuse.affine import ChannelAffine
+from bnfuse.graph.affine import ChannelAffine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,11 +14,11 @@ import numpy as np
 import onnx_ir as ir
 
 from bnfuse.folding.plan import Compose, Plan, Refusal
-from bnfuse.lifting.limits import Limits
+from bnfuse.graph.limits import Limits
 from bnfuse.lifting.nodes import affine_of
 
 if TYPE_CHECKING:
-    from bnfuse.affine import ChannelAffine
+    from bnfuse.graph.affine import ChannelAffine
 
 _GROWTH = {
     ir.DataType.DOUBLE: (1e4, 1e5),

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from bnfuse.folding.initializers import Initializers
-    from bnfuse.folding.names import FreshNames
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.constants import ConstantEvaluator
+    from bnfuse.graph.initializers import Initializers
+    from bnfuse.graph.names import FreshNames
     from bnfuse.lifting.sites import Site
 
 

@@ -7,22 +7,22 @@ __all__ = ["fold"]
 from collections import deque
 from typing import TYPE_CHECKING
 
-from bnfuse.affine import ChannelAffine
 from bnfuse.errors import FoldError
 from bnfuse.folding.edits import Editor
 from bnfuse.folding.giving import plan_to_give
-from bnfuse.folding.initializers import Initializers
 from bnfuse.folding.log import Application, Fate, FoldLog, Route
 from bnfuse.folding.merges import Merge, MergeRefusal, Rewrite, find_merges
-from bnfuse.folding.names import FreshNames
 from bnfuse.folding.plan import Refusal
 from bnfuse.folding.rules import rules
 from bnfuse.folding.search import Reach, Search
 from bnfuse.folding.tidy import tidy
-from bnfuse.lifting.dead import drop_dead
+from bnfuse.graph.affine import ChannelAffine
+from bnfuse.graph.initializers import Initializers
+from bnfuse.graph.names import FreshNames
+from bnfuse.graph.rewire import bypass, rename_to
+from bnfuse.lifting.dead_code import drop_dead
 from bnfuse.lifting.nodes import LiftedAffine, affine_of
 from bnfuse.lifting.normalizer import normalizer_of, set_normalizer
-from bnfuse.lifting.rewire import bypass, rename_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -7,7 +7,7 @@ __all__ = ["check_affine", "check_copy", "check_linear", "check_repeats"]
 from typing import TYPE_CHECKING, Literal
 
 from bnfuse.folding.plan import Absorb, Compose, Edit, Rebound, Recompute, Refusal, Rescale
-from bnfuse.lifting.limits import Limits, fits
+from bnfuse.graph.limits import Limits, fits
 from bnfuse.lifting.nodes import affine_of, linear_of
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from bnfuse.affine import ChannelAffine
-    from bnfuse.lifting.constants import Constant
+    from bnfuse.graph.affine import ChannelAffine
+    from bnfuse.graph.constants import Constant
     from bnfuse.lifting.linear import LinearMap
 
 _SMALL = 1 << 16

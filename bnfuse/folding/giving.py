@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnfuse.affine import ChannelAffine
 from bnfuse.folding.plan import Absorb, Compose, Edit, Plan, Refusal, Rescale, target
+from bnfuse.graph.affine import ChannelAffine
 from bnfuse.lifting.nodes import linear_of
 
 if TYPE_CHECKING:

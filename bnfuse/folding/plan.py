@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from bnfuse.affine import ChannelAffine
+    from bnfuse.graph.affine import ChannelAffine
 
 
 class Refusal(Exception):  # noqa: N818  (it is an answer, not an error)

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from bnfuse.affine import ChannelAffine
     from bnfuse.folding.plan import Response
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.affine import ChannelAffine
+    from bnfuse.graph.constants import ConstantEvaluator
 
 
 class Rule(Protocol):

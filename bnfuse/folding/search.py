@@ -35,15 +35,15 @@ from bnfuse.folding.fitting import check_copy, check_repeats
 from bnfuse.folding.plan import Answer, Plan, Recompute, Refusal, Response
 from bnfuse.folding.ties import Ties
 from bnfuse.folding.wording import comes_back, is_ours, no_rule, title, two_ways
-from bnfuse.lifting.limits import Limits
-from bnfuse.lifting.readers import Use, readers
+from bnfuse.graph.limits import Limits
+from bnfuse.graph.readers import Use, readers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bnfuse.affine import ChannelAffine
     from bnfuse.folding.rule import Rule
-    from bnfuse.lifting.constants import Constant, ConstantEvaluator
+    from bnfuse.graph.affine import ChannelAffine
+    from bnfuse.graph.constants import Constant, ConstantEvaluator
 
 
 _HALF_FACTOR = 16.0

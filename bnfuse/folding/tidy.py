@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 
 from bnfuse.folding.axes import spread_of
 from bnfuse.folding.rules.rearranged import perm_of, undo
-from bnfuse.lifting.dead import drop_dead
+from bnfuse.graph.readers import readers
+from bnfuse.graph.rewire import output_like, rename_to, substitute
+from bnfuse.lifting.dead_code import drop_dead
 from bnfuse.lifting.nodes import LiftedAffine, affine_of, new_affine
-from bnfuse.lifting.readers import readers
-from bnfuse.lifting.rewire import output_like, rename_to, substitute
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from bnfuse.affine import ChannelAffine
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.affine import ChannelAffine
+    from bnfuse.graph.constants import ConstantEvaluator
 
 _LAYOUT = frozenset({"Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
 _FARTHEST = 8

@@ -16,8 +16,8 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from bnfuse.affine import ChannelAffine
     from bnfuse.folding.plan import Refusal
+    from bnfuse.graph.affine import ChannelAffine
 
 
 class Ties:

@@ -12,24 +12,24 @@ __all__ = ["Lifted", "Unlifted", "lift"]
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bnfuse.graph.channel import NotPerChannel
+from bnfuse.graph.constants import ConstantEvaluator
+from bnfuse.graph.rewire import output_like, substitute
+from bnfuse.graph.source import module_path
 from bnfuse.lifting.batchnorm import read_batch_norm
-from bnfuse.lifting.channel import NotPerChannel
-from bnfuse.lifting.constants import ConstantEvaluator
 from bnfuse.lifting.elementwise import ElementwiseRead, read_elementwise
 from bnfuse.lifting.linear import read_linear
 from bnfuse.lifting.nodes import LiftedAffine, Origin, new_affine, new_linear
 from bnfuse.lifting.normalizer import NORMALIZERS, read_normalizer, set_normalizer
 from bnfuse.lifting.recurrent import lift_recurrent
-from bnfuse.lifting.rewire import output_like, substitute
 from bnfuse.lifting.runs import join_runs
 from bnfuse.lifting.sites import Kind, Site, Step
-from bnfuse.lifting.source import module_path
 from bnfuse.lifting.tied import tied_tensors
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from bnfuse.affine import ChannelAffine
+    from bnfuse.graph.affine import ChannelAffine
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class _Read:
 
 
 def lift(model: ir.Model) -> Lifted:
-    """Lift a prepared model in place (see :func:`bnfuse.lifting.prepare.prepare`).
+    """Lift a prepared model in place (see :func:`bnfuse.lifting.preparing.prepare.prepare`).
 
     Raises:
         NonFiniteNormError: A norm's scale or shift is NaN or infinite.

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnfuse.affine import ChannelAffine
+from bnfuse.graph.affine import ChannelAffine
+from bnfuse.graph.channel import NotPerChannel
 from bnfuse.lifting.batch_statistics import batch_statistics
-from bnfuse.lifting.channel import NotPerChannel
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.constants import ConstantEvaluator
 
 DEFAULT_EPSILON = 1e-5
 _MODE_BY_OUTPUTS = 7

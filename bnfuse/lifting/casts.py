@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
+from bnfuse.graph.rewire import output_like, substitute
 from bnfuse.lifting.nodes import LiftedAffine, Origin, affine_of, new_affine
-from bnfuse.lifting.rewire import output_like, substitute
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bnfuse.affine import ChannelAffine
+    from bnfuse.graph.affine import ChannelAffine
     from bnfuse.lifting.moments import Moments
     from bnfuse.lifting.sites import Site
 

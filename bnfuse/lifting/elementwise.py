@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnfuse.affine import ChannelAffine
-from bnfuse.lifting.channel import ChannelConstant, NotPerChannel, channel_constant
+from bnfuse.graph.affine import ChannelAffine
+from bnfuse.graph.channel import ChannelConstant, NotPerChannel, channel_constant
 
 if TYPE_CHECKING:
     import onnx_ir as ir
     from numpy.typing import NDArray
 
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.constants import ConstantEvaluator
 
 _BINARY = frozenset({"Add", "Sub", "Mul", "Div", "Sum"})
 

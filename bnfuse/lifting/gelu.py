@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bnfuse.graph.readers import readers
 from bnfuse.lifting.nodes import affine_of
-from bnfuse.lifting.readers import readers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -16,13 +16,13 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from bnfuse.lifting.layout import Layout
-from bnfuse.lifting.source import Source
+from bnfuse.graph.source import Source
 from bnfuse.lifting.weight import StoredWeight
+from bnfuse.lifting.weight_layout import Layout
 
 if TYPE_CHECKING:
-    from bnfuse.affine import ChannelAffine
-    from bnfuse.lifting.constants import Constant, ConstantEvaluator
+    from bnfuse.graph.affine import ChannelAffine
+    from bnfuse.graph.constants import Constant, ConstantEvaluator
 
 Vector = NDArray[np.float64]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnfuse.affine import ChannelAffine
+from bnfuse.graph.affine import ChannelAffine
 from bnfuse.lifting.batchnorm import DEFAULT_EPSILON
 from bnfuse.lifting.nodes import affine_of, composed
 from bnfuse.lifting.sites import Kind
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from numpy.typing import NDArray
 
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.constants import ConstantEvaluator
     from bnfuse.lifting.nodes import Origin
     from bnfuse.lifting.sites import Site, Step
 

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from bnfuse.affine import ChannelAffine
+from bnfuse.graph.affine import ChannelAffine
+from bnfuse.graph.source import Source
 from bnfuse.lifting.linear import LinearMap
-from bnfuse.lifting.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -23,15 +23,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from bnfuse.affine import ChannelAffine
-from bnfuse.lifting.channel import NotPerChannel, static_dim
+from bnfuse.graph.affine import ChannelAffine
+from bnfuse.graph.channel import NotPerChannel, static_dim
+from bnfuse.graph.source import module_path
 from bnfuse.lifting.sites import Kind, Site
-from bnfuse.lifting.source import module_path
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.constants import ConstantEvaluator
 
 _PAYLOAD = "bnfuse.normalizer"
 _OVER_LAST_AXES = frozenset({"LayerNormalization", "RMSNormalization"})

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from bnfuse.lifting.layout import Layout
+from bnfuse.graph.source import Source
 from bnfuse.lifting.linear import LinearMap
 from bnfuse.lifting.nodes import new_linear
-from bnfuse.lifting.source import Source
 from bnfuse.lifting.weight import StoredWeight
+from bnfuse.lifting.weight_layout import Layout
 
 if TYPE_CHECKING:
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.constants import ConstantEvaluator
 
 RECURRENT = frozenset({"GRU", "LSTM", "RNN"})
 _FEATURES = 2

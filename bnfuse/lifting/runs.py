@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnfuse.affine import ChannelAffine
 from bnfuse.errors import NonFiniteNormError
+from bnfuse.graph.affine import ChannelAffine
+from bnfuse.graph.limits import fits
+from bnfuse.graph.readers import readers
+from bnfuse.graph.rewire import bypass
 from bnfuse.lifting.casts import Casts, casts_around
 from bnfuse.lifting.gelu import gelu_numbers
-from bnfuse.lifting.limits import fits
 from bnfuse.lifting.moments import Moments, moments_of
 from bnfuse.lifting.nodes import (
     LiftedAffine,
@@ -25,8 +27,6 @@ from bnfuse.lifting.nodes import (
     set_affine,
     set_linear,
 )
-from bnfuse.lifting.readers import readers
-from bnfuse.lifting.rewire import bypass
 from bnfuse.lifting.sites import Kind, Site, Step, cut_into_sites
 from bnfuse.lifting.standardized import Standardized, standardized
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-from bnfuse.lifting.constants import ConstantEvaluator
+from bnfuse.graph.constants import ConstantEvaluator
 
 _PART_OF_NORMALIZER = "ONNX Runtime makes one op of it and the normaliser that it ends"
 _PART_OF_GELU = "ONNX Runtime makes one op of the GELU that it is part of"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.constants import ConstantEvaluator
 
 _LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from bnfuse.lifting.constants import Constant
-    from bnfuse.lifting.layout import Layout
+    from bnfuse.graph.constants import Constant
+    from bnfuse.lifting.weight_layout import Layout
 
 Vector = NDArray[np.float64]
 

@@ -7,33 +7,24 @@ A file is told apart by looking at its bytes (:func:`detect`), read under restri
 from __future__ import annotations
 
 from bnfuse.loading.arguments import as_source, as_tensors, several
-from bnfuse.loading.inputs import ExampleInputs, example_inputs, given_inputs
 from bnfuse.loading.inspection import Inspection, detect, inspect_file
 from bnfuse.loading.kinds import FileKind
 from bnfuse.loading.loader import LoadedModel, load, load_weights
 from bnfuse.loading.prepare import on_cpu, prepare, set_eval, unwrap
-from bnfuse.loading.shapes import InputShape, parse_input_shape
-from bnfuse.loading.signature import signature_of
 
 __all__ = [
-    "ExampleInputs",
     "FileKind",
-    "InputShape",
     "Inspection",
     "LoadedModel",
     "as_source",
     "as_tensors",
     "detect",
-    "example_inputs",
-    "given_inputs",
     "inspect_file",
     "load",
     "load_weights",
     "on_cpu",
-    "parse_input_shape",
     "prepare",
     "set_eval",
     "several",
-    "signature_of",
     "unwrap",
 ]

@@ -18,7 +18,7 @@ from bnfuse.errors import LoadError, UsageError
 if TYPE_CHECKING:
     import onnx
 
-    from bnfuse.loading.example import ExampleInputs
+    from bnfuse.examples.example import ExampleInputs
 
 __all__ = ["Given", "as_source", "as_tensors", "several"]
 

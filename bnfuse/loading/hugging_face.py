@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.errors import LoadError, UnsafeFileError
-from bnfuse.loading.wording import few, first_line
+from bnfuse.wording import few, first_line
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,10 +14,10 @@ from bnfuse.loading.archive import Archive, DamagedFileError, open_archive
 from bnfuse.loading.hugging_face import is_hugging_face_folder
 from bnfuse.loading.kinds import FileKind
 from bnfuse.loading.payload import COMPILED, find_payload, is_tensor
-from bnfuse.loading.pickled import MalformedPickleError
-from bnfuse.loading.pickles import PickleScan, scan
-from bnfuse.loading.protobuf import OnnxLook, look_at_onnx
-from bnfuse.loading.sizes import check_sizes
+from bnfuse.loading.pickles.claimed_sizes import check_sizes
+from bnfuse.loading.pickles.scan import PickleScan, scan
+from bnfuse.loading.pickles.symbols import MalformedPickleError
+from bnfuse.onnxfiles.look import OnnxLook, look_at_onnx
 
 if TYPE_CHECKING:
     import os

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from bnfuse.errors import BnfuseError, LoadError
 from bnfuse.loading.arguments import several
-from bnfuse.loading.consent import parse_allow, refuse_forbidden, unfamiliar_calls
+from bnfuse.loading.consent.agreement import parse_allow, refuse_forbidden, unfamiliar_calls
 from bnfuse.loading.inspection import Inspection, inspect_file
 from bnfuse.loading.kinds import FileKind
 from bnfuse.loading.payload import all_payloads, chosen_payloads
-from bnfuse.loading.wording import command, few, first_line, listed, printable
 from bnfuse.packages import require
+from bnfuse.wording import command, few, first_line, listed, printable
 
 if TYPE_CHECKING:
     import os
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from torch import nn
 
-    from bnfuse.loading.inputs import ExampleInputs
+    from bnfuse.examples.inputs import ExampleInputs
 
 __all__ = ["LoadedModel", "load", "load_weights"]
 
@@ -123,7 +123,7 @@ def load_weights(
         LoadError: It does not fit ``model``, or there is none.
         InputShapeError: No example input is known that the module accepts.
     """
-    from bnfuse.loading.inputs import example_inputs
+    from bnfuse.examples.inputs import example_inputs
     from bnfuse.loading.prepare import prepare
     from bnfuse.loading.weights import fill_module
 
@@ -156,14 +156,14 @@ def _load(
     )
     _refuse_what_is_no_model(inspection)
     if kind is FileKind.ONNX:
-        from bnfuse.loading.onnxfile import read_onnx
+        from bnfuse.onnxfiles.read import read_onnx
 
         return LoadedModel(path, kind, None, read_onnx(path), None, _unused(model, allowed))
     if inspection.archive is not None:
         inspection.archive.verify()
     require(f"{path} is {kind.description}: reading it", "torch")
     module, inputs, notes = _read_module(inspection, model, allowed, trust)
-    from bnfuse.loading.inputs import example_inputs
+    from bnfuse.examples.inputs import example_inputs
     from bnfuse.loading.prepare import prepare
 
     module, prepared = prepare(module)

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from bnfuse.loading.known import TENSOR_MAKERS
-from bnfuse.loading.pickled import Call, Global, Pairs, Sequence, values_below
+from bnfuse.loading.consent.known import TENSOR_MAKERS
+from bnfuse.loading.pickles.symbols import Call, Global, Pairs, Sequence, values_below
 
 __all__ = [
     "COMPILED",

@@ -6,8 +6,8 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.errors import LoadError
-from bnfuse.loading.statistics import initial_statistics, missing_statistics
-from bnfuse.loading.wording import few, first_line, listed
+from bnfuse.loading.running_statistics import initial_statistics, missing_statistics
+from bnfuse.wording import few, first_line, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

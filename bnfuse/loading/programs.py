@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bnfuse.errors import BnfuseError, LoadError
+from bnfuse.examples.inputs import ExampleInputs
 from bnfuse.loading.archive import DamagedFileError
-from bnfuse.loading.consent import refuse_forbidden
-from bnfuse.loading.inputs import ExampleInputs
+from bnfuse.loading.consent.agreement import refuse_forbidden
 from bnfuse.loading.inspection import MAX_PICKLE_BYTES
-from bnfuse.loading.pickled import MalformedPickleError
-from bnfuse.loading.pickles import scan
-from bnfuse.loading.wording import first_line
+from bnfuse.loading.pickles.scan import scan
+from bnfuse.loading.pickles.symbols import MalformedPickleError
+from bnfuse.wording import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,22 +9,22 @@ import warnings
 from typing import IO, TYPE_CHECKING, Any
 
 from bnfuse.errors import BnfuseError, LoadError, UnsafeFileError
-from bnfuse.loading.consent import Agreed, agree, trust_needed
-from bnfuse.loading.denied import Verdict, judge
-from bnfuse.loading.imports import import_allowed, working_directory_on_path
-from bnfuse.loading.inert import CompiledWrapper, stand_in
+from bnfuse.loading.consent.agreement import Agreed, agree, trust_needed
+from bnfuse.loading.consent.denied import Verdict, judge
+from bnfuse.loading.consent.imports import import_allowed, working_directory_on_path
+from bnfuse.loading.consent.known import torch_allows
 from bnfuse.loading.kinds import FileKind
-from bnfuse.loading.known import torch_allows
 from bnfuse.loading.payload import COMPILED
-from bnfuse.loading.pickle_machine import modern
-from bnfuse.loading.wording import command, few, first_line
+from bnfuse.loading.pickles.machine import modern
+from bnfuse.loading.pickles.stand_ins import CompiledWrapper, stand_in
+from bnfuse.wording import command, few, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from bnfuse.loading.inspection import Inspection
-    from bnfuse.loading.pickles import PickleScan
+    from bnfuse.loading.pickles.scan import PickleScan
 
 __all__ = ["needs_trust", "read_saved"]
 
@@ -46,7 +46,7 @@ def read_saved(
 
     Args:
         inspection: Of the file; it has a payload.
-        allowed: From :func:`bnfuse.loading.consent.parse_allow`.
+        allowed: From :func:`bnfuse.loading.consent.agreement.parse_allow`.
         trust: Whether unrestricted unpickling was agreed to, where restriction is not enough.
 
     Returns:

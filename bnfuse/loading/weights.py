@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.errors import LoadError
-from bnfuse.loading.imports import build_module
-from bnfuse.loading.statistics import unsaved_statistics
-from bnfuse.loading.wording import command, few, first_line
+from bnfuse.loading.consent.imports import build_module
+from bnfuse.loading.running_statistics import unsaved_statistics
+from bnfuse.wording import command, few, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 import onnx_ir.passes.common as common
 
-from bnfuse.folding.initializers import Initializers
-from bnfuse.folding.names import FreshNames
+from bnfuse.graph.initializers import Initializers
+from bnfuse.graph.names import FreshNames
+from bnfuse.graph.rewire import substitute_sequence
 from bnfuse.lifting.nodes import DOMAIN, affine_of, linear_of
 from bnfuse.lifting.normalizer import normalizer_of
-from bnfuse.lifting.rewire import substitute_sequence
 from bnfuse.lowering.affine import lower_affine
 from bnfuse.lowering.derive import Derivation, DerivedConstant
 from bnfuse.lowering.linear import StoredConstants, lower_linear

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from bnfuse.graph.rewire import output_like
 from bnfuse.lifting.nodes import linear_of
-from bnfuse.lifting.rewire import output_like
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from bnfuse.affine import ChannelAffine
-    from bnfuse.folding.initializers import Initializers
+    from bnfuse.graph.affine import ChannelAffine
+    from bnfuse.graph.initializers import Initializers
     from bnfuse.lifting.nodes import LiftedAffine
 
 _RANKS = range(2, 6)

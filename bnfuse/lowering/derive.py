@@ -22,8 +22,8 @@ from bnfuse.errors import FoldError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bnfuse.lifting.layout import Layout
     from bnfuse.lifting.linear import LinearMap
+    from bnfuse.lifting.weight_layout import Layout
     from bnfuse.lowering.linear import StoredConstants
 
 Array = NDArray[np.float64]

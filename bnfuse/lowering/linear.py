@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from bnfuse.lifting.rewire import output_like
+from bnfuse.graph.rewire import output_like
 from bnfuse.lowering.weight import FoldedWeight
 
 if TYPE_CHECKING:
-    from bnfuse.folding.initializers import Initializers
+    from bnfuse.graph.initializers import Initializers
     from bnfuse.lifting.linear import LinearMap
 
 _BIAS_IS_OPTIONAL = 11

@@ -14,8 +14,8 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from bnfuse.affine import ChannelAffine
 from bnfuse.errors import FoldError
+from bnfuse.graph.affine import ChannelAffine
 from bnfuse.lifting.normalizer import forget_normalizer
 from bnfuse.lowering.derive import DerivedConstant
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from bnfuse.folding.initializers import Initializers
+    from bnfuse.graph.initializers import Initializers
     from bnfuse.lifting.normalizer import Normalizer
 
 Array = NDArray[np.float64]

@@ -15,7 +15,7 @@ from bnfuse.lowering.weight import FoldedWeight
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from bnfuse.folding.initializers import Initializers
+    from bnfuse.graph.initializers import Initializers
     from bnfuse.lifting.linear import LinearMap
 
 _WEIGHT, _BIAS = 1, 3

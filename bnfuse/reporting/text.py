@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from bnfuse.layout import Column, print_table
+from bnfuse.columns import Column, print_table
 from bnfuse.lifting.sites import Kind
 from bnfuse.reporting.data import Report, SiteReport
 from bnfuse.reporting.merges import merge_lines
@@ -46,7 +46,7 @@ def render(report: Report, console: Console, verbosity: int = 0) -> None:
             console.print(Text(more, style="dim"))
     console.print(Group(*_summary(report, verbosity)), highlight=False)
     if report.verification is not None:
-        from bnfuse.verifying.text import render as render_verification
+        from bnfuse.verifying.telling.text import render as render_verification
 
         render_verification(report.verification, console, verbosity)
     console.print(Group(*_result(report)), highlight=False)

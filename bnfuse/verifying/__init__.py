@@ -5,11 +5,11 @@ Two ONNX models are judged with onnx and ONNX Runtime alone. See ``docs/verifica
 
 from __future__ import annotations
 
-from bnfuse.verifying.check import TRUTH_BUDGET, verify
-from bnfuse.verifying.constants import Derived, check_constants
-from bnfuse.verifying.localize import first_bad_step
+from bnfuse.verifying.comparing.constants import Derived, check_constants
 from bnfuse.verifying.proof import Proof
-from bnfuse.verifying.result import (
+from bnfuse.verifying.telling.localize import first_bad_step
+from bnfuse.verifying.telling.saved import from_json, read_json, rejudge
+from bnfuse.verifying.verdicts.result import (
     ConstantParity,
     LocalizedValue,
     OutputParity,
@@ -18,8 +18,8 @@ from bnfuse.verifying.result import (
     Verdict,
     Verification,
 )
-from bnfuse.verifying.saved import from_json, read_json, rejudge
-from bnfuse.verifying.thresholds import Thresholds
+from bnfuse.verifying.verdicts.thresholds import Thresholds
+from bnfuse.verifying.verification import TRUTH_BUDGET, verify
 
 __all__ = [
     "TRUTH_BUDGET",

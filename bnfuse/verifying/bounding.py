@@ -11,17 +11,17 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from bnfuse.verifying.runtime import RunError
-from bnfuse.verifying.samples import probe
-from bnfuse.verifying.sizes import Sizes, candidates
+from bnfuse.verifying.runtime.sessions import RunError
+from bnfuse.verifying.samples.drawing import probe
+from bnfuse.verifying.samples.sizes import Sizes, candidates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bnfuse.verifying.models import OnnxSource
-    from bnfuse.verifying.originals import Original
-    from bnfuse.verifying.samples import Draft
-    from bnfuse.verifying.torch_model import TorchModel
+    from bnfuse.verifying.original.runs import Original
+    from bnfuse.verifying.runtime.onnx_models import OnnxSource
+    from bnfuse.verifying.samples.drawing import Draft
+    from bnfuse.verifying.truth.torch_model import TorchModel
 
 __all__ = ["kept", "module_bounds", "told"]
 
@@ -106,9 +106,12 @@ def _exported(model: TorchModel, draft: Draft) -> OnnxSource:
     import torch
 
     from bnfuse.errors import BnfuseError
+    from bnfuse.examples import (
+        ExampleInputs,
+        given_inputs,
+    )
     from bnfuse.exporting import export_module
-    from bnfuse.loading import ExampleInputs, given_inputs
-    from bnfuse.verifying.models import OnnxSource, onnx_source
+    from bnfuse.verifying.runtime.onnx_models import OnnxSource, onnx_source
 
     feeds = draft.draw(probe(candidates(draft)[0][0])).feeds
     tensors = tuple(torch.from_numpy(value.copy()) for value in feeds.values())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from bnfuse.proving import Difference, prove
 
 if TYPE_CHECKING:
-    from bnfuse.verifying.models import OnnxSource
+    from bnfuse.verifying.runtime.onnx_models import OnnxSource
 
 __all__ = ["Proof", "Wanted", "proof_of"]
 

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks import cuda
-from bnfuse.verifying import providers, runtime
+from bnfuse.verifying.runtime import (
+    providers,
+)
+from bnfuse.verifying.runtime import (
+    sessions as runtime,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path

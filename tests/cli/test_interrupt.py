@@ -16,7 +16,7 @@ from graphs import Net
 DRIVER = """
 import os, signal, sys
 from bnfuse.cli.main import main
-from bnfuse.writing import message, place
+from bnfuse.onnxfiles import message, write as place
 
 # A process in the background of a shell is started deaf to it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

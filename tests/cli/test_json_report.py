@@ -19,7 +19,7 @@ from processes import COMMAND
 
 import bnfuse
 from bnfuse.reporting.schema import SCHEMA_VERSION, schema_text
-from bnfuse.verifying import result as verifying
+from bnfuse.verifying.verdicts import result as verifying
 
 SCHEMA = json.loads(schema_text())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
@@ -155,7 +155,7 @@ def test_an_interrupt(net_onnx: Path, tmp_path: Path) -> None:
     code = (
         "import os, signal, sys\n"
         "from bnfuse.cli.main import main\n"
-        "from bnfuse.writing import place\n"
+        "from bnfuse.onnxfiles import write as place\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "place.ModelMessage.write = lambda *_: os.kill(os.getpid(), signal.SIGINT)\n"
         "main(sys.argv[1:])\n"

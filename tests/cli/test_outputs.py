@@ -112,7 +112,7 @@ def test_a_link_stays_a_link(net_onnx: Path, tmp_path: Path, process) -> None:
 def test_weights_in_a_second_file_do_not_go_through_a_link(
     net_onnx: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr("bnfuse.writing.place._INLINE_LIMIT", 0)
+    monkeypatch.setattr("bnfuse.onnxfiles.write._INLINE_LIMIT", 0)
     (tmp_path / "store").mkdir()
     (tmp_path / "link.onnx").symlink_to("store/v1.onnx")
     with pytest.raises(OutputError, match="second file"):

@@ -18,7 +18,7 @@ from onnx_cases import fed
 
 import bnfuse
 from bnfuse.errors import BnfuseError
-from bnfuse.verifying.double_ops import ConvTranspose
+from bnfuse.verifying.truth.double_ops import ConvTranspose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -15,9 +15,9 @@ from graphs import Net
 
 from bnfuse.folding import fold
 from bnfuse.lifting import lift
-from bnfuse.lifting.prepare import prepare
+from bnfuse.lifting.preparing.prepare import prepare
 from bnfuse.lowering import lower
-from bnfuse.writing import model_bytes
+from bnfuse.onnxfiles.size import model_bytes
 
 
 def chain(count: int) -> onnx.ModelProto:

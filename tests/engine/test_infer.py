@@ -8,7 +8,7 @@ import onnx_ir.passes.common as common
 from graphs import Net
 from random_graphs import seeded_model
 
-from bnfuse.lifting.infer import infer_shapes
+from bnfuse.lifting.preparing.shape_inference import infer_shapes
 
 
 def shapes(model: ir.Model) -> dict[str | None, tuple[object, object]]:

@@ -9,7 +9,7 @@ import onnxruntime as ort
 import pytest
 from graphs import Net, feeds_for, fold_model
 
-from bnfuse.lifting.infer import infer_shapes
+from bnfuse.lifting.preparing.shape_inference import infer_shapes
 
 
 def _run(model: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:

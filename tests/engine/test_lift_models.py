@@ -11,7 +11,7 @@ from spellings import Spelling, add, mul
 
 from bnfuse.errors import ExportError
 from bnfuse.lifting import lift
-from bnfuse.lifting.prepare import prepare
+from bnfuse.lifting.preparing.prepare import prepare
 
 
 @pytest.mark.parametrize(("ir_version", "kinds"), [(3, ["norm"]), (10, [])])

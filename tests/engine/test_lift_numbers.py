@@ -12,8 +12,8 @@ from graphs import Net, assert_same_function, feeds_for, fold_model, run
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
-from bnfuse.lifting.constants import ConstantEvaluator
-from bnfuse.lifting.infer import infer_shapes
+from bnfuse.graph.constants import ConstantEvaluator
+from bnfuse.lifting.preparing.shape_inference import infer_shapes
 
 F32, F64, F16 = np.float32, np.float64, np.float16
 

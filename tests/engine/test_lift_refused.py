@@ -10,7 +10,7 @@ from onnx import helper
 from spellings import Spelling, add, mul
 
 from bnfuse.lifting import lift
-from bnfuse.lifting.prepare import prepare
+from bnfuse.lifting.preparing.prepare import prepare
 
 REFUSED = [
     ((1, 1, 4, 1, 1), "a constant of rank 5 raises its input's rank 4"),

@@ -10,7 +10,7 @@ from graphs import EPSILON, Net, assert_same_function, fold_model
 from onnx import helper, numpy_helper
 
 from bnfuse.errors import FoldError
-from bnfuse.folding.initializers import Initializers
+from bnfuse.graph.initializers import Initializers
 from bnfuse.lifting.linear import LinearMap
 
 

@@ -8,9 +8,9 @@ import onnx_ir as ir
 import onnxruntime
 
 import bnfuse
-from bnfuse.lifting.prepare import prepare
-from bnfuse.nested import fold_bodies
-from bnfuse.verifying.runtime import PLACE
+from bnfuse.lifting.preparing.prepare import prepare
+from bnfuse.pipeline.bodies import fold_bodies
+from bnfuse.verifying.runtime.sessions import PLACE
 
 HEAD = '<ir_version: 10, opset_import: ["" : 20]>\n'
 CONSTANTS = {

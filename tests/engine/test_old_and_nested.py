@@ -11,7 +11,7 @@ from graphs import Net, assert_same_function, feeds_for, fold_model
 from onnx import TensorProto, helper, numpy_helper
 
 from bnfuse.errors import ExportError
-from bnfuse.lifting.prepare import prepare
+from bnfuse.lifting.preparing.prepare import prepare
 
 
 @pytest.mark.parametrize("opset", [7, 8, 9, 10, 11, 13, 17, 21])

@@ -7,9 +7,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from bnfuse.lifting.constants import ConstantEvaluator
-from bnfuse.lifting.layout import Layout
+from bnfuse.graph.constants import ConstantEvaluator
 from bnfuse.lifting.weight import StoredWeight
+from bnfuse.lifting.weight_layout import Layout
 
 LAYOUTS = {
     "conv": Layout((6, 4, 3, 3), 0, 1),

@@ -6,8 +6,8 @@ import onnxruntime as ort
 import pytest
 import torch
 
+from bnfuse.examples.inputs import ExampleInputs
 from bnfuse.exporting import Exported, export_module
-from bnfuse.loading.inputs import ExampleInputs
 
 
 def inputs(*args, names=None, dynamic=None):

@@ -13,10 +13,10 @@ from onnx.reference import ReferenceEvaluator
 
 from bnfuse.folding import FoldLog, fold
 from bnfuse.lifting import Lifted, lift
-from bnfuse.lifting.prepare import prepare
+from bnfuse.lifting.preparing.prepare import prepare
 from bnfuse.lowering import Lowered, lower
 from bnfuse.reporting import SiteReport, site_reports
-from bnfuse.verifying.double_ops import DOUBLE_OPS
+from bnfuse.verifying.truth.double_ops import DOUBLE_OPS
 
 _ELEMENT = {
     np.dtype(np.float64): TensorProto.DOUBLE,

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from bnfuse.loading.imports import working_directory_on_path
+from bnfuse.loading.consent.imports import working_directory_on_path
 
 MYNETS = """
 import torch

@@ -12,7 +12,7 @@ from load_samples import Payload
 
 from bnfuse.errors import UnsafeFileError, UsageError
 from bnfuse.loading import load
-from bnfuse.loading.imports import working_directory_on_path
+from bnfuse.loading.consent.imports import working_directory_on_path
 
 BLOCKS = """
 from torch import nn

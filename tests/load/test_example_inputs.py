@@ -9,7 +9,10 @@ import torch
 from torch import nn
 
 from bnfuse.errors import InputShapeError, UsageError
-from bnfuse.loading import example_inputs, given_inputs
+from bnfuse.examples import (
+    example_inputs,
+    given_inputs,
+)
 
 
 def shapes(found):

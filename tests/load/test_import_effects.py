@@ -15,7 +15,7 @@ import torch
 from bnfuse.cli.main import main
 from bnfuse.errors import UnsafeFileError, UsageError
 from bnfuse.loading import load
-from bnfuse.loading.effects import effects_of
+from bnfuse.loading.consent.effects import effects_of
 
 NET = """
 import torch

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnfuse.errors import UsageError
-from bnfuse.loading import parse_input_shape
-from bnfuse.loading.shapes import Dimension
+from bnfuse.examples import parse_input_shape
+from bnfuse.examples.input_shape import Dimension
 
 
 @pytest.mark.parametrize(

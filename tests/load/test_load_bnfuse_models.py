@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from bnfuse.loading import load
-from bnfuse.loading.denied import Verdict, judge
-from bnfuse.loading.known import HARMLESS, is_storage_type
+from bnfuse.loading.consent.denied import Verdict, judge
+from bnfuse.loading.consent.known import HARMLESS, is_storage_type
 from bnfuse.models import SPELLINGS, build, names, swap_norms
 from bnfuse.models.saved import MODULE_CLASSES
 
@@ -74,7 +74,7 @@ def test_every_listed_name_exists_and_is_a_class_or_a_function_of_that_name():
 MORE_THAN_ATTRIBUTES = """
 import importlib
 from torch import nn
-from bnfuse.loading.known import HARMLESS
+from bnfuse.loading.consent.known import HARMLESS
 
 for dotted in sorted(HARMLESS):
     module, _, name = dotted.rpartition(".")

@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bnfuse.errors import LoadError, UnsafeFileError
 from bnfuse.loading import FileKind, load
-from bnfuse.loading.mapped import MappedTensor
+from bnfuse.onnxfiles.mapped import MappedTensor
 
 
 def saved(path, model):

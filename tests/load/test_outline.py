@@ -16,8 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bnfuse.errors import LoadError
 from bnfuse.loading import load
-from bnfuse.loading.mapped import MappedTensor
-from bnfuse.loading.outline import outline
+from bnfuse.onnxfiles.mapped import MappedTensor
+from bnfuse.onnxfiles.outline import outline
 
 DTYPES = [np.float32, np.float64, np.float16, ml_dtypes.bfloat16, np.int64, np.bool_]
 LARGE = 5000

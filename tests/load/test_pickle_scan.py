@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from load_samples import Payload
 
-from bnfuse.loading.pickled import (
+from bnfuse.loading.pickles.scan import scan
+from bnfuse.loading.pickles.symbols import (
     Call,
     Global,
     MalformedPickleError,
@@ -22,7 +23,6 @@ from bnfuse.loading.pickled import (
     Tuple,
     values_below,
 )
-from bnfuse.loading.pickles import scan
 
 values = st.recursive(
     st.none()

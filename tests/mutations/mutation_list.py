@@ -15,7 +15,7 @@ SEARCH = (
     Mutation("other readers keep what a value gained", "folding.search", "Search._pull", "if others:", "if False:"),
     Mutation("a node that reads a value twice asks for it once", "folding.search", "Search._asks", "len(asked) == uses and", "bool(asked) and"),
     Mutation("two ways may ask for different things", "folding.search", "Search._asks", "all(part.agrees(affine) for part in asked)", "True"),
-    Mutation("other readers gain it once more", "folding.search", "Search._pull", "affine.inverse()", "affine"),
+    Mutation("other readers gain it once more", "folding.search", "Search._pull", "affine.inverse()", "graph.affine"),
     Mutation("a value is scaled by what cannot be undone", "folding.search", "_can_be_undone", "if np.any(affine.scale == 0.0):", "if False:"),
     Mutation("half precision may scale what others read", "folding.search", "_can_be_undone", "value.dtype != ir.DataType.FLOAT16", "True"),
     Mutation("a pushed value keeps its name", "folding.search", "Search._run", "plan + Plan(changed=tuple(flow.values))", "plan"),
@@ -25,10 +25,10 @@ SEARCH = (
 )
 
 ALGEBRA = (
-    Mutation("a first shift is not scaled by the second affine", "affine", "ChannelAffine.then", "after.scale * self.shift + after.shift", "self.shift + after.shift"),
-    Mutation("a shift that comes first is not divided by the scale", "affine", "ChannelAffine.parted", "self.shift / divisor", "self.shift"),
-    Mutation("an inverse keeps the scale", "affine", "ChannelAffine.inverse", "1.0 / self.scale", "1.0 * self.scale"),
-    Mutation("constants broadcast from the left", "affine", "ChannelAffine.shaped", "(rank - 1 - self.axis)", "(rank - 2 - self.axis)"),
+    Mutation("a first shift is not scaled by the second affine", "graph.affine", "ChannelAffine.then", "after.scale * self.shift + after.shift", "self.shift + after.shift"),
+    Mutation("a shift that comes first is not divided by the scale", "graph.affine", "ChannelAffine.parted", "self.shift / divisor", "self.shift"),
+    Mutation("an inverse keeps the scale", "graph.affine", "ChannelAffine.inverse", "1.0 / self.scale", "1.0 * self.scale"),
+    Mutation("constants broadcast from the left", "graph.affine", "ChannelAffine.shaped", "(rank - 1 - self.axis)", "(rank - 2 - self.axis)"),
 )
 
 LINEAR = (
@@ -37,9 +37,9 @@ LINEAR = (
     Mutation("the shift is dropped before a linear map", "lifting.linear", "LinearMap.before", "if affine.has_shift:", "if False:"),
     Mutation("columns are not scaled", "lifting.linear", "LinearMap.before", "columns=scale * self.columns", "columns=self.columns"),
     Mutation("rows replace the rows before", "lifting.linear", "LinearMap.after", "rows=scale * self.rows", "rows=scale"),
-    Mutation("the groups of a transposed conv are forgotten", "lifting.layout", "Layout.canonical", "if self.transposed:", "if False:"),
-    Mutation("the groups of a weight are swapped", "lifting.layout", "Layout.canonical", "return flat.reshape(self.group, out // self.group, inner, -1)", "return flat.reshape(out // self.group, self.group, inner, -1).swapaxes(0, 1)"),
-    Mutation("a transposed conv has as many outputs as one of its groups", "lifting.layout", "Layout.outputs", "(self.group if self.transposed else 1)", "1"),
+    Mutation("the groups of a transposed conv are forgotten", "lifting.weight_layout", "Layout.canonical", "if self.transposed:", "if False:"),
+    Mutation("the groups of a weight are swapped", "lifting.weight_layout", "Layout.canonical", "return flat.reshape(self.group, out // self.group, inner, -1)", "return flat.reshape(out // self.group, self.group, inner, -1).swapaxes(0, 1)"),
+    Mutation("a transposed conv has as many outputs as one of its groups", "lifting.weight_layout", "Layout.outputs", "(self.group if self.transposed else 1)", "1"),
     Mutation("alpha is ignored", "lifting.linear", "_read_gemm", 'gain=node.attributes.get_float("alpha", 1.0)', "gain=1.0"),
     Mutation("beta is ignored", "lifting.linear", "_read_gemm", '* node.attributes.get_float("beta", 1.0)', "* 1.0"),
     Mutation("a transposed factor is taken as it is", "lifting.linear", "_read_gemm", "out_axis = int(on_left == transposed)", "out_axis = int(not on_left)"),
@@ -55,9 +55,9 @@ LINEAR = (
 )
 
 LIFT = (
-    Mutation("every constant runs along axis 1", "lifting.channel", "channel_constant", "return ChannelConstant(offset + axis,", "return ChannelConstant(1,"),
-    Mutation("constants are aligned from the left", "lifting.channel", "channel_constant", "offset = rank - array.ndim", "offset = 0"),
-    Mutation("an input may be broadcast up", "lifting.channel", "channel_constant", "if length != 1 and known != length:", "if False:"),
+    Mutation("every constant runs along axis 1", "graph.channel", "channel_constant", "return ChannelConstant(offset + axis,", "return ChannelConstant(1,"),
+    Mutation("constants are aligned from the left", "graph.channel", "channel_constant", "offset = rank - array.ndim", "offset = 0"),
+    Mutation("an input may be broadcast up", "graph.channel", "channel_constant", "if length != 1 and known != length:", "if False:"),
     Mutation("c - x is read as x - c", "lifting.elementwise", "_affine", 'if op_type == "Sub" and constant_first:', "if False:"),
     Mutation("c / x is read as x / c", "lifting.elementwise", "read_elementwise", 'if node.op_type == "Div" and constant_first:', "if False:"),
     Mutation("a division is read as a product", "lifting.elementwise", "_affine", "return ChannelAffine.of(axis, scale=1.0 / c)", "return ChannelAffine.of(axis, scale=c)"),
@@ -66,14 +66,14 @@ LIFT = (
     Mutation("eps is dropped", "lifting.batchnorm", "read_batch_norm", "variance + epsilon", "variance"),
     Mutation("the mean is dropped", "lifting.batchnorm", "read_batch_norm", "beta - centred", "beta"),
     Mutation("a bias along another axis is the product's", "lifting.runs", "_join_bias", "if lifted.affine.axis not in (None, linear.output_axis):", "if False:"),
-    Mutation("a batch in the channels is taken out of what others read", "lifting.batched", "_reshape", " or len(y.uses()) != 1", ""),
-    Mutation("tiled constants may be of any number", "lifting.batched", "unfold_batches", "v is None or v.shape != (static_dim(x.shape, 1),)", "v is None"),
-    Mutation("a part of a sequence is counted from its front alone", "lifting.sequences", "_readers", "int(index) % parts", "abs(int(index)) % parts"),
-    Mutation("the parts of a sequence are alike", "lifting.sequences", "_split", "elif len(set(sizes)) > 1:", "elif False:"),
+    Mutation("a batch in the channels is taken out of what others read", "lifting.preparing.batched", "_reshape", " or len(y.uses()) != 1", ""),
+    Mutation("tiled constants may be of any number", "lifting.preparing.batched", "unfold_batches", "v is None or v.shape != (static_dim(x.shape, 1),)", "v is None"),
+    Mutation("a part of a sequence is counted from its front alone", "lifting.preparing.sequences", "_readers", "int(index) % parts", "abs(int(index)) % parts"),
+    Mutation("the parts of a sequence are alike", "lifting.preparing.sequences", "_split", "elif len(set(sizes)) > 1:", "elif False:"),
     Mutation("a recurrent op's two biases change places", "lifting.recurrent", "lift_recurrent", "own, rest = np.split", "rest, own = np.split"),
-    Mutation("constants made by one op are one", "lifting.recipes", "Recipe.key", "frozenset((a.name, _key(a)) for a in attributes)", "0"),
+    Mutation("constants made by one op are one", "graph.recipes", "Recipe.key", "frozenset((a.name, _key(a)) for a in attributes)", "0"),
     Mutation("a tied table may be stored twice", "lifting.tied", "tied_tensors", "if len(found) > 1", "if False"),
-    Mutation("a length in doubt is certain", "lifting.doubt", "_of_resize", "if product is not None and", "if False and"),
+    Mutation("a length in doubt is certain", "graph.doubtful_sizes", "_of_resize", "if product is not None and", "if False and"),
     Mutation("a shift of many deviations costs nothing", "lifting.moments", "Moments.growth", "np.hypot(1.0, self.now.shift) / np.hypot(", "np.hypot(1.0, self.stored.shift) / np.hypot("),
     Mutation("a run goes on past a value that the graph gives", "lifting.runs", "_following", " or y.is_graph_output()", ""),
 )
@@ -118,13 +118,13 @@ PASSES = (
     Mutation("a way that leads elsewhere leads nowhere", "folding.tidy", "_is_undone", "return perm == sorted(perm or ())", "return True"),
     Mutation("any shape is the one before", "folding.tidy", "_is_same_size", "return not open_", "return True"),
     Mutation("an affine keeps its axis on a detour", "folding.tidy", "_moved", "spread = undone", "pass"),
-    Mutation("an output takes another's name", "lifting.rewire", "rename_to", "value.is_graph_output()", "False"),
+    Mutation("an output takes another's name", "graph.rewire", "rename_to", "value.is_graph_output()", "False"),
     Mutation("dynamic dimensions match by their number", "folding.axes", "_match", "while size_i != size_j:", "while size_i.number != size_j.number:"),
     Mutation("a value is rearranged although something else reads it", "folding.rules.rearranged", "_is_inner", "return len(readers(value)) == 1 and not value.is_graph_output()", "return True"),
 )
 
 RUN_TIME = (
-    Mutation("a reader of shapes is all readers", "lifting.readers", "_reads_no_number", 'node.op_type in ("Shape", "Size")', 'node.op_type not in ("Add", "Mul")'),
+    Mutation("a reader of shapes is all readers", "graph.readers", "_reads_no_number", 'node.op_type in ("Shape", "Size")', 'node.op_type not in ("Add", "Mul")'),
     Mutation("two ways to one padding count once", "folding.fitting", "_check_several", " or len(set(places)) < len(places)", ""),
     Mutation("a constant met twice is taken from its first place", "folding.search", "_recompute", "places[min(occurrence, len(places) - 1)]", "places[0]"),
 )
@@ -133,8 +133,8 @@ LOWER = (
     Mutation("a batch norm stands for constants along any axis", "lowering.affine", "_cheapest", "affine.axis == 1 and", "affine.axis is not None and"),
     Mutation("what is left loses its shift", "lowering.affine", "_cheapest", "if not affine.has_shift:", "if True:"),
     Mutation("the scale and the shift of what is left are swapped", "lowering.affine", "_Constants.of", 'if op_type == "Mul" else', 'if op_type == "Add" else'),
-    Mutation("constants are rounded in single precision", "folding.initializers", "Initializers.add", "array.astype(dtype.numpy())", "array.astype(np.float32).astype(dtype.numpy())"),
-    Mutation("two constants that follow one tensor are one", "folding.initializers", "Initializers.add", "digest = hashlib.sha256(rounded.tobytes()).digest()", 'digest = b""'),
+    Mutation("constants are rounded in single precision", "graph.initializers", "Initializers.add", "array.astype(dtype.numpy())", "array.astype(np.float32).astype(dtype.numpy())"),
+    Mutation("two constants that follow one tensor are one", "graph.initializers", "Initializers.add", "digest = hashlib.sha256(rounded.tobytes()).digest()", 'digest = b""'),
     Mutation("Gemm's factors are applied twice", "lowering.linear", "_nodes", 'linear.op_type == "Gemm" and', "False and"),
     Mutation("a left product's bias runs along its columns", "lifting.linear", "LinearMap.stored_bias", "return vector.reshape(-1, 1)", "return vector"),
     Mutation("weights are rounded twice", "lowering.weight", "FoldedWeight._fold", "exact.astype(self.dtype.numpy())", "exact.astype(np.float16).astype(self.dtype.numpy())"),
@@ -142,7 +142,7 @@ LOWER = (
     Mutation("the derivation is not compared", "lowering.derive", "_Allowed.holds", "np.all(error <= allowed)", "True"),
     Mutation("the derivation counts a group's channels from 0", "lowering.derive", "_channels", "index + _along(group * length, divided, rank)", "index + 0 * _along(group, divided, rank)"),
     Mutation("the derivation leaves a slab's place out", "lowering.derive", "_cut", "else index[where]", "else index[where][::-1]"),
-    Mutation("an interface name is changed", "lifting.rewire", "_stand_in", "x.name = y.name", "pass"),
+    Mutation("an interface name is changed", "graph.rewire", "_stand_in", "x.name = y.name", "pass"),
 )
 
 MERGES = (
@@ -182,7 +182,7 @@ MERGES = (
     Mutation("a Pad with axes pads all", "folding.merges.pads", "_axes", "return None if array is None else [int(n) % rank for n in array]", "return list(range(rank))[-2:]"),
     Mutation("a Pad that the graph gives goes into its Conv", "folding.merges.padding", "find_padding", "if pad is None or padded.is_graph_output():", "if pad is None:"),
     Mutation("one reader of a Pad speaks for all", "folding.merges.padding", "find_padding", "if not links or len(links) < len(readers):", "if not links:"),
-    Mutation("what a node that left still reads is dropped", "lifting.dead", "_lent", "if lifted is not None:", "if False:"),
+    Mutation("what a node that left still reads is dropped", "lifting.dead_code", "_lent", "if lifted is not None:", "if False:"),
 )
 
 NORMALIZERS = (

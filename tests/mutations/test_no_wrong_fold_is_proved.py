@@ -24,7 +24,7 @@ from bnfuse.folding import engine, fold
 from bnfuse.folding.rules import rules
 from bnfuse.folding.table import TABLE
 from bnfuse.lifting import lift
-from bnfuse.lifting.prepare import prepare
+from bnfuse.lifting.preparing.prepare import prepare
 from bnfuse.lowering import lower
 from bnfuse.proving import prove
 

@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 import bnfuse
-from bnfuse import judging
 from bnfuse.lifting.linear import LinearMap
 from bnfuse.lowering.derive import Derivation
+from bnfuse.pipeline import verifier as judging
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from bnfuse.affine import ChannelAffine
+    from bnfuse.graph.affine import ChannelAffine
 
 
 class Net(nn.Module):

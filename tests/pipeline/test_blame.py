@@ -12,8 +12,13 @@ import torch
 from torch import nn
 
 import bnfuse
-from bnfuse import inner, judging
 from bnfuse.cli.main import main
+from bnfuse.pipeline import (
+    stages as inner,
+)
+from bnfuse.pipeline import (
+    verifier as judging,
+)
 from bnfuse.verifying import Verdict, verify
 
 if TYPE_CHECKING:

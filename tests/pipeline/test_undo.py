@@ -12,14 +12,22 @@ import torch
 from torch import nn
 
 import bnfuse
-from bnfuse import inner, judging, undoing
-from bnfuse.affine import ChannelAffine
 from bnfuse.cli.main import main
 from bnfuse.errors import FoldError
 from bnfuse.folding.merges import matrices, sequence
+from bnfuse.graph.affine import ChannelAffine
 from bnfuse.lifting.linear import LinearMap
 from bnfuse.lowering.derive import Derivation
-from bnfuse.nested import Nested
+from bnfuse.pipeline import (
+    stages as inner,
+)
+from bnfuse.pipeline import (
+    undo as undoing,
+)
+from bnfuse.pipeline import (
+    verifier as judging,
+)
+from bnfuse.pipeline.bodies import Nested
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,4 +14,4 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 @pytest.fixture(autouse=True)
 def no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     """What these tests are about is what samples show where nothing is proved."""
-    monkeypatch.setattr("bnfuse.verifying.check.proof_of", lambda *_: None)
+    monkeypatch.setattr("bnfuse.verifying.verification.proof_of", lambda *_: None)

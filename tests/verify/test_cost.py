@@ -10,9 +10,9 @@ from onnx import numpy_helper
 from verification_nets import NETS
 
 from bnfuse.verifying import Verdict, Verification, verify
-from bnfuse.verifying.double import DoubleEvaluator
-from bnfuse.verifying.originals import CPU_ROWS
-from bnfuse.verifying.runtime import Session
+from bnfuse.verifying.original.runs import CPU_ROWS
+from bnfuse.verifying.runtime.sessions import Session
+from bnfuse.verifying.truth.double import DoubleEvaluator
 
 if TYPE_CHECKING:
     from collections.abc import Callable

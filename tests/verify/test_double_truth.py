@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from bnfuse.verifying import spatial
-from bnfuse.verifying.branches import BranchCounter
-from bnfuse.verifying.double import BudgetSpentError, DoubleEvaluator, random_ops
-from bnfuse.verifying.erf import erf
-from bnfuse.verifying.models import OnnxSource
-from bnfuse.verifying.originals import CPU_ROWS
-from bnfuse.verifying.runtime import Session
-from bnfuse.verifying.truth import OnnxTruth
+from bnfuse.verifying.original.runs import CPU_ROWS
+from bnfuse.verifying.runtime.onnx_models import OnnxSource
+from bnfuse.verifying.runtime.sessions import Session
+from bnfuse.verifying.truth import spatial
+from bnfuse.verifying.truth.branches import BranchCounter
+from bnfuse.verifying.truth.double import BudgetSpentError, DoubleEvaluator, random_ops
+from bnfuse.verifying.truth.erf import erf
+from bnfuse.verifying.truth.sources import OnnxTruth
 
 
 def parse(body: str, opset: int = 18) -> onnx.ModelProto:

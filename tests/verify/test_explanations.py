@@ -15,7 +15,7 @@ from verification_nets import NETS
 from bnfuse.errors import OutputError
 from bnfuse.testing import assert_parity
 from bnfuse.verifying import Derived, Verdict, check_constants, first_bad_step, verify
-from bnfuse.verifying.formats import github_lines, junit_xml
+from bnfuse.verifying.telling.formats import github_lines, junit_xml
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ import pytest
 
 from bnfuse.errors import LoadError, UsageError
 from bnfuse.verifying import Verdict, from_json, rejudge, verify
-from bnfuse.verifying.thresholds import Thresholds
+from bnfuse.verifying.verdicts.thresholds import Thresholds
 
 HEADER = '<ir_version: 8, opset_import: ["": 17]>'
 

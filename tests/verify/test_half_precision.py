@@ -14,12 +14,12 @@ from torch import nn
 from verification_nets import Writer, attention, cnn, heads, mlp
 
 from bnfuse.verifying import Verdict, verify
-from bnfuse.verifying.contest import _stored
-from bnfuse.verifying.double import DoubleEvaluator
-from bnfuse.verifying.jitter import Jitter
-from bnfuse.verifying.models import OnnxSource
-from bnfuse.verifying.originals import CPU_ROWS
-from bnfuse.verifying.runtime import Session
+from bnfuse.verifying.comparing.contest import _stored
+from bnfuse.verifying.original.runs import CPU_ROWS
+from bnfuse.verifying.runtime.onnx_models import OnnxSource
+from bnfuse.verifying.runtime.sessions import Session
+from bnfuse.verifying.truth.double import DoubleEvaluator
+from bnfuse.verifying.truth.jitter import Jitter
 
 UNIT = 2.0**-11
 

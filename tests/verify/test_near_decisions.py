@@ -10,8 +10,10 @@ import onnx.parser
 import pytest
 from written import parse
 
-from bnfuse.verifying import Verdict, Verification, check, reached, verify
+from bnfuse.verifying import Verdict, Verification, verify
+from bnfuse.verifying import verification as check
 from bnfuse.verifying.proof import proof_of
+from bnfuse.verifying.reach import reached
 
 OFF = 1e-3
 

@@ -10,8 +10,8 @@ import pytest
 from onnx import numpy_helper
 
 from bnfuse.verifying import Verdict, Verification, verify
-from bnfuse.verifying.boxes import selected, selection_gaps
-from bnfuse.verifying.choices import choices
+from bnfuse.verifying.truth.boxes import selected, selection_gaps
+from bnfuse.verifying.truth.choices import choices
 
 HEADER = '<ir_version: 9, opset_import: ["": 19]>'
 

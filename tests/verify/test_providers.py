@@ -11,9 +11,15 @@ import pytest
 from onnxruntime.capi import onnxruntime_inference_collection
 
 from bnfuse.errors import UsageError
-from bnfuse.verifying import Verdict, providers, runtime, verify
-from bnfuse.verifying.providers import Row, resolve
-from bnfuse.verifying.runtime import RunError, Session, unproven
+from bnfuse.verifying import Verdict, verify
+from bnfuse.verifying.runtime import (
+    providers,
+)
+from bnfuse.verifying.runtime import (
+    sessions as runtime,
+)
+from bnfuse.verifying.runtime.providers import Row, resolve
+from bnfuse.verifying.runtime.sessions import RunError, Session, unproven
 
 CUDA = "CUDAExecutionProvider"
 MODEL = onnx.parser.parse_model(
@@ -146,7 +152,7 @@ def test_a_row_whose_placement_is_unproven_is_inconclusive(
         del session, row
         return "ran elsewhere", "Conv: 1 cpu"
 
-    monkeypatch.setattr("bnfuse.verifying.contest.unproven", doubt)
+    monkeypatch.setattr("bnfuse.verifying.comparing.contest.unproven", doubt)
     result = verify(MODEL, MODEL, providers=["cpu"])
     assert result.verdict is Verdict.INCONCLUSIVE
     assert result.rows[0].placement == "Conv: 1 cpu"
@@ -163,7 +169,7 @@ def test_a_row_as_shipped_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> No
         return ("doubt", "") if row.mode == "as shipped" else ("", "")
 
     monkeypatch.setattr(providers, "_rows", {"cpu": rows}.get)
-    monkeypatch.setattr("bnfuse.verifying.contest.unproven", doubt)
+    monkeypatch.setattr("bnfuse.verifying.comparing.contest.unproven", doubt)
     result = verify(MODEL, MODEL, providers=["cpu"])
     assert result.verdict is Verdict.PASS
     assert result.rows[1].verdict is Verdict.INCONCLUSIVE

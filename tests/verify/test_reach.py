@@ -11,7 +11,11 @@ import pytest
 from onnx import numpy_helper
 from written import parse
 
-from bnfuse.verifying import Verdict, Verification, reached, verify, waking
+from bnfuse.verifying import Verdict, Verification, verify
+from bnfuse.verifying.reach import (
+    reached,
+    waking,
+)
 
 SEEDS = range(3)
 

@@ -19,13 +19,13 @@ from verification_nets import NETS
 
 from benchmarks.runtime_errors import UNARY, holds, measured_lanes
 from bnfuse.verifying import Verdict, verify
-from bnfuse.verifying.calibration import TABLE, error_of, lanes_of
-from bnfuse.verifying.double import DoubleEvaluator
-from bnfuse.verifying.floats import unit_roundoff
-from bnfuse.verifying.jitter import Jitter
-from bnfuse.verifying.models import OnnxSource
-from bnfuse.verifying.originals import CPU_ROWS
-from bnfuse.verifying.runtime import Session
+from bnfuse.verifying.original.runs import CPU_ROWS
+from bnfuse.verifying.runtime.calibration import TABLE, error_of, lanes_of
+from bnfuse.verifying.runtime.floats import unit_roundoff
+from bnfuse.verifying.runtime.onnx_models import OnnxSource
+from bnfuse.verifying.runtime.sessions import Session
+from bnfuse.verifying.truth.double import DoubleEvaluator
+from bnfuse.verifying.truth.jitter import Jitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

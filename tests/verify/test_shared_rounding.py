@@ -17,10 +17,10 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from bnfuse.verifying import Verdict, verify
-from bnfuse.verifying.jitter import Jitter
-from bnfuse.verifying.models import OnnxSource
-from bnfuse.verifying.originals import CPU_ROWS
-from bnfuse.verifying.runtime import Session
+from bnfuse.verifying.original.runs import CPU_ROWS
+from bnfuse.verifying.runtime.onnx_models import OnnxSource
+from bnfuse.verifying.runtime.sessions import Session
+from bnfuse.verifying.truth.jitter import Jitter
 from bnfuse.verifying.walk import chain_of, walk
 
 SINGLE = 2.0**-24
@@ -126,7 +126,7 @@ PRODUCTS = [
 def test_products_err_as_the_runtime_does(
     body: str, x: tuple[int, ...], w: tuple[int, ...], axes: Any, offset: float
 ) -> None:
-    from bnfuse.verifying.double import DoubleEvaluator
+    from bnfuse.verifying.truth.double import DoubleEvaluator
 
     rng = np.random.default_rng(0)
     value = (rng.standard_normal(x) + offset).astype(np.float32)

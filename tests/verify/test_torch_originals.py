@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from bnfuse.verifying import Verdict, verify
-from bnfuse.verifying.branches import BranchCounter
-from bnfuse.verifying.torch_model import TorchModel, flatten
+from bnfuse.verifying.truth.branches import BranchCounter
+from bnfuse.verifying.truth.torch_model import TorchModel, flatten
 
 if TYPE_CHECKING:
     from pathlib import Path

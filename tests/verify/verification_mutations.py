@@ -14,11 +14,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from verification_nets import NETS
 
-from bnfuse.verifying.double import DoubleEvaluator
-from bnfuse.verifying.models import signature_of
-from bnfuse.verifying.samples import Draft, Draw
-from bnfuse.verifying.sizes import candidates
-from bnfuse.verifying.tables import index_limits
+from bnfuse.verifying.runtime.onnx_models import signature_of
+from bnfuse.verifying.samples.drawing import Draft, Draw
+from bnfuse.verifying.samples.index_tables import index_limits
+from bnfuse.verifying.samples.sizes import candidates
+from bnfuse.verifying.truth.double import DoubleEvaluator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from bnfuse.verifying import spatial
+from bnfuse.verifying.truth import spatial
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,8 +15,9 @@ from onnx import numpy_helper
 
 import bnfuse
 from bnfuse.errors import OutputError
-from bnfuse.writing import Writing, model_bytes
-from bnfuse.writing.message import ModelMessage
+from bnfuse.onnxfiles.message import ModelMessage
+from bnfuse.onnxfiles.size import model_bytes
+from bnfuse.onnxfiles.write import Writing
 
 DTYPES = [np.float32, np.float16, ml_dtypes.bfloat16, np.int64]
 
@@ -108,7 +109,7 @@ def test_a_model_with_external_data_is_folded_away_from_it(
     limit: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing in the output refers to a file of the source, whether it has one of its own."""
-    monkeypatch.setattr("bnfuse.writing.place._INLINE_LIMIT", limit)
+    monkeypatch.setattr("bnfuse.onnxfiles.write._INLINE_LIMIT", limit)
     net = Net(dtype=np.float32)
     x = net.conv(net.input(["N", 3, 8, 8]), 3, 16)
     x = net.op("Sigmoid", net.norm(x, 16, 2))

@@ -14,8 +14,8 @@ from graphs import Net
 from torch import nn
 
 import bnfuse
-from bnfuse import judging
-from bnfuse.writing import is_made_from
+from bnfuse.onnxfiles.provenance import is_made_from
+from bnfuse.pipeline import verifier as judging
 
 
 def saved(path: Path, **props: str) -> Path:
@@ -85,7 +85,7 @@ def test_the_bytes_that_were_judged_are_the_bytes_that_land(
         return verify(original, candidate, *args, **options)
 
     monkeypatch.setattr(judging, "verify", watched)
-    monkeypatch.setattr("bnfuse.writing.place._INLINE_LIMIT", limit)
+    monkeypatch.setattr("bnfuse.onnxfiles.write._INLINE_LIMIT", limit)
     output = tmp_path / "out.onnx"
     bnfuse.fold(saved(tmp_path / "net.onnx"), output=output)
     landed = {item.name: item.read_bytes() for item in tmp_path.glob("out.*")}
@@ -147,7 +147,7 @@ def test_a_source_with_external_data_is_told_file_by_file(tmp_path: Path) -> Non
 def test_the_report_has_the_hashes_of_what_was_written(
     limit: int, passes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bnfuse.writing.place._INLINE_LIMIT", limit)
+    monkeypatch.setattr("bnfuse.onnxfiles.write._INLINE_LIMIT", limit)
     source = saved(tmp_path / "net.onnx")
     providers = ["cpu"] if passes else ["openvino"]
     folded = bnfuse.fold(source, output=tmp_path / "out.onnx", providers=providers)
@@ -202,7 +202,7 @@ def test_what_was_changed_since_is_the_users_own(made: Path, change) -> None:
 
 
 def test_data_that_was_changed_since_is_the_users_own(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("bnfuse.writing.place._INLINE_LIMIT", 0)
+    monkeypatch.setattr("bnfuse.onnxfiles.write._INLINE_LIMIT", 0)
     bnfuse.fold(saved(tmp_path / "net.onnx"), output=tmp_path / "out.onnx")
     assert is_made_from(tmp_path / "out.onnx", "net.onnx")
     (tmp_path / "out.onnx.data").write_bytes(b"other")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.constants import ConstantEvaluator
 
 
 def find_merges(

@@ -24,8 +24,8 @@ from bnfuse.folding.merges.pads import spatial_zeros
 from bnfuse.lifting.nodes import affine_of, linear_of
 
 if TYPE_CHECKING:
-    from bnfuse.affine import ChannelAffine
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.affine import ChannelAffine
+    from bnfuse.graph.constants import ConstantEvaluator
     from bnfuse.lifting.linear import LinearMap
     from bnfuse.lifting.sites import Site
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from bnfuse.errors import FoldError
 from bnfuse.folding.merges.merged import merged_map
-from bnfuse.lifting.layout import Layout
+from bnfuse.lifting.weight_layout import Layout
 
 if TYPE_CHECKING:
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.constants import ConstantEvaluator
     from bnfuse.lifting.linear import LinearMap
 
 Array = NDArray[np.float64]

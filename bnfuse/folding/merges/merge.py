@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
-    from bnfuse.folding.names import FreshNames
+    from bnfuse.graph.names import FreshNames
     from bnfuse.lifting.sites import Site
 
 

@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 
 from bnfuse.errors import FoldError
 from bnfuse.folding.merges.kernel import convolve
-from bnfuse.lifting.layout import Layout
-from bnfuse.lifting.limits import Limits
+from bnfuse.graph.limits import Limits
 from bnfuse.lifting.linear import LinearMap
 from bnfuse.lifting.weight import StoredWeight
+from bnfuse.lifting.weight_layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bnfuse.folding.merges.chain import Chain
     from bnfuse.folding.merges.kernel import Kernel
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.constants import ConstantEvaluator
 
 Array = NDArray[np.float64]
 _TOLERANCE = 1e-11

@@ -21,8 +21,8 @@ from bnfuse.lifting.nodes import linear_of, set_linear
 
 if TYPE_CHECKING:
     from bnfuse.folding.merges.storage import Storage
-    from bnfuse.folding.names import FreshNames
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.constants import ConstantEvaluator
+    from bnfuse.graph.names import FreshNames
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.constants import ConstantEvaluator
 
 
 def spatial_zeros(

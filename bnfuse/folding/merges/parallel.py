@@ -31,7 +31,7 @@ from bnfuse.folding.merges.sums import Sum, SumRewrite, Together, sum_at
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.constants import ConstantEvaluator
     from bnfuse.lifting.linear import LinearMap
 
 

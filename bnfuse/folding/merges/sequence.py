@@ -28,8 +28,8 @@ from bnfuse.lifting.nodes import linear_of, set_linear
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from bnfuse.folding.names import FreshNames
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.constants import ConstantEvaluator
+    from bnfuse.graph.names import FreshNames
     from bnfuse.lifting.linear import LinearMap
 
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
+from bnfuse.graph.rewire import output_like, substitute_sequence
 from bnfuse.lifting.nodes import new_linear
-from bnfuse.lifting.rewire import output_like, substitute_sequence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bnfuse.folding.merges.merge import Merge
-    from bnfuse.folding.names import FreshNames
+    from bnfuse.graph.names import FreshNames
     from bnfuse.lifting.linear import LinearMap
 
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnfuse.lifting.channel import static_dim
+from bnfuse.graph.channel import static_dim
 
 if TYPE_CHECKING:
     import onnx_ir as ir
     from numpy.typing import NDArray
 
-    from bnfuse.affine import ChannelAffine
     from bnfuse.folding.rules.row import Crossing
+    from bnfuse.graph.affine import ChannelAffine
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnfuse.folding.plan import Rebound
-from bnfuse.lifting.limits import Limits
+from bnfuse.graph.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from bnfuse.affine import ChannelAffine
     from bnfuse.folding.rules.row import Crossing
+    from bnfuse.graph.affine import ChannelAffine
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnfuse.folding.axes import input_axis
-from bnfuse.lifting.channel import static_dim
+from bnfuse.graph.channel import static_dim
 
 if TYPE_CHECKING:
-    from bnfuse.affine import ChannelAffine
     from bnfuse.folding.rules.row import Crossing
+    from bnfuse.graph.affine import ChannelAffine
 
 
 @dataclass(frozen=True)

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnfuse.affine import ChannelAffine
 from bnfuse.folding.plan import Answer, Refusal
 from bnfuse.folding.rules.parts import axis_of, embed, spans
 from bnfuse.folding.rules.row import Crossing
 from bnfuse.folding.wording import two_ways
+from bnfuse.graph.affine import ChannelAffine
+from bnfuse.graph.channel import static_dim
+from bnfuse.graph.readers import readers
 from bnfuse.lifting.batch_statistics import batch_statistics
-from bnfuse.lifting.channel import static_dim
-from bnfuse.lifting.readers import readers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from bnfuse.folding.plan import Response
     from bnfuse.folding.rules.row import Row
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.constants import ConstantEvaluator
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bnfuse.affine import ChannelAffine
 from bnfuse.folding.rules.slices import python_slice, slices_of
-from bnfuse.lifting.channel import static_dim
+from bnfuse.graph.affine import ChannelAffine
+from bnfuse.graph.channel import static_dim
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

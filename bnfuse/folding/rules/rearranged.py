@@ -23,17 +23,17 @@ import numpy as np
 from bnfuse.folding.axes import Spread, spread_of
 from bnfuse.folding.plan import Answer
 from bnfuse.folding.rules.row import Crossing
-from bnfuse.lifting.channel import static_dim
-from bnfuse.lifting.readers import readers
+from bnfuse.graph.channel import static_dim
+from bnfuse.graph.readers import readers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import onnx_ir as ir
 
-    from bnfuse.affine import ChannelAffine
     from bnfuse.folding.plan import Refusal, Response
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.affine import ChannelAffine
+    from bnfuse.graph.constants import ConstantEvaluator
 
 
 @dataclass(frozen=True)

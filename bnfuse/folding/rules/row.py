@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import onnx_ir as ir
     from numpy.typing import NDArray
 
-    from bnfuse.affine import ChannelAffine
     from bnfuse.folding.rules.bounds import Bound
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.affine import ChannelAffine
+    from bnfuse.graph.constants import ConstantEvaluator
 
 
 @dataclass(frozen=True, eq=False)

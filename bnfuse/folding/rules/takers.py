@@ -31,7 +31,7 @@ from bnfuse.folding.fitting import check_affine, check_linear
 from bnfuse.folding.plan import Absorb, Answer, Compose, Refusal, Rescale
 from bnfuse.folding.rules.row import Crossing
 from bnfuse.folding.wording import title
-from bnfuse.lifting.limits import fits
+from bnfuse.graph.limits import fits
 from bnfuse.lifting.nodes import linear_of
 from bnfuse.lifting.normalizer import NORMALIZERS, normalizer_of
 
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from bnfuse.affine import ChannelAffine
     from bnfuse.folding.plan import Response
     from bnfuse.folding.rule import Rule
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.affine import ChannelAffine
+    from bnfuse.graph.constants import ConstantEvaluator
     from bnfuse.lifting.normalizer import Normalizer
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnfuse.affine import ChannelAffine
 from bnfuse.folding.plan import Answer
 from bnfuse.folding.rules.bounds import moved
 from bnfuse.folding.rules.row import Crossing, Flow
+from bnfuse.graph.affine import ChannelAffine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bnfuse.folding.plan import Rebound, Response
     from bnfuse.folding.rules.row import Row
-    from bnfuse.lifting.constants import ConstantEvaluator
+    from bnfuse.graph.constants import ConstantEvaluator
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ __all__ = ["behind_channels", "padded", "resized"]
 import sys
 from typing import TYPE_CHECKING
 
-from bnfuse.lifting.channel import static_dim
-from bnfuse.lifting.doubt import resize_scales
+from bnfuse.graph.channel import static_dim
+from bnfuse.graph.doubtful_sizes import resize_scales
 
 if TYPE_CHECKING:
     from collections.abc import Collection

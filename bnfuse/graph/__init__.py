@@ -1,0 +1,1 @@
+"""Tools for a graph in memory: per-channel affines, constants, sizes, names and small surgery."""

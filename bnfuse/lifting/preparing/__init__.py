@@ -1,0 +1,1 @@
+"""A model made ready to lift: functions inlined, shapes known, interface remembered."""

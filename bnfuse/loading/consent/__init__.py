@@ -1,0 +1,1 @@
+"""What a file may import, what importing would run, and who agreed to it."""

@@ -1,0 +1,1 @@
+"""What a pickle would do and what it holds, found without doing it."""

@@ -1,0 +1,1 @@
+"""The candidate beside the original: all rows, all samples, all folded constants."""

@@ -1,0 +1,233 @@
+"""What the samples reached of both models' bends, and further inputs for what they did not."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bnfuse.verifying.reach.near import near
+from bnfuse.verifying.reach.waking import MOST_WORK, waking
+from bnfuse.verifying.runtime.floats import is_float
+from bnfuse.verifying.runtime.sessions import RunError
+from bnfuse.verifying.samples.drawing import Draw
+from bnfuse.verifying.samples.sizes import Sizes, sizes_of
+from bnfuse.verifying.truth.branches import (
+    OVERFLOW,
+    BranchCounter,
+    added_kinds,
+    added_warnings,
+    bend_count,
+    dormant_warning,
+    has_extremes,
+    untaken_warnings,
+)
+from bnfuse.verifying.truth.sources import NoTruthError, OnnxTruth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from bnfuse.verifying.original.follow import Follower
+    from bnfuse.verifying.original.original import Side
+    from bnfuse.verifying.original.runs import Remembered
+    from bnfuse.verifying.reach.choose import Chosen
+    from bnfuse.verifying.runtime.onnx_models import OnnxSource
+    from bnfuse.verifying.samples.drawing import Draft, Sample
+    from bnfuse.verifying.verdicts.result import BranchCount
+
+__all__ = ["Reached"]
+
+# Between which regimes inputs near a decision are sought, two and two.
+_ENDS = ("signed", "signed", "signed", "wide", "zero", "signed", *["signed"] * 4)
+# Runs to find inputs near a decision for each that a search for others may take.
+_RUNS = 4
+
+
+class Reached:
+    """Counts the sides that are taken in the original, and in the candidate where it has its own.
+
+    Args:
+        side: The original.
+        candidate: The candidate.
+        branches: What the original's float64 runs count in.
+        chosen: The samples.
+        original: The original's runs.
+        budget: Seconds for float64 runs of the candidate.
+        follower: Follows the decisions that both take, if there are any.
+        proved: Whether both were proved equal: then nothing that samples miss can tell them apart.
+    """
+
+    def __init__(
+        self,
+        side: Side,
+        candidate: OnnxSource,
+        branches: BranchCounter,
+        chosen: Chosen,
+        original: Remembered,
+        budget: float | None,
+        follower: Follower | None = None,
+        *,
+        proved: bool = False,
+    ) -> None:
+        self._proved = proved
+        self._follower = follower
+        self._branches = branches
+        self._chosen = chosen
+        self._original = original
+        self._truth = side.truth
+        self._others = BranchCounter()
+        self._other = OnnxTruth(candidate, budget, self._others)
+        self._kinds = frozenset[str]()
+        if isinstance(side.truth, OnnxTruth):
+            self._kinds = added_kinds(side.truth.source, candidate)
+            if has_extremes(side.truth.source, candidate):
+                self._others.largest = float(np.finfo(np.float32).max)
+
+    def more(self, still: Sequence[int]) -> list[Sample]:
+        """Return inputs beside the chosen ones.
+
+        Args:
+            still: The positions of outputs that the chosen ones did not change.
+        """
+        found = self._chosen.more(self._original, still) if still else []
+        if not self._proved:
+            found += self._waking()
+            found += self._near(found)
+        return found
+
+    def counts(self) -> tuple[BranchCount, ...]:
+        """Return what was counted in the original."""
+        return self._branches.counts()
+
+    def notes(self) -> list[str]:
+        """Return what a reader should know of what was not reached."""
+        if self._proved:
+            return []
+        counts = self.counts()
+        added = added_warnings(self._added()) if self._has_own() else []
+        return [*untaken_warnings(counts), *dormant_warning(counts), *added]
+
+    def _has_own(self) -> bool:
+        """Return whether the candidate has bends, or overflows, of its own."""
+        if isinstance(self._truth, OnnxTruth):
+            return bool(self._kinds) or bool(np.isfinite(self._others.largest))
+        # A module's ops have other names: their number tells.
+        return bend_count(self._other.source) > len(self._branches.counts())
+
+    def _waking(self) -> list[Sample]:
+        draft, sizes = self._chosen.draft, self._chosen.sizes
+        samples = len(self._chosen.samples)
+        if draft is None or sizes is None or not samples:
+            return []
+        found: list[Sample] = []
+        targets = self._branches.targets()
+        if isinstance(self._truth, OnnxTruth):
+            if targets:
+                small, work = self._cheaper(draft, sizes, self._branches.work // samples)
+                found += self._usable(waking(self._truth, draft, small, targets, work))
+            targets = []
+        if not targets and not self._has_own():
+            return found
+        # The smallest first: it shows what a run costs.
+        every = sorted(self._chosen.samples, key=lambda sample: sample.regime != "zero")
+        if not self._has_own() and (not self._run_other(every[:1]) or self._is_dear()):
+            return found
+        runs = self._run_other([*every, *found])
+        own = {(item.node, item.op) for item in self._added()}
+        names = {name for name, _ in own}
+        others = [item for item in self._others.targets() if item.node in names]
+        if runs and others:
+            small, work = self._cheaper(draft, sizes, self._others.work // runs)
+            fresh = self._usable(waking(self._other, draft, small, others, work))
+            self._run_other(fresh)
+            found += fresh
+        return found
+
+    def _cheaper(self, draft: Draft, sizes: Sizes, work: int) -> tuple[Sizes, int]:
+        """Return sizes at which a run takes less work than is searched for, if there are any.
+
+        A channel that sleeps does so at all sizes: one row, and as small as the original takes it,
+        shows as much of it.
+        """
+        if work <= MOST_WORK:
+            return sizes, work
+        before = sum(math.prod(draft.shape(port, sizes)) for port in draft.ports)
+        for part in (1, 2, 4):
+            single = sizes_of(draft, 1, keep=sizes).by_symbol
+            small = Sizes({n: max(1, size // part) for n, size in single.items()})
+            after = sum(math.prod(draft.shape(port, small)) for port in draft.ports)
+            less = work * after // max(before, 1)
+            if less <= MOST_WORK:
+                try:
+                    self._original.once(draft.draw(Draw("signed", small, "small")).feeds)
+                except RunError:
+                    break
+                return small, less
+        return sizes, work
+
+    def _near(self, found: Sequence[Sample]) -> list[Sample]:
+        """Return inputs next to the original's decisions, between drawn ones or to found ones."""
+        draft, sizes, follower = self._chosen.draft, self._chosen.sizes, self._follower
+        if draft is None or sizes is None or follower is None or not follower.choices:
+            return []
+        drawn = [
+            draft.draw(Draw(regime, sizes, f"near {n}", block=0)).feeds
+            for n, regime in enumerate(_ENDS)
+        ]
+        work = self._branches.work // max(len(self._chosen.samples), 1)
+        if not isinstance(self._truth, OnnxTruth):
+            before = self._others.work
+            try:
+                self._other.outputs(drawn[0])
+            except NoTruthError:
+                return []
+            work = self._others.work - before
+        ends = [*zip(drawn[::2], drawn[1::2], strict=True)]
+        for sample in found[:2]:
+            rest = {
+                name: np.full_like(value, np.clip(0.0, *draft.ranges.get(name, (0.0, 0.0))))
+                for name, value in sample.feeds.items()
+                if is_float(value.dtype)
+            }
+            ends.insert(2, ({**sample.feeds, **rest}, sample.feeds))
+        ways = MOST_WORK // (_RUNS * max(work, 1))
+        return self._usable(near(follower, draft.ports, ends[:ways], draft.seed))
+
+    def _is_dear(self) -> bool:
+        return self._others.work > MOST_WORK
+
+    def _run_other(self, samples: Iterable[Sample]) -> int:
+        """Count the candidate's bends on one sample of each regime; return on how many."""
+        seen: set[str] = set()
+        try:
+            for sample in samples:
+                if sample.regime == "found" or sample.regime not in seen:
+                    self._other.outputs(sample.feeds)
+                    seen.add(sample.regime)
+        except NoTruthError:
+            return 0
+        return len(seen)
+
+    def _added(self) -> list[BranchCount]:
+        """Return what was counted in the candidate of ops that the original has not."""
+        known = {(item.node, item.op) for item in self.counts()}
+        return [
+            item
+            for item in self._others.counts()
+            if not isinstance(self._truth, OnnxTruth)
+            or OVERFLOW in item.sides
+            or (item.op in self._kinds and (item.node, item.op) not in known)
+        ]
+
+    def _usable(self, samples: Iterable[Sample]) -> list[Sample]:
+        """Return the samples on which the original gives finite numbers."""
+        found = []
+        for sample in samples:
+            try:
+                outputs = next(iter(self._original.keep(sample.feeds).values()))
+            except RunError:
+                continue
+            if all(not is_float(v.dtype) or np.isfinite(v).all() for v in outputs):
+                found.append(sample)
+        return found

@@ -1,0 +1,102 @@
+"""What is said of a failure on request: where the models part, and a folder that shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bnfuse.verifying.runtime.narrow_types import widened
+from bnfuse.verifying.runtime.onnx_models import onnx_source
+from bnfuse.verifying.telling.localize import localize
+from bnfuse.verifying.telling.repro import smallest, worst_of, write_repro
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bnfuse.verifying.original.runs import Original
+    from bnfuse.verifying.runtime.onnx_models import OnnxSource
+    from bnfuse.verifying.samples.drawing import Sample
+    from bnfuse.verifying.truth.torch_model import TorchModel
+    from bnfuse.verifying.verdicts.result import Verification
+
+__all__ = ["Failure", "explained"]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What failed, and on what.
+
+    Attributes:
+        original: What it was measured against.
+        graph: The original's graph, or a module's unfolded export, where there is one.
+        model: The module, where the original is one.
+        candidate: The model that failed.
+        samples: The inputs.
+        given: The original as the caller gave it.
+        options: How it was loaded, where it is a file.
+    """
+
+    original: Original
+    graph: OnnxSource | None
+    model: TorchModel | None
+    candidate: OnnxSource
+    samples: Iterable[Sample]
+    given: Any
+    options: Mapping[str, Any]
+
+
+def explained(
+    result: Verification, failure: Failure, where: bool, folder: str | Path | None
+) -> Verification:
+    """Return ``result`` with what was asked for about its failure.
+
+    Args:
+        result: A verdict of FAIL.
+        failure: What failed.
+        where: Whether to compare value by value.
+        folder: Where to write a reproduction, if anywhere.
+    """
+    worst = worst_of(result)
+    sample = next((s for s in failure.samples if worst is None or s.label == worst.sample), None)
+    if sample is None:
+        return result
+    graph, notes = failure.graph, list(result.warnings)
+    original: OnnxSource | Path | None
+    if where:
+        try:
+            if graph is None:
+                graph = _exported(failure, sample)
+                notes.append("values are compared with an export of the module made for this")
+            parted = localize(graph, widened(failure.candidate), sample.feeds)
+            result = replace(result, localized=parted)
+            if not parted:
+                notes.append("the failure could not be localized: the models name no value alike")
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            notes.append(f"the failure could not be localized: {reason}")
+        result = replace(result, warnings=tuple(notes))
+    if folder is not None:
+        feeds = smallest(sample.feeds, worst, failure.original)
+        if failure.model is None:
+            original, graph = onnx_source(failure.given, "original"), None
+        else:
+            # A module in memory cannot be copied without its code.
+            file = isinstance(failure.given, (str, Path))
+            original = Path(failure.given) if file else None
+        write_repro(folder, original, graph, failure.candidate, feeds, result, failure.options)
+    return result
+
+
+def _exported(failure: Failure, sample: Sample) -> OnnxSource:
+    """Return an unfolded export of the module, with values named as bnfuse's exports name them."""
+    import torch
+
+    from bnfuse.examples import given_inputs
+    from bnfuse.exporting import export_module
+
+    assert failure.model is not None
+    module = failure.model.module
+    tensors = tuple(torch.from_numpy(value.copy()) for value in sample.feeds.values())
+    examples = given_inputs(module, tensors)
+    return onnx_source(export_module(module, examples).model, "export")

@@ -1,0 +1,280 @@
+"""Torch ops in float64, whatever the code that calls them asks for."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+
+from bnfuse.verifying.runtime.calibration import SINGLE, lanes_of
+from bnfuse.verifying.truth.double import BudgetSpentError
+from bnfuse.verifying.truth.jitter import lane_norm, summed
+from bnfuse.verifying.walk import chain_of, walk
+
+if TYPE_CHECKING:
+    from bnfuse.verifying.truth.branches import BranchCounter
+    from bnfuse.verifying.truth.jitter import Jitter
+
+__all__ = ["DoubleMode", "RandomOpError"]
+
+_NARROW = (torch.float32, torch.float16, torch.bfloat16)
+
+
+_EXACT = frozenset(
+    {
+        "_to_copy", "cat", "clamp", "clone", "constant_pad_nd", "copy", "embedding", "empty",
+        "eye", "full", "gather", "hardtanh", "index", "index_select", "max_pool2d_with_indices",
+        "maximum", "minimum", "neg", "ones", "relu", "stack", "where", "zeros",
+    }
+)  # fmt: skip
+
+
+# Where the constants of an op stand among its arguments.
+_CONSTANTS = {
+    "convolution": (1, 2),
+    "mm": (1,),
+    "bmm": (1,),
+    "addmm": (0, 2),
+    "baddbmm": (0, 2),
+    "native_batch_norm": (1, 2, 3, 4),
+    "_native_batch_norm_legit_no_training": (1, 2, 3, 4),
+}
+_SCALING = frozenset({"add", "div", "mul", "sub"})
+
+
+class RandomOpError(Exception):
+    """The module draws random numbers."""
+
+
+def _without_chance(func: Any, args: Any, kwargs: Any) -> Any:
+    """Run an op, unless it draws: attention and dropout may, and do not at inference.
+
+    Raises:
+        RandomOpError: The op moved a generator on.
+    """
+    if torch.Tag.nondeterministic_seeded not in func.tags:
+        return func(*args, **kwargs)
+    generator = kwargs.get("generator") or torch.default_generator
+    before = generator.get_state()
+    result = func(*args, **kwargs)
+    if not torch.equal(before, generator.get_state()):
+        raise RandomOpError(str(func))
+    return result
+
+
+class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Runs every op in float64, also where the code asks for a narrower float.
+
+    Plain tensors that ``.double()`` does not reach are widened when an op reads them, and dtype
+    arguments that name a narrower float are replaced.
+
+    Attributes:
+        pinned: Names of the ops whose dtype had to be replaced.
+        ops: Names of all ops.
+        deadline: ``time.monotonic()`` after which an op raises ``BudgetSpentError``.
+        branches: Counts the sides of piecewise ops, if given.
+        jitter: Makes each op err as a narrower float would, if given.
+        stored: The rounding unit of the type that constants are stored in.
+    """
+
+    def __init__(
+        self,
+        deadline: float | None = None,
+        branches: BranchCounter | None = None,
+        jitter: Jitter | None = None,
+        stored: float = SINGLE,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.pinned: set[str] = set()
+        self.ops: set[str] = set()
+        self.deadline = deadline
+        self.branches = branches
+        self.jitter = jitter
+        self.stored = stored
+        self._seen: dict[str, int] = {}
+        self._elementary = ExitStack()
+
+    def __enter__(self) -> Any:
+        """Attention is taken apart too: one fused op would hide its branches and its roundings."""
+        self._elementary.enter_context(sdpa_kernel(SDPBackend.MATH))
+        return super().__enter__()  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *error: Any) -> None:
+        """Leave the mode, and attention as it was."""
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        self._elementary.close()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run one op, widened."""
+        del types
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise BudgetSpentError
+        mutable = func._schema.is_mutable
+        self.ops.add(func.overloadpacket.__name__)
+
+        def widen(value: Any) -> Any:
+            if isinstance(value, torch.Tensor) and value.dtype in _NARROW and not mutable:
+                return value.to(torch.float64)
+            if isinstance(value, torch.dtype) and value in _NARROW:
+                self.pinned.add(str(func))
+                return torch.float64
+            return value
+
+        args, kwargs = tree_map(widen, args), tree_map(widen, kwargs or {})
+        if self.jitter is not None:
+            args = self._roughen(func, args)
+        result = _without_chance(func, args, kwargs)
+        if self.branches is not None:
+            self._count(func, args, kwargs, result)
+        return result if self.jitter is None or mutable else self._rough(func, args, result)
+
+    def _roughen(self, func: Any, args: Any) -> Any:
+        """Round the constants of linear and scaling ops: those errors are alike for all rows."""
+        assert self.jitter is not None
+        op = func.overloadpacket.__name__
+        places = _CONSTANTS.get(op, ())
+        if op in _SCALING and all(isinstance(item, torch.Tensor) for item in args[:2]):
+            # The smaller operand of a broadcast is one value for many rows.
+            one, two = args[0].numel(), args[1].numel()
+            places = () if one == two else ((0,) if one < two else (1,))
+        rounded = list(args)
+        for place in places:
+            value = args[place] if place < len(args) else None
+            if isinstance(value, torch.Tensor) and value.dtype == torch.float64:
+                rough = self.jitter.weight(value.numpy(), self.stored)
+                rounded[place] = torch.from_numpy(np.asarray(rough))
+        return tuple(rounded)
+
+    def _rough(self, func: Any, args: Any, result: Any) -> Any:
+        assert self.jitter is not None
+        op = func.overloadpacket.__name__
+        if isinstance(result, tuple) and op not in _EXACT:
+            normed = _normed(op, args)
+            if normed is not None and self.jitter.unit >= SINGLE:
+                return torch.from_numpy(self.jitter.rounded(normed)), *result[1:]
+            return tuple(self._rough(func, args, item) for item in result)
+        if not isinstance(result, torch.Tensor) or result.dtype != torch.float64:
+            return result
+        # Views and copies of values round nothing; what writes into an alias must stay one.
+        if op in _EXACT or func.is_view:
+            return result
+        value = result.numpy()
+        terms = _reach(op, args)
+        if terms:
+            rough = self.jitter.accumulated(value, *_walk(func, op, args, value, terms))
+            return torch.from_numpy(np.asarray(rough)).reshape(result.shape)
+        if op in {"mean", "sum"} and result.numel() and args[0].dtype == torch.float64:
+            rank = args[0].dim()
+            dims = args[1] if len(args) > 1 and args[1] else range(rank)
+            axes = sorted(int(axis) % rank for axis in dims)
+            pool = self.jitter.pooled and rank > 2 and axes == list(range(2, rank))
+            lanes = lanes_of("GlobalAveragePool" if pool else op)
+            value = summed(args[0].numpy(), axes, result.dim() == rank, lanes)
+            value = value * (result.numel() / args[0].numel() if op == "mean" else 1.0)
+        first = args[0] if args and isinstance(args[0], torch.Tensor) else result
+        rough = self.jitter.rounded(value, op, first.numpy())
+        return torch.from_numpy(np.asarray(rough)).reshape(result.shape)
+
+    def _count(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
+        assert self.branches is not None
+        op = func.overloadpacket.__name__.rstrip("_")
+        if op not in {
+            "relu",
+            "leaky_relu",
+            "prelu",
+            "_prelu_kernel",
+            "clamp",
+            "clamp_min",
+            "clamp_max",
+            "hardtanh",
+            "hardswish",
+            "where",
+            "maximum",
+            "minimum",
+        }:
+            return
+        position = self._seen[op] = self._seen.get(op, -1) + 1
+        name = f"{op} {position}"
+        if op == "where":
+            self.branches.chosen(name, op, args[0].numpy())
+        elif op in {"maximum", "minimum"}:
+            # In-place variants overwrite what went in; these two have none.
+            self.branches.extreme(name, op, [args[0].numpy(), args[1].numpy()], result.numpy())
+        elif not func._schema.is_mutable:
+            self._count_bent(name, op, args, kwargs)
+
+    def _count_bent(self, name: str, op: str, args: Any, kwargs: Any) -> None:
+        assert self.branches is not None
+        x = args[0].numpy()
+        if "relu" in op:
+            self.branches.signed(name, op, x)
+            return
+        bounds = dict(zip(("min", "max", "min_val", "max_val"), (None,) * 4, strict=True)) | kwargs
+        rest = list(args[1:])
+        if op == "hardswish":
+            low, high = -3.0, 3.0
+        elif op == "hardtanh":
+            low, high = (*rest, -1.0, 1.0)[:2] if len(rest) == 2 else (-1.0, 1.0)
+        elif op == "clamp_max":
+            low, high = None, rest[0] if rest else bounds["max"]
+        else:
+            low = rest[0] if rest else bounds["min"]
+            high = rest[1] if len(rest) > 1 else bounds["max"]
+        if not any(isinstance(bound, torch.Tensor) for bound in (low, high)):
+            self.branches.clipped(name, op, x, low, high)
+
+
+def _normed(op: str, args: Any) -> Any:
+    """Return a norm by its input's own statistics, their mean summed in float32, or None."""
+    lanes = lanes_of(op) if "norm" in op else 0
+    if not lanes or not args[0].numel() or args[0].dtype != torch.float64:
+        return None
+    x, weight, bias = args[:3]
+    batch = op != "native_group_norm"
+    if batch and not args[5]:
+        return None
+    values = x.numpy()
+    if batch:
+        # The statistics are those of the batch and all positions.
+        moved = values.swapaxes(0, 1)
+        normed = lane_norm(moved[None], len(moved), args[7], lanes)[0].swapaxes(0, 1)
+    else:
+        normed = lane_norm(values, args[6], args[7], lanes)
+    shape = (-1,) + (1,) * (x.dim() - 2)
+    factor = 1.0 if weight is None else weight.numpy().reshape(shape)
+    offset = 0.0 if bias is None else bias.numpy().reshape(shape)
+    return normed * factor + offset
+
+
+def _walk(func: Any, op: str, args: Any, value: Any, terms: int) -> tuple[Any, int]:
+    """Return how far the errors of an op's dot products walk, and the axis of its weights."""
+    one, two = (item.numpy() for item in (args[1:3] if op in {"addmm", "baddbmm"} else args[:2]))
+    if op != "convolution":
+        chain = chain_of(math.prod(value.shape[-1:]))
+        return walk(np.matmul, one, two, terms, chain, (-1, max(-2, -two.ndim))), -1
+
+    def run(a: Any, b: Any) -> Any:
+        tensors = (torch.from_numpy(np.ascontiguousarray(item)) for item in (a, b))
+        return func(*tensors, None, *args[3:]).numpy()
+
+    chain = chain_of(math.prod(value.shape[2:]))
+    plain = not args[6] and args[8] == 1
+    return walk(run, one, two, terms, chain, (1, 1) if plain else None), 1
+
+
+def _reach(op: str, args: Any) -> int:
+    """Return how many terms each dot product of an op adds; 0 if it has none."""
+    if op == "convolution":
+        return int(args[1][0].numel())
+    if op in {"mm", "bmm", "mv", "dot"}:
+        return int(args[0].shape[-1])
+    if op in {"addmm", "baddbmm"}:
+        return int(args[1].shape[-1])
+    return 0

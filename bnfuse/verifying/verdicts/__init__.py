@@ -1,0 +1,1 @@
+"""Measurements, thresholds and the verdicts that follow from them."""
