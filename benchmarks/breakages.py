@@ -36,12 +36,16 @@ def styled(name: str, seed: int) -> tuple[Any, onnx.ModelProto, onnx.ModelProto]
     import torch
 
     import bnfuse
+    from benchmarks.configured import CONFIGURED
     from benchmarks.real_nets import enlivened
     from benchmarks.styles import STYLES
 
-    torch.manual_seed(seed)
-    module = enlivened(STYLES[name]())
-    export = onnx_ir.to_proto(bnfuse.export(module).model)
+    if name in CONFIGURED:
+        module, inputs = CONFIGURED[name](seed)
+    else:
+        torch.manual_seed(seed)
+        module, inputs = enlivened(STYLES[name]()), None
+    export = onnx_ir.to_proto(bnfuse.export(module, inputs).model)
     return module, export, onnx_ir.to_proto(bnfuse.fold(export, verified=False).model)
 
 

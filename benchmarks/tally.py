@@ -24,7 +24,7 @@ __all__ = ["Tally", "markdown", "visibility"]
 TITLES = {
     "wrong models caught": "wrong models: breakages of six small nets",
     "wrong constants of other nets caught": "wrong constants of {other_nets} nets in the style of "
-    "torchvision and timm",
+    "torchvision and timm, of which {transformers} are `transformers`' own",
     "what hides caught": "what few inputs show, {hiding} kinds",
     "right models passed": "right models: folds in float64 and float32, onnxsim, onnxslim, ONNX "
     "Runtime; seven small nets",
@@ -41,7 +41,8 @@ def markdown(data: dict[str, Any]) -> str:
     hiding = len(data["parts"].get("what hides caught", ()))
     rows = ["| | judged | as deserved | |", "|---|---|---|---|"]
     for title, rate in data["rates"].items():
-        text = TITLES[title].format(other_nets=data.get("other_nets"), hiding=hiding)
+        counts = {name: data.get(name) for name in ("other_nets", "transformers")}
+        text = TITLES[title].format(hiding=hiding, **counts)
         good, total = rate["as deserved"], rate["judged"]
         verb = title.rsplit(" ", 1)[1]
         rows.append(f"| {text} | {total} | {good} | {100 * good / total:.4g} % {verb} |")

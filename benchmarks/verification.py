@@ -3,8 +3,9 @@
 Prints, for every net, how many seeded breakages were caught and how many right candidates (folds
 in float64 and float32, the output of onnxsim, onnxslim and ONNX Runtime, PyTorch modules against
 their exports) were passed, the closest call of each kind, and both rates. Beside the small nets
-that the verifier was built on stand the nets of :mod:`benchmarks.styles`, of which constants are
-broken, and graphs with a breakage that few inputs show (:mod:`benchmarks.breakages`).
+that the verifier was built on stand the nets of :mod:`benchmarks.styles` and small ones of
+``transformers`` (:mod:`benchmarks.configured`), of which constants are broken, and graphs with a
+breakage that few inputs show (:mod:`benchmarks.breakages`).
 
 A breakage that passes is measured: if its effect, in float64, is in every channel of every output
 below twice the original's own rounding error, no comparison of outputs that allows that much can
@@ -37,6 +38,7 @@ from verification_mutations import breakages
 from verification_nets import NETS
 
 from benchmarks.breakages import HIDING, STYLED, constant_breakages, styled
+from benchmarks.configured import CONFIGURED
 from benchmarks.environment import RESULTS, save
 from benchmarks.tally import Tally, markdown, visibility
 from bnfuse.verifying import Verdict, verify
@@ -195,12 +197,16 @@ def main() -> int:
     parser.add_argument(
         "--nets", type=int, help="of benchmarks.styles, the first so many (default all)"
     )
+    parser.add_argument(
+        "--transformers", type=int, help="of benchmarks.configured, the first so many (default all)"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="the folder for the result")
     options = parser.parse_args()
     start = time.process_time()
     seeds = range(options.first, options.first + options.seeds)
     modules = range(options.first, options.first + options.modules)
-    both = [*styled_tallies(options.first, STYLED[: options.nets])]
+    names = (*STYLED[: options.nets], *[*CONFIGURED][: options.transformers])
+    both = [*styled_tallies(options.first, names)]
     parts = (
         ("wrong models caught", breakage_tallies(seeds)),
         ("wrong constants of other nets caught", _part(both, "wrong")),
@@ -227,6 +233,7 @@ def main() -> int:
             "seeds": options.seeds,
             "module_seeds": options.modules,
             "other_nets": len(both) // 2,
+            "transformers": sum(name in CONFIGURED for name in names),
             "processor_seconds": seconds,
             "rates": {
                 title: {"as deserved": good, "judged": total}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.loading import LoadOptions, as_source, several
+from bnfuse.verifying.bounding import kept, module_bounds, told
 from bnfuse.verifying.comparing.constants import Derived, check_constants
 from bnfuse.verifying.comparing.contest import Contest
 from bnfuse.verifying.original.follow import follower, module_follower
@@ -162,8 +163,6 @@ def verify(
         if failure:
             return early(failure, "")
     judged = widened(new)
-    # Only an original may ask to be left alone beyond some sizes; a module's export asks for it.
-    bounding = side.truth.source if isinstance(side.truth, OnnxTruth) else new
     order = reading_order(side.tables, side.graph, new)
     draft = Draft(
         side.ports,
@@ -175,14 +174,24 @@ def verify(
         order,
         weight_count(new.graph),
         side.masks,
-        bounds=bounding.bounds,
         ends=position_ends(new.graph),
     )
+    # Only an original may ask to be left alone beyond some sizes.
+    doubted: list[str] = []
+    if isinstance(side.truth, OnnxTruth):
+        draft = replace(draft, bounds=side.truth.source.bounds)
+    elif side.model is not None:
+        bounds, doubted = module_bounds(side.model, new, export, draft)
+        draft = replace(draft, bounds=bounds)
     if doing is not None:
         doing("finding sizes that the original takes")
     remembered = Remembered(side.original)
     few = proved is not None and proved.proved and is_onnx(original)
     chosen = choose_samples(remembered, draft, side.given, few=few)
+    if side.model is not None and chosen.draft is None and not side.given.real and new.bounds:
+        # The module takes none of the usual sizes: perhaps those that the candidate tells.
+        draft = replace(draft, bounds=kept(side.original, draft, new.bounds))
+        chosen = choose_samples(remembered, draft, side.given, few=few)
     obstacle = unsteadiness(remembered, chosen.samples)
     if obstacle:
         detail = _why_no_truth(side.truth, chosen.samples)
@@ -236,7 +245,8 @@ def verify(
         plan.skipped,
         (
             *side.notes,
-            *_bounded(bounding),
+            *_bounded(draft.bounds),
+            *doubted,
             *chosen.notes,
             *unread,
             *contest.notes,
@@ -281,15 +291,13 @@ def _why_no_truth(truth: TruthSource, samples: Iterable[Sample]) -> str:
     return ""
 
 
-def _bounded(source: OnnxSource) -> list[str]:
+def _bounded(bounds: Mapping[str, tuple[int | None, int | None]]) -> list[str]:
     """Say at which sizes alone the candidate was judged, as a model asks."""
-    ends = {(True, False): "from {}", (False, True): "up to {1}", (True, True): "from {} to {}"}
     return [
-        f"the model says that it is valid for {symbol} "
-        f"{ends[low is not None, high is not None].format(low, high)}, and the candidate "
-        "was compared there"
-        for symbol, (low, high) in source.bounds.items()
-        if (low, high) != (None, None)
+        f"the model says that it is valid for {told(symbol, *ends)}, and the candidate was "
+        "compared there"
+        for symbol, ends in bounds.items()
+        if ends != (None, None)
     ]
 
 

@@ -11,6 +11,7 @@ from verification_texts import caught, judge
 from written import parse
 
 from bnfuse.verifying import Verdict
+from bnfuse.verifying.reach import reached, waking
 
 SEEDS = range(3)
 
@@ -80,6 +81,18 @@ class TestChannelsThatSleep:
 
     def test_so_is_one_in_a_map(self) -> None:
         assert caught(judge(image(), image(wrong=1.01)))
+
+    def test_where_usual_sizes_are_too_dear_smaller_ones_are_searched(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module in (reached, waking):
+            monkeypatch.setattr(module, "MOST_WORK", 1_000_000)
+        assert caught(judge(image(), image(wrong=1.01)))
+        assert judge(image(), halved(image())).verdict is Verdict.PASS
+        for module in (reached, waking):
+            monkeypatch.setattr(module, "MOST_WORK", 1_000)
+        (note,) = [text for text in judge(image(), image()).warnings if "channel" in text]
+        assert f"({ASLEEP})" in note
 
     @pytest.mark.parametrize("seed", SEEDS)
     def test_honest_roundings_pass(self, seed: int) -> None:

@@ -17,10 +17,10 @@ from torch import nn
 from verification_mutations import one_off
 from verification_nets import NETS
 
-from benchmarks.runtime_errors import UNARY, holds
+from benchmarks.runtime_errors import UNARY, holds, measured_lanes
 from bnfuse.verifying import Verdict, verify
 from bnfuse.verifying.original.runs import CPU_ROWS
-from bnfuse.verifying.runtime.calibration import TABLE, error_of
+from bnfuse.verifying.runtime.calibration import TABLE, error_of, lanes_of
 from bnfuse.verifying.runtime.floats import unit_roundoff
 from bnfuse.verifying.runtime.onnx_models import OnnxSource
 from bnfuse.verifying.runtime.sessions import Session
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("op", UNARY)
 def test_the_table_holds_on_this_runtime(op: str) -> None:
     assert holds(op, error_of(op)), "measure it anew: python -m benchmarks.runtime_errors"
+
+
+@pytest.mark.parametrize("op", ["GlobalAveragePool", "InstanceNormalization", "ReduceMean"])
+def test_so_do_the_lanes_of_its_sums(op: str) -> None:
+    assert lanes_of(op) == measured_lanes(op)
 
 
 def test_the_table_has_every_measured_op_and_no_other() -> None:

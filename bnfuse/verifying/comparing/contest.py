@@ -25,6 +25,7 @@ from bnfuse.verifying.runtime.calibration import SINGLE
 from bnfuse.verifying.runtime.floats import is_float, unit_roundoff
 from bnfuse.verifying.runtime.sessions import RunError, Session, unproven
 from bnfuse.verifying.truth.decisions import decision_behind, margins
+from bnfuse.verifying.truth.double import op_types
 from bnfuse.verifying.truth.jitter import Jitter
 from bnfuse.verifying.truth.sources import NoTruthError, OnnxTruth
 from bnfuse.verifying.verdicts.result import Flip
@@ -109,6 +110,7 @@ class Contest:
         scores = tuple(choice.other_scores for choice in self._choices if choice.scores)
         decisions = tuple(choice.other for choice in self._choices)
         self._exposed = ExposedModel(candidate, Exposure(decisions, scores))
+        self._pooled = "GlobalAveragePool" in op_types(candidate.graph)
 
     def run(self, samples: Collection[Sample]) -> tuple[Parity, ...]:
         """Return every row, judged.
@@ -192,7 +194,9 @@ class Contest:
         """Return whether a row fails that no simulated rounding can save."""
         rows = _judged(entries, self.exact)
         failed = any(comparison.failure for comparison, _ in entries)
-        return failed or is_beyond_saving(rows) or _most_used(rows) > LUCK
+        # An op that errs by an amount may explain any distance, and then inputs are still wanted.
+        far = _most_used(rows) > LUCK and not self._truth.approximates
+        return failed or is_beyond_saving(rows) or far
 
     def _still(self) -> list[int]:
         """Return the positions of outputs that inputs reach and none has changed."""
@@ -334,7 +338,9 @@ class Contest:
             self._drawn += 1
             rng = np.random.default_rng([self._seed, draw, *key])
             try:
-                values = self._truth.simulated(sample.feeds, Jitter(rng, max(units)), own)
+                values = self._truth.simulated(
+                    sample.feeds, Jitter(rng, max(units), self._pooled), own
+                )
             except NoTruthError:
                 break
             run = flattened((), values)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from bnfuse.verifying.reach.waking import MOST_WORK, waking
 from bnfuse.verifying.runtime.floats import is_float
 from bnfuse.verifying.runtime.sessions import RunError
 from bnfuse.verifying.samples.drawing import Draw
+from bnfuse.verifying.samples.sizes import Sizes, sizes_of
 from bnfuse.verifying.truth.branches import (
     OVERFLOW,
     BranchCounter,
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from bnfuse.verifying.original.runs import Remembered
     from bnfuse.verifying.reach.choose import Chosen
     from bnfuse.verifying.runtime.onnx_models import OnnxSource
-    from bnfuse.verifying.samples.drawing import Sample
+    from bnfuse.verifying.samples.drawing import Draft, Sample
     from bnfuse.verifying.verdicts.result import BranchCount
 
 __all__ = ["Reached"]
@@ -122,8 +124,8 @@ class Reached:
         targets = self._branches.targets()
         if isinstance(self._truth, OnnxTruth):
             if targets:
-                work = self._branches.work // samples
-                found += self._usable(waking(self._truth, draft, sizes, targets, work))
+                small, work = self._cheaper(draft, sizes, self._branches.work // samples)
+                found += self._usable(waking(self._truth, draft, small, targets, work))
             targets = []
         if not targets and not self._has_own():
             return found
@@ -136,12 +138,33 @@ class Reached:
         names = {name for name, _ in own}
         others = [item for item in self._others.targets() if item.node in names]
         if runs and others:
-            fresh = self._usable(
-                waking(self._other, draft, sizes, others, self._others.work // runs)
-            )
+            small, work = self._cheaper(draft, sizes, self._others.work // runs)
+            fresh = self._usable(waking(self._other, draft, small, others, work))
             self._run_other(fresh)
             found += fresh
         return found
+
+    def _cheaper(self, draft: Draft, sizes: Sizes, work: int) -> tuple[Sizes, int]:
+        """Return sizes at which a run takes less work than is searched for, if there are any.
+
+        A channel that sleeps does so at all sizes: one row, and as small as the original takes it,
+        shows as much of it.
+        """
+        if work <= MOST_WORK:
+            return sizes, work
+        before = sum(math.prod(draft.shape(port, sizes)) for port in draft.ports)
+        for part in (1, 2, 4):
+            single = sizes_of(draft, 1, keep=sizes).by_symbol
+            small = Sizes({n: max(1, size // part) for n, size in single.items()})
+            after = sum(math.prod(draft.shape(port, small)) for port in draft.ports)
+            less = work * after // max(before, 1)
+            if less <= MOST_WORK:
+                try:
+                    self._original.once(draft.draw(Draw("signed", small, "small")).feeds)
+                except RunError:
+                    break
+                return small, less
+        return sizes, work
 
     def _near(self, found: Sequence[Sample]) -> list[Sample]:
         """Return inputs next to the original's decisions, between drawn ones or to found ones."""

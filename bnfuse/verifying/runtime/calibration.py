@@ -43,18 +43,22 @@ def error_of(op: str) -> OpError:
 def has_absolute(op: str) -> bool:
     """Return whether an op's error may be larger than its result."""
     error = error_of(op)
-    return error.absolute > 0 or error.argument > 0 or _SAME_NORMS.get(op, op) in _lanes()
+    norm = _SAME_SUMS.get(op, op) == "InstanceNormalization"
+    return error.absolute > 0 or error.argument > 0 or norm
 
 
 def lanes_of(op: str) -> int:
-    """Return how many partial sums a norm's mean is added up in; 0 where it errs by no sum."""
-    return _lanes().get(_SAME_NORMS.get(op, op), 0)
+    """Return how many partial sums a mean, or a norm's, is added up in; 0 for any other op.
+
+    At the optimisation level that takes the fewest.
+    """
+    return _lanes().get(_SAME_SUMS.get(op, op), 0)
 
 
-_SAME_NORMS = dict.fromkeys(
+_SAME_SUMS = dict.fromkeys(
     ("GroupNormalization", "native_group_norm", "native_batch_norm", "_native_batch_norm_legit"),
     "InstanceNormalization",
-)
+) | {"ReduceSum": "ReduceMean", "mean": "ReduceMean", "sum": "ReduceMean"}
 
 
 @cache

@@ -7,6 +7,7 @@ rewritten and its weights exist twice only once.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,9 @@ from bnfuse.verifying.truth.jitter import (
     Jitter,
     lane_norm,
     reach,
-    sequential_sum,
+    summed,
 )
+from bnfuse.verifying.walk import chain_of, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,6 +38,8 @@ __all__ = [
     "op_types",
     "random_ops",
 ]
+
+Array = np.ndarray[Any, Any]
 
 
 class BudgetSpentError(Exception):
@@ -103,7 +107,7 @@ class DoubleEvaluator(ReferenceEvaluator):
             if position in self._rounding:
                 outputs = [as_stored(outputs[0], self._rounding[position])]
             if self.jitter is not None:
-                outputs = self._rough(node.onnx_node, inputs, outputs)
+                outputs = self._rough(node, inputs, outputs)
             results.update(zip(node.output, outputs, strict=False))
             if self.visitor is not None:
                 self.running = node
@@ -137,51 +141,71 @@ class DoubleEvaluator(ReferenceEvaluator):
                 if name in self._units:
                     inputs[position] = self.jitter.weight(inputs[position], self._units[name])
 
-    def _rough(self, node: onnx.NodeProto, inputs: Sequence[Any], outputs: list[Any]) -> list[Any]:
+    def _rough(self, kernel: Any, inputs: Sequence[Any], outputs: list[Any]) -> list[Any]:
+        node: onnx.NodeProto = kernel.onnx_node
         if not rounds(node):
             return outputs
-        assert self.jitter is not None
-        summed = _summed(node, inputs) if self.jitter.unit >= SINGLE else None
-        if summed is not None:
-            return [self.jitter.rounded(summed)]
+        jitter = self.jitter
+        assert jitter is not None
+        total = _summed(node, inputs, jitter.pooled) if jitter.unit >= SINGLE else None
+        if total is not None:
+            return [jitter.rounded(total)]
         terms = reach(node.op_type, inputs)
         return [
             value
             if not isinstance(value, np.ndarray) or value.dtype != np.float64
-            else self.jitter.accumulated(value, terms)
+            else jitter.accumulated(value, *_walk(kernel, inputs, value, terms))
             if terms
-            else self.jitter.rounded(value, node.op_type, inputs[0] if inputs else None)
+            else jitter.rounded(value, node.op_type, inputs[0] if inputs else None)
             for value in outputs
         ]
 
 
-def _summed(node: onnx.NodeProto, inputs: Sequence[Any]) -> Any:
+def _walk(kernel: Any, inputs: Sequence[Any], value: Array, terms: int) -> tuple[Array, int]:
+    """Return how far the errors of a node's dot products walk, and the axis of its weights."""
+    node: onnx.NodeProto = kernel.onnx_node
+    one, two = inputs[:2]
+    attributes = {item.name: item.i for item in node.attribute}
+    axes: tuple[int, int] | None = None
+    if node.op_type in {"MatMul", "Gemm"}:
+        turned = attributes.get("transA", 0), attributes.get("transB", 0)
+        axes = (0 if turned[0] else -1), (-1 if turned[1] or two.ndim == 1 else -2)
+    elif node.op_type == "Conv" and attributes.get("group", 1) == 1:
+        axes = 1, 1
+    spatial = node.op_type.startswith("Conv")
+    chain = chain_of(math.prod(value.shape[2:] if spatial else value.shape[-1:]))
+    walked = walk(lambda a, b: kernel.run(a, b)[0], one, two, terms, chain, axes)
+    return walked, 1 if spatial else -1
+
+
+def _summed(node: onnx.NodeProto, inputs: Sequence[Any], pooled: bool) -> Any:
     """Return a sum, a mean, or a norm by it, added up in float32; None for any other node."""
     op = node.op_type
     lanes = lanes_of(op)
-    if lanes and inputs[0].size:
-        x, scale, bias = inputs[:3]
-        attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
+    attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
+    x = inputs[0] if inputs else None
+    if not lanes or not isinstance(x, np.ndarray) or x.dtype != np.float64 or not x.size:
+        return None
+    if "Normalization" in op:
+        scale, bias = inputs[1:3]
         groups = attributes.get("num_groups", x.shape[1])
         normed = lane_norm(x, groups, attributes.get("epsilon", 1e-5), lanes)
         shape = (-1,) + (1,) * (x.ndim - 2)
         factor, offset = (np.repeat(v, x.shape[1] // v.size).reshape(shape) for v in (scale, bias))
         return normed * factor + offset
-    if op not in {"GlobalAveragePool", "ReduceMean", "ReduceSum"}:
-        return None
-    x = inputs[0]
-    if not isinstance(x, np.ndarray) or x.dtype != np.float64 or not x.size:
-        return None
-    attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
     if op == "GlobalAveragePool":
         axes = list(range(2, x.ndim))
     else:
         given = inputs[1] if len(inputs) > 1 else attributes.get("axes")
         if given is None and attributes.get("noop_with_empty_axes"):
             return None
-        axes = list(range(x.ndim)) if given is None else [int(axis) % x.ndim for axis in given]
+        axes = (
+            list(range(x.ndim)) if given is None else sorted(int(axis) % x.ndim for axis in given)
+        )
+        if pooled and x.ndim > 2 and axes == list(range(2, x.ndim)):
+            lanes = lanes_of("GlobalAveragePool")
     keepdims = op == "GlobalAveragePool" or bool(attributes.get("keepdims", 1))
-    total = sequential_sum(x, axes, keepdims)
+    total = summed(x, axes, keepdims, lanes)
     count = 1 if op == "ReduceSum" else int(np.prod([x.shape[axis] for axis in axes]))
     return total / count
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ from torch.utils._pytree import tree_map
 from bnfuse.verifying.ops import Fact, has, onnx_name
 from bnfuse.verifying.runtime.calibration import SINGLE, lanes_of
 from bnfuse.verifying.truth.double import BudgetSpentError
-from bnfuse.verifying.truth.jitter import lane_norm, sequential_sum
+from bnfuse.verifying.truth.jitter import lane_norm, summed
+from bnfuse.verifying.walk import chain_of, walk
 
 if TYPE_CHECKING:
     from bnfuse.verifying.truth.branches import BranchCounter
@@ -155,19 +157,21 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         # Views and copies of values round nothing; what writes into an alias must stay one.
         if has(onnx_name(op), Fact.EXACT) or func.is_view:
             return result
-        terms = _reach(op, args)
         value = result.numpy()
+        terms = _reach(op, args)
+        if terms:
+            rough = self.jitter.accumulated(value, *_walk(func, op, args, value, terms))
+            return torch.from_numpy(np.asarray(rough)).reshape(result.shape)
         if op in {"mean", "sum"} and result.numel() and args[0].dtype == torch.float64:
-            dims = args[1] if len(args) > 1 and args[1] else range(args[0].dim())
-            axes = [int(axis) % args[0].dim() for axis in dims]
-            value = sequential_sum(args[0].numpy(), axes, result.dim() == args[0].dim())
+            rank = args[0].dim()
+            dims = args[1] if len(args) > 1 and args[1] else range(rank)
+            axes = sorted(int(axis) % rank for axis in dims)
+            pool = self.jitter.pooled and rank > 2 and axes == list(range(2, rank))
+            lanes = lanes_of("GlobalAveragePool" if pool else op)
+            value = summed(args[0].numpy(), axes, result.dim() == rank, lanes)
             value = value * (result.numel() / args[0].numel() if op == "mean" else 1.0)
         first = args[0] if args and isinstance(args[0], torch.Tensor) else result
-        rough = (
-            self.jitter.accumulated(value, terms)
-            if terms
-            else self.jitter.rounded(value, op, first.numpy())
-        )
+        rough = self.jitter.rounded(value, op, first.numpy())
         return torch.from_numpy(np.asarray(rough)).reshape(result.shape)
 
     def _count(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
@@ -221,7 +225,7 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _normed(op: str, args: Any) -> Any:
     """Return a norm by its input's own statistics, their mean summed in float32, or None."""
-    lanes = lanes_of(op)
+    lanes = lanes_of(op) if "norm" in op else 0
     if not lanes or not args[0].numel() or args[0].dtype != torch.float64:
         return None
     x, weight, bias = args[:3]
@@ -239,6 +243,22 @@ def _normed(op: str, args: Any) -> Any:
     factor = 1.0 if weight is None else weight.numpy().reshape(shape)
     offset = 0.0 if bias is None else bias.numpy().reshape(shape)
     return normed * factor + offset
+
+
+def _walk(func: Any, op: str, args: Any, value: Any, terms: int) -> tuple[Any, int]:
+    """Return how far the errors of an op's dot products walk, and the axis of its weights."""
+    one, two = (item.numpy() for item in (args[1:3] if op in {"addmm", "baddbmm"} else args[:2]))
+    if op != "convolution":
+        chain = chain_of(math.prod(value.shape[-1:]))
+        return walk(np.matmul, one, two, terms, chain, (-1, max(-2, -two.ndim))), -1
+
+    def run(a: Any, b: Any) -> Any:
+        tensors = (torch.from_numpy(np.ascontiguousarray(item)) for item in (a, b))
+        return func(*tensors, None, *args[3:]).numpy()
+
+    chain = chain_of(math.prod(value.shape[2:]))
+    plain = not args[6] and args[8] == 1
+    return walk(run, one, two, terms, chain, (1, 1) if plain else None), 1
 
 
 def _reach(op: str, args: Any) -> int:
