@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.loading import LoadOptions, as_source, several
-from bnfuse.verifying.bounding import kept, module_bounds, told
 from bnfuse.verifying.comparing.constants import Derived, check_constants
 from bnfuse.verifying.comparing.contest import Contest
 from bnfuse.verifying.original.follow import follower, module_follower
 from bnfuse.verifying.original.original import module_side, onnx_side
 from bnfuse.verifying.original.runs import ModuleOriginal, Remembered
 from bnfuse.verifying.reach.choose import choose_samples, unsteadiness
+from bnfuse.verifying.reach.claimed_sizes import kept, module_bounds, told
 from bnfuse.verifying.reach.reached import Reached
 from bnfuse.verifying.runtime.floats import unit_roundoff
 from bnfuse.verifying.runtime.narrow_types import is_narrow, widened

@@ -21,7 +21,7 @@ from bnfuse.verifying.original.runs import CPU_ROWS
 from bnfuse.verifying.runtime.onnx_models import OnnxSource
 from bnfuse.verifying.runtime.sessions import Session
 from bnfuse.verifying.truth.jitter import Jitter
-from bnfuse.verifying.walk import chain_of, walk
+from bnfuse.verifying.truth.partial_sums import chain_of, walk
 
 SINGLE = 2.0**-24
 

@@ -11,8 +11,8 @@ from bnfuse.verifying.reach.near import near
 from bnfuse.verifying.reach.waking import MOST_WORK, waking
 from bnfuse.verifying.runtime.floats import is_float
 from bnfuse.verifying.runtime.sessions import RunError
-from bnfuse.verifying.samples.drawing import Draw
-from bnfuse.verifying.samples.sizes import Sizes, sizes_of
+from bnfuse.verifying.samples.drawing import Draw, Sizes
+from bnfuse.verifying.samples.sizes import sizes_of
 from bnfuse.verifying.truth.branches import (
     OVERFLOW,
     BranchCounter,

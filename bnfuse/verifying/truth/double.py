@@ -26,7 +26,7 @@ from bnfuse.verifying.truth.jitter import (
     reach,
     summed,
 )
-from bnfuse.verifying.walk import chain_of, walk
+from bnfuse.verifying.truth.partial_sums import chain_of, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

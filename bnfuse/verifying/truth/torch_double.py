@@ -17,7 +17,7 @@ from bnfuse.verifying.ops import Fact, has, onnx_name
 from bnfuse.verifying.runtime.calibration import SINGLE, lanes_of
 from bnfuse.verifying.truth.double import BudgetSpentError
 from bnfuse.verifying.truth.jitter import lane_norm, summed
-from bnfuse.verifying.walk import chain_of, walk
+from bnfuse.verifying.truth.partial_sums import chain_of, walk
 
 if TYPE_CHECKING:
     from bnfuse.verifying.truth.branches import BranchCounter

@@ -12,8 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from bnfuse.verifying.runtime.sessions import RunError
-from bnfuse.verifying.samples.drawing import probe
-from bnfuse.verifying.samples.sizes import Sizes, candidates
+from bnfuse.verifying.samples.drawing import Sizes, probe
+from bnfuse.verifying.samples.sizes import candidates
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
