@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bnfuse.errors import FoldError
 from bnfuse.pipeline.stages import Inner
 from bnfuse.reporting.blame import Blame
-from bnfuse.verifying import Derived, Verdict, first_bad_step, verify
+from bnfuse.verifying import Candidate, Derived, Verdict, first_bad_step, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -74,16 +74,14 @@ class Verifier:
             localize: Whether to say where a failing one departs from what was given.
             line: Hears what is run, how many samples are done, and of how many.
         """
+        # An ONNX source is compared with value by value itself.
+        unfolded = self.unfolded if self.entry.exporter is not None else None
         return verify(
             self.entry.original,
-            candidate,
+            Candidate(candidate, _derived(lowered), unfolded),
             providers=self.providers,
             seed=self.seed,
-            derived=_derived(lowered),
-            # An ONNX source is compared with value by value itself.
-            baseline=self.unfolded if localize and self.entry.exporter is not None else None,
             localize=localize,
-            unfolded=self.unfolded if self.entry.exporter is not None else None,
             reached=line.reached if line else None,
             doing=line.doing if line else None,
             **{"inputs": self.entry.inputs, **self.options},

@@ -5,6 +5,7 @@ Two ONNX models are judged with onnx and ONNX Runtime alone. See ``docs/verifica
 
 from __future__ import annotations
 
+from bnfuse.verifying.candidate import Candidate
 from bnfuse.verifying.comparing.constants import Derived, check_constants
 from bnfuse.verifying.telling.localize import first_bad_step
 from bnfuse.verifying.telling.saved import from_json, read_json, rejudge
@@ -23,6 +24,7 @@ from bnfuse.verifying.verification import TRUTH_BUDGET, verify
 
 __all__ = [
     "TRUTH_BUDGET",
+    "Candidate",
     "ConstantParity",
     "Derived",
     "LocalizedValue",

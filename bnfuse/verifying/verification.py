@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.loading import LoadOptions, as_source, several
-from bnfuse.verifying.comparing.constants import Derived, check_constants
+from bnfuse.verifying.candidate import Candidate
+from bnfuse.verifying.comparing.constants import check_constants
 from bnfuse.verifying.comparing.contest import Contest
 from bnfuse.verifying.original.follow import follower, module_follower
 from bnfuse.verifying.original.original import module_side, onnx_side
@@ -65,14 +66,11 @@ def verify(
     seed: int = 0,
     truth_budget: float | None = TRUTH_BUDGET,
     ranges: Mapping[str, tuple[float, float]] | None = None,
-    derived: Iterable[Derived] = (),
-    baseline: Any = None,
     thresholds: Thresholds | None = None,
     load_options: LoadOptions | Mapping[str, Any] | None = None,
     localize: bool = False,
     repro: str | Path | None = None,
     proof: Wanted = "try",
-    unfolded: Any = None,
     reached: Callable[[int, int], None] | None = None,
     doing: Callable[[str], None] | None = None,
 ) -> Verification:
@@ -81,7 +79,7 @@ def verify(
     Args:
         original: A model in any form that ``bnfuse.fold`` takes. Two ONNX models are judged
             without importing torch.
-        candidate: An ONNX model in any of these forms.
+        candidate: An ONNX model in any of these forms, or a :class:`Candidate`.
         inputs: None to make inputs up from the signature; an example tensor or array, or a
             sequence of them, to take sizes from; a mapping of names to arrays or the path of an
             ``.npz`` file to compare on real data.
@@ -90,17 +88,12 @@ def verify(
         truth_budget: Seconds for the float64 runs; after that the noise of rounding is estimated
             from the original's own runs.
         ranges: ``(low, high)`` by input name.
-        derived: For a folded model, what its constants should be in float64.
-        baseline: For a module, an unfolded ONNX export of it, for ``localize`` and ``repro``. It
-            decides nothing: what is wrong with an export is wrong with its fold too.
         thresholds: What to judge by.
         localize: If it fails, say at which of the values that both models name they part. A
-            module without a ``baseline`` is exported for that.
+            module is exported for that.
         repro: If it fails, the folder to write a minimal reproduction to.
         proof: Whether to look for a proof first, so that few samples are enough where the
             original is an ONNX model, or to pass nothing without one.
-        unfolded: For a module, the ONNX export that the candidate was folded from: what a proof
-            is of. The module itself is sampled in full.
         reached: Hears how many samples have been compared, and of how many, as they are.
         doing: Hears what is being run.
         load_options: How ``original`` is loaded if it is the file of a module, or its weights.
@@ -128,7 +121,8 @@ def verify(
         loading = LoadOptions.of(None, load_options or {})
     plan = resolve(several(providers))
     original, found = as_source(original)
-    candidate = as_source(candidate).source
+    made = candidate if isinstance(candidate, Candidate) else Candidate(candidate)
+    candidate = as_source(made.model).source
     inputs = found if inputs is None else inputs
     new = onnx_source(candidate, "candidate")
     branches = BranchCounter()
@@ -147,7 +141,8 @@ def verify(
 
     if failure or obstacle:
         return early(failure, obstacle)
-    export = None if unfolded is None else onnx_source(unfolded, "export")
+    export = None if made.unfolded is None else onnx_source(made.unfolded, "export")
+    shown = export if localize or repro is not None else None
     proved = (
         proof_of(source, new, proof, "the original")
         if is_onnx(original)
@@ -156,7 +151,7 @@ def verify(
     side = (
         onnx_side(source, new, inputs, plan.rows, truth_budget, branches)
         if is_onnx(original)
-        else module_side(original, new, inputs, truth_budget, branches, baseline, loading)
+        else module_side(original, new, inputs, truth_budget, branches, shown, loading)
     )
     if side.model is not None:
         failure = side.model.order_fault([port.name for port in side.ports])
@@ -229,7 +224,7 @@ def verify(
         for item in plan.missing
         for level in ("disabled", "all")
     )
-    constants: tuple[ConstantParity, ...] = check_constants(candidate, derived)
+    constants: tuple[ConstantParity, ...] = check_constants(candidate, made.derived)
     verdict, reason = overall(rows, constants, proved)
     result = Verification(
         verdict,

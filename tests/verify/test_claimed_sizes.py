@@ -7,10 +7,10 @@ from typing import Any
 import onnx
 import pytest
 import torch
-from test_gates import parse
 from torch import nn
+from verification_texts import parse
 
-from bnfuse.verifying import Verdict, verify
+from bnfuse.verifying import Candidate, Verdict, verify
 
 PLAIN = "g (float[N, 4] x) => (float[N, 4] y) { y = Relu(x) }"
 # Wrong from a batch of four on.
@@ -59,7 +59,7 @@ def test_a_branch_that_the_key_hides_from_a_module_is_found(said: str) -> None:
 def test_an_export_that_says_so_of_itself_is_believed_only_in_what_it_says() -> None:
     export = claiming(PLAIN, '{"N": [null, 9]}')
     wrong = claiming(BRANCH, '{"N": [null, 3]}')
-    assert judge(nn.ReLU(), wrong, unfolded=export).verdict is Verdict.FAIL
+    assert judge(nn.ReLU(), Candidate(wrong, unfolded=export)).verdict is Verdict.FAIL
 
 
 def test_a_right_candidate_passes_whatever_it_says() -> None:

@@ -9,7 +9,7 @@ from onnx import numpy_helper
 from verification_mutations import MUTATIONS, breakages
 from verification_nets import NETS
 
-from bnfuse.verifying import Derived, Verdict, verify
+from bnfuse.verifying import Candidate, Derived, Verdict, verify
 
 WRONG = [
     pytest.param(net, name, wrong, id=f"{net}-{name}")
@@ -44,12 +44,12 @@ def test_a_bias_that_rounding_hides_is_caught_by_its_derivation(layer: int) -> N
     tensor = next(item for item in folded.graph.initializer if item.name == name)
     exact = numpy_helper.to_array(tensor).astype(np.float64)
     derived = [Derived(name, exact, rule="absorb backward", node="normed")]
-    assert verify(original, folded, providers=["cpu"], derived=derived).verdict is Verdict.PASS
+    assert verify(original, Candidate(folded, derived), providers=["cpu"]).verdict is Verdict.PASS
 
     wrong = exact.astype(np.float32)
     wrong[3] += 1e-5 * np.abs(wrong).max()
     tensor.CopyFrom(numpy_helper.from_array(wrong, name))
-    result = verify(original, folded, providers=["cpu"], derived=derived)
+    result = verify(original, Candidate(folded, derived), providers=["cpu"])
     assert result.verdict is Verdict.FAIL
     assert name in result.reason
     assert result.constants[0].index == (3,)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from bnfuse.verifying import Verdict, verify
+from bnfuse.verifying import Candidate, Verdict, verify
 from bnfuse.verifying.truth.branches import BranchCounter
 from bnfuse.verifying.truth.torch_model import TorchModel, flatten
 
@@ -247,18 +247,18 @@ def test_a_bound_that_only_the_candidate_has_is_reached_or_said(
     assert not any("the candidate has more" in text for text in plain.warnings)
 
 
-def test_a_baseline_excuses_nothing(tmp_path: Path) -> None:
+def test_its_own_export_excuses_nothing(tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = Hidden()
     path = exported(module, (features(),), tmp_path, **DYNAMIC)
-    assert verify(module, path, baseline=path, providers=["cpu"]).verdict is Verdict.PASS
+    assert verify(module, Candidate(path, unfolded=path), providers=["cpu"]).verdict is Verdict.PASS
     wrong = Hidden()
     other = exported(wrong, (features(),), tmp_path, **DYNAMIC)
-    result = verify(module, other, baseline=other, providers=["cpu"])
+    result = verify(module, Candidate(other, unfolded=other), providers=["cpu"])
     assert result.verdict is Verdict.FAIL
 
 
-def test_a_baseline_that_is_a_little_wrong_does_not_excuse_its_fold(tmp_path: Path) -> None:
+def test_an_export_that_is_a_little_wrong_does_not_excuse_its_fold(tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = Hidden()
     other = exported(module, (features(),), tmp_path, **DYNAMIC)
@@ -269,7 +269,7 @@ def test_a_baseline_that_is_a_little_wrong_does_not_excuse_its_fold(tmp_path: Pa
             changed = (value * (1 + 2e-6)).astype(value.dtype)
             tensor.CopyFrom(onnx.numpy_helper.from_array(changed, tensor.name))
     alone = verify(module, model, providers=["cpu"])
-    excused = verify(module, model, baseline=model, providers=["cpu"])
+    excused = verify(module, Candidate(model, unfolded=model), providers=["cpu"])
     assert alone.verdict is excused.verdict is Verdict.FAIL
     assert alone.rows == excused.rows
 
@@ -308,7 +308,7 @@ def test_a_module_in_memory_is_reproduced_by_its_export(tmp_path: Path) -> None:
     baseline = onnx.load(right)
     wrong = exported(Hidden(), (features(),), tmp_path, **DYNAMIC)
     folder = tmp_path / "repro"
-    verify(module, wrong, baseline=baseline, providers=["cpu"], repro=folder)
+    verify(module, Candidate(wrong, unfolded=baseline), providers=["cpu"], repro=folder)
     assert (folder / "unfolded.onnx").is_file()
     assert "bnfuse verify unfolded.onnx candidate.onnx" in (folder / "command.txt").read_text()
 

@@ -13,7 +13,7 @@ from bnfuse.examples import (
 )
 from bnfuse.verifying.original.runs import Exposure, ModuleOriginal, OnnxOriginal, Original
 from bnfuse.verifying.runtime.narrow_types import widened
-from bnfuse.verifying.runtime.onnx_models import OnnxSource, Port, onnx_source
+from bnfuse.verifying.runtime.onnx_models import OnnxSource, Port
 from bnfuse.verifying.samples.given import Given, given_inputs
 from bnfuse.verifying.samples.index_tables import free_integers, index_limits
 from bnfuse.verifying.samples.masks import mask_inputs
@@ -89,7 +89,7 @@ def module_side(
     inputs: Any,
     budget: float | None,
     branches: BranchCounter,
-    baseline: Any,
+    export: OnnxSource | None,
     options: LoadOptions,
 ) -> Side:
     """Return a module, or the file of one, as the original of ``new``."""
@@ -115,7 +115,7 @@ def module_side(
     return Side(
         ModuleOriginal(model),
         ModuleTruth(model, budget, branches),
-        onnx_source(baseline, "baseline") if baseline is not None else None,
+        export,
         given,
         ports,
         tables,
