@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bnfuse.loading import LoadedModel, LoadOptions
     from bnfuse.pipeline import Folded, export, fold, load
     from bnfuse.reporting import Report
+    from bnfuse.verdict import Verdict
     from bnfuse.verifying import Verification, verify
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "LoadOptions",
     "LoadedModel",
     "Report",
+    "Verdict",
     "Verification",
     "__version__",
     "export",
@@ -52,6 +54,7 @@ _HOME = {
     "LoadOptions": "bnfuse.loading",
     "LoadedModel": "bnfuse.loading",
     "Report": "bnfuse.reporting",
+    "Verdict": "bnfuse.verdict",
     "Verification": "bnfuse.verifying",
     "export": "bnfuse.pipeline",
     "fold": "bnfuse.pipeline",

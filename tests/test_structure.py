@@ -34,7 +34,7 @@ STAGES = (
 )
 SHARED = {"checker", "columns", "errors", "fingerprint", "packages", "proving", "target"}
 # `page` makes HTML of plain data: a result of any stage shows itself in a notebook.
-SHARED |= {"page", "suggestion", "version", "wording"}
+SHARED |= {"page", "suggestion", "verdict", "version", "wording"}
 
 
 def modules() -> dict[str, Path]:

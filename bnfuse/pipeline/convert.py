@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bnfuse.verdict import Verdict
+
 __all__ = ["convert"]
 
 import os
@@ -104,7 +106,7 @@ def convert(
 
 def _mended(judge: Verifier, inner: Inner, report: Report) -> Inner | None:
     """The fold without what made it fail, if it failed and there is such a fold."""
-    if report.verification is None or report.verdict != "FAIL":
+    if report.verification is None or report.verdict is not Verdict.FAIL:
         return None
     from bnfuse.pipeline.undo import undone, why
 
@@ -150,7 +152,7 @@ def _write(
                 mended = _mended(judge, inner, report) if mends else None
         if mended is None:
             files = writing.seal(report.verdict, report.proved)
-            if report.verification is None or report.verdict == "PASS":
+            if report.verdict in (Verdict.NOT_VERIFIED, Verdict.PASS):
                 path = writing.accept()
             else:
                 path, replaced = writing.keep_unverified(model, report.verdict), False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bnfuse.verdict import Verdict
+
 __all__ = ["Folded", "refuse_overwriting"]
 
 from dataclasses import dataclass
@@ -42,7 +44,7 @@ class Folded:
             VerificationError: It failed, or nothing could be judged, or nothing was.
         """
         report = self.report
-        if report.verdict == "PASS":
+        if report.verdict is Verdict.PASS:
             return self
         why = "the fold was not verified" if report.verification is None else report.verdict
         reason = "" if report.verification is None else f": {report.verification.reason}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bnfuse.verdict import Verdict
+
 __all__ = ["Counts", "Report", "SiteReport", "site_reports"]
 
 from dataclasses import asdict, dataclass, field, replace
@@ -152,9 +154,9 @@ class Report:
         return tuple(site for site in self.sites if site.kind == Kind.AFFINE.value)
 
     @property
-    def verdict(self) -> str:
-        """PASS, FAIL, INCONCLUSIVE, or NOT VERIFIED."""
-        return "NOT VERIFIED" if self.verification is None else self.verification.verdict.name
+    def verdict(self) -> Verdict:
+        """The verification's, or that there was none."""
+        return Verdict.NOT_VERIFIED if self.verification is None else self.verification.verdict
 
     @property
     def proved(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bnfuse.verdict import Verdict
+
 __all__ = ["render", "render_plan"]
 
 import shlex
@@ -101,9 +103,9 @@ def _paths(report: Report) -> Iterator[Text]:
     size += ", in the place of an earlier file" if report.replaced else ""
     where = "stdout" if report.output == STDOUT else report.output or "not written"
     yield Text.assemble(("model  ", "bold"), (where, "bold"), f"  {size}")
-    if report.output not in (None, STDOUT) and report.verdict == "PASS":
+    if report.output not in (None, STDOUT) and report.verdict is Verdict.PASS:
         yield Text.assemble(("next   ", "bold"), shlex.join(_next(report)))
-    if report.verdict == "FAIL" and report.blame is None and report.output is not None:
+    if report.verdict is Verdict.FAIL and report.blame is None and report.output is not None:
         what = "the same command with --localize says which rule is to blame"
         yield Text.assemble(("next   ", "bold"), what)
 

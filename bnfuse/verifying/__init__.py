@@ -5,6 +5,7 @@ Two ONNX models are judged with onnx and ONNX Runtime alone. See ``docs/verifica
 
 from __future__ import annotations
 
+from bnfuse.verdict import Verdict
 from bnfuse.verifying.candidate import Candidate
 from bnfuse.verifying.comparing.constants import Derived, check_constants
 from bnfuse.verifying.telling.localize import first_bad_step
@@ -16,7 +17,6 @@ from bnfuse.verifying.verdicts.result import (
     OutputParity,
     Parity,
     Truth,
-    Verdict,
     Verification,
 )
 from bnfuse.verifying.verdicts.thresholds import Thresholds

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.loading import LoadOptions, as_source, several
+from bnfuse.verdict import Verdict
 from bnfuse.verifying.candidate import Candidate
 from bnfuse.verifying.comparing.constants import check_constants
 from bnfuse.verifying.comparing.contest import Contest
@@ -28,14 +29,7 @@ from bnfuse.verifying.truth.double import random_ops
 from bnfuse.verifying.truth.sources import ModuleTruth, NoTruthError, OnnxTruth
 from bnfuse.verifying.verdicts.judge import PRINCIPAL, broken_runtime, unjudgeable
 from bnfuse.verifying.verdicts.proof import proof_of
-from bnfuse.verifying.verdicts.result import (
-    ConstantParity,
-    Parity,
-    Truth,
-    Verdict,
-    Verification,
-    overall,
-)
+from bnfuse.verifying.verdicts.result import ConstantParity, Parity, Truth, Verification, overall
 from bnfuse.verifying.verdicts.thresholds import Thresholds
 
 if TYPE_CHECKING:

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
+from bnfuse.verdict import Verdict
 from bnfuse.verifying.runtime.floats import is_float, smallest_normal, unit_roundoff
 from bnfuse.verifying.runtime.onnx_models import onnx_source
-from bnfuse.verifying.verdicts.result import ConstantParity, Verdict
+from bnfuse.verifying.verdicts.result import ConstantParity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bnfuse.verdict import Verdict
 from bnfuse.verifying.verdicts.judge import unjudgeable
-from bnfuse.verifying.verdicts.result import Verdict
 from bnfuse.verifying.verdicts.thresholds import strain, usage
 
 if TYPE_CHECKING:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bnfuse.verdict import Verdict
 from bnfuse.verifying.runtime.calibration import SINGLE
 from bnfuse.verifying.runtime.floats import TF32_UNIT, classes, is_float, largest, unit_roundoff
 from bnfuse.verifying.verdicts.judge import judge_floats, judge_row
 from bnfuse.verifying.verdicts.metrics import OutputMeter
-from bnfuse.verifying.verdicts.result import Flip, OutputParity, Parity, Verdict
+from bnfuse.verifying.verdicts.result import Flip, OutputParity, Parity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from bnfuse.verifying.verdicts.result import Verdict
+from bnfuse.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

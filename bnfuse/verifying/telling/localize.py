@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from bnfuse.verdict import Verdict
 from bnfuse.verifying.original.runs import CPU_ROWS
 from bnfuse.verifying.runtime.sessions import RunError, Session
 from bnfuse.verifying.truth.double import DoubleEvaluator
-from bnfuse.verifying.verdicts.result import LocalizedValue, Verdict
+from bnfuse.verifying.verdicts.result import LocalizedValue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

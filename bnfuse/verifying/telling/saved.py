@@ -9,8 +9,9 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from bnfuse.errors import LoadError
+from bnfuse.verdict import Verdict
 from bnfuse.verifying.verdicts.judge import judge_floats, judge_row
-from bnfuse.verifying.verdicts.result import OutputParity, Parity, Verdict, Verification, overall
+from bnfuse.verifying.verdicts.result import OutputParity, Parity, Verification, overall
 from bnfuse.verifying.verdicts.thresholds import Thresholds
 
 __all__ = ["from_json", "read_json", "rejudge"]

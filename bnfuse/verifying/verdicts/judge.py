@@ -6,7 +6,8 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bnfuse.verifying.verdicts.result import OutputParity, Parity, Verdict
+from bnfuse.verdict import Verdict
+from bnfuse.verifying.verdicts.result import OutputParity, Parity
 from bnfuse.verifying.verdicts.thresholds import Measure, Thresholds, allowances, strain, usage
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bnfuse.verdict import Verdict
 from bnfuse.verifying.verdicts.proof import Proof
 from bnfuse.verifying.verdicts.thresholds import Measure, Thresholds
 
@@ -18,24 +19,10 @@ __all__ = [
     "OutputParity",
     "Parity",
     "Truth",
-    "Verdict",
     "Verification",
     "Worst",
     "overall",
 ]
-
-
-class Verdict(enum.Enum):
-    """The answer of a check."""
-
-    PASS = "PASS"
-    FAIL = "FAIL"
-    INCONCLUSIVE = "INCONCLUSIVE"
-
-    @property
-    def exit_code(self) -> int:
-        """What the command line leaves with: 0, 1 or 3."""
-        return {"PASS": 0, "FAIL": 1, "INCONCLUSIVE": 3}[self.value]
 
 
 @dataclass(frozen=True)
