@@ -12,21 +12,31 @@ __all__ = ["LAWS", "UNITS", "VIEWS", "Step", "count", "law_of", "reshaped"]
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from bnfuse.checker.forms import IDENTITY, Relation, compose, units_apart
 from bnfuse.checker.graph import FLOOR, Graph, Node, NotProved, Shape, need
 
-if TYPE_CHECKING:
-    from bnfuse.checker.check import Proving
-
 UNITS = 16.0
 """Rounding units that a stored constant may differ by: folding in float32 takes about 8."""
 
 VIEWS = ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 """Ops that keep the elements in row-major order."""
+
+
+class Known(Protocol):
+    """What was shown before."""
+
+    original: Graph
+    candidate: Graph
+
+    def relation_of(self, a: str, b: str) -> Relation | None:
+        """The relation of two values, if one is known."""
+
+    def met(self, units: float, where: str) -> None:
+        """Remember how far a constant was off."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +51,7 @@ class Step:
 
     a: Node
     b: Node
-    known: Proving
+    known: Known
 
     @property
     def original(self) -> Graph:
