@@ -35,6 +35,9 @@ class Known(Protocol):
     def relation_of(self, a: str, b: str) -> Relation | None:
         """The relation of two values, if one is known."""
 
+    def equal(self, a: str, b: str) -> bool:
+        """Whether two values are known to be equal."""
+
     def met(self, units: float, where: str) -> None:
         """Remember how far a constant was off."""
 
