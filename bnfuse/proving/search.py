@@ -435,6 +435,11 @@ def _inferred(a: Form, b: Form, unit: float) -> Relation:
         below = below + np.einsum("oi,oi->o", v, v)
     with np.errstate(all="ignore"):
         scale = np.where(below > 0.0, above / below, 1.0)
+        one = np.sum(above) / np.sum(below)
+    same = np.abs(scale - one) <= _SNAP * unit * np.abs(one)
+    if np.isfinite(one) and np.all(same | (below == 0.0)):
+        # One number that was rounded into each channel: without an axis it passes any Reshape.
+        scale = np.full_like(scale, one)
     scale = np.where((np.abs(scale - 1.0) <= _SNAP * unit) | (scale == 0.0), 1.0, scale)
     shift = b.constant.shift - scale * a.constant.shift
     size = np.abs(scale) * a.constant.magnitude + np.abs(b.constant.shift)

@@ -198,7 +198,17 @@ def verify(
             follows = module_follower(side.truth, side.original, judged, first)
         if follows is not None:
             remembered.forget()
-    reach = Reached(side, judged, branches, chosen, remembered, truth_budget, follows, proved=few)
+    reach = Reached(
+        side,
+        judged,
+        branches,
+        chosen,
+        remembered,
+        truth_budget,
+        follows,
+        proved=few,
+        unmatched="" if proved is None else proved.value,
+    )
     contest = Contest(
         remembered,
         judged,

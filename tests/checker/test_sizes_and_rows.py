@@ -84,3 +84,44 @@ def test_a_shift_passes_rows_that_sum_to_one(
     # Relu tells both apart: nothing linear is left to compare.
     a, b = (text.replace("y =", "u =") + "  y = Relu(u)" for text in (a, b))
     assert is_proved(inputs, b, a, "[N,5,4]") == proved
+
+
+FACTOR = np.float32(0.70710677)
+COLUMNS = np.array([1, 1, 1, 1, 1, 1.0625], np.float32)
+
+
+@pytest.mark.parametrize(
+    ("factors", "split", "proved"),
+    [
+        # One number for all channels goes where a size is not known that they are split before.
+        (FACTOR, "split", True),
+        # Several do not: which elements they belong to would have to be guessed.
+        (FACTOR * COLUMNS, "split", False),
+        # Nor does a candidate that fixes what the original leaves open.
+        (FACTOR, "fixed", False),
+    ],
+)
+def test_one_scale_passes_a_split_of_the_channels_beside_an_open_size(
+    factors: Any, split: str, proved: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    w, v = rng.standard_normal((2, 6, 6)).astype(np.float32)
+    bias = rng.standard_normal(6).astype(np.float32)
+    body = (
+        "h = MatMul(x, w)  a = Add(h, bias)  s = Reshape(a, {split})  r = Relu(s)  "
+        "t = Reshape(r, joined)  y = MatMul(t, v)"
+    )
+    sides = []
+    for scale, shape in ((np.float32(1), "split"), (factors, split)):
+        side = model("float[4,N,6] x", body.format(split=shape), "[A,6]")
+        tensors = {
+            "w": w * scale,
+            "bias": bias * scale,
+            "v": v / np.reshape(scale, (-1, 1)),
+            "split": np.array([4, -1, 3, 2], np.int64),
+            "fixed": np.array([4, 2, 3, 2], np.int64),
+            "joined": np.array([-1, 6], np.int64),
+        }
+        side.graph.initializer.extend(numpy_helper.from_array(a, n) for n, a in tensors.items())
+        sides.append(side)
+    assert prove(*sides).proved == proved

@@ -12,6 +12,7 @@ from written import parse
 
 from bnfuse.verifying import Verdict
 from bnfuse.verifying.reach import reached, waking
+from bnfuse.verifying.reach.nearest import nearest_bends
 
 SEEDS = range(3)
 
@@ -108,6 +109,71 @@ class TestChannelsThatSleep:
         (note,) = [text for text in judge(model, model).warnings if "channels" in text]
         assert note.startswith("2 channels of Relu 'r' never positive (1, 3): ")
         assert "--inputs" in note
+
+
+def crowded(wrong: float = 1.0, seed: int = 0, bend: str = "Relu(h)") -> onnx.ModelProto:
+    """One channel of ``r`` sleeps, and beside it a hundred of ``f`` that no input wakes."""
+    rng = np.random.default_rng(seed)
+    w, v = rng.standard_normal((2, 16, 16)) / 4
+    bias = 0.3 * rng.standard_normal(16)
+    bias[ASLEEP] = -60.0
+    v[ASLEEP] *= wrong
+    e, u = rng.standard_normal((2, 16, 100)) / 4
+    k = -rng.uniform(0.1, 1.0, 100)
+    k[0] = 100.0
+    return parse(
+        "g (float[N, 16] x) => (float[N, 16] y) <float zero = {0}> { "
+        "p = MatMul(x, e) q = Mul(p, p) d = Sub(k, q) f = Relu(d) t = MatMul(f, u) "
+        f"h = Gemm(x, w, bias) r = {bend} s = Gemm(r, v) y = Add(s, t) }}",
+        w=w, v=v, bias=bias, e=e, u=u.T, k=k,
+    )  # fmt: skip
+
+
+class TestWhereAProofEnds:
+    @pytest.fixture(autouse=True)
+    def no_proof(self) -> None:
+        """Here one is looked for."""
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_a_channel_that_sleeps_there_is_woken_before_others(self, seed: int) -> None:
+        models = crowded(seed=seed), crowded(1.1, seed)
+        missed = judge(*models, proof="none", seed=seed)
+        assert missed.verdict is Verdict.PASS
+        assert any(f"1 channel of Relu 'r' never positive ({ASLEEP})" in w for w in missed.warnings)
+        result = judge(*models, seed=seed)
+        assert result.proof is not None
+        assert result.proof.value == "s"
+        assert caught(result)
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_an_honest_candidate_that_is_not_proved_passes(self, seed: int) -> None:
+        candidate = halved(crowded(seed=seed, bend="Max(h, zero)"))
+        result = judge(crowded(seed=seed), candidate, seed=seed)
+        assert result.proof is not None
+        assert result.proof.value == "r"
+        assert result.verdict is Verdict.PASS
+
+    @pytest.mark.parametrize(
+        ("value", "bends"),
+        [
+            ("h", {"r"}),  # Behind it: a row of h that r holds at zero.
+            ("r", {"r", "c"}),  # It is one; the next is behind two affines.
+            ("s", {"r", "c"}),
+            ("y", {"c", "r"}),  # A skip goes round c.
+            ("nowhere", set()),
+        ],
+    )
+    def test_the_bends_beside_a_value(self, value: str, bends: set[str]) -> None:
+        model = parse(
+            "g (float[N, 4] x) => (float[N, 4] y) <float a = {2}> { "
+            "h = Mul(x, a) r = Relu(h) s = Add(r, a) t = Neg(s) c = Elu(t) y = Add(c, r) }"
+        )
+        assert nearest_bends(model, value) == bends
+
+    def test_of_many_the_nearest(self) -> None:
+        chain = " ".join(f"r{n + 1} = Relu(h{n}) h{n + 1} = Add(r{n + 1}, h{n})" for n in range(9))
+        model = parse(f"g (float[N, 4] h0) => (float[N, 4] h9) {{ {chain} }}")
+        assert nearest_bends(model, "h9") == {"r9", "r8", "r7", "r6"}
 
 
 def halved(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnfuse.verifying.reach.near import near
+from bnfuse.verifying.reach.nearest import nearest_bends
 from bnfuse.verifying.reach.waking import MOST_WORK, waking
 from bnfuse.verifying.runtime.floats import is_float
 from bnfuse.verifying.runtime.sessions import RunError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from bnfuse.verifying.reach.choose import Chosen
     from bnfuse.verifying.runtime.onnx_models import OnnxSource
     from bnfuse.verifying.samples.drawing import Draft, Sample
+    from bnfuse.verifying.truth.branches import Target
     from bnfuse.verifying.verdicts.result import BranchCount
 
 __all__ = ["Reached"]
@@ -56,6 +58,8 @@ class Reached:
         budget: Seconds for float64 runs of the candidate.
         follower: Follows the decisions that both take, if there are any.
         proved: Whether both were proved equal: then nothing that samples miss can tell them apart.
+        unmatched: The value of the candidate at which a proof ended. Inputs are sought for the
+            bends next to it before any others.
     """
 
     def __init__(
@@ -69,14 +73,19 @@ class Reached:
         follower: Follower | None = None,
         *,
         proved: bool = False,
+        unmatched: str = "",
     ) -> None:
         self._proved = proved
+        self._beside = nearest_bends(candidate.graph, unmatched) if unmatched else frozenset()
         self._follower = follower
         self._branches = branches
         self._chosen = chosen
         self._original = original
         self._truth = side.truth
         self._others = BranchCounter()
+        self._runs = 0
+        self._seen: set[str] = set()
+        self._cheap: bool | None = None
         self._other = OnnxTruth(candidate, budget, self._others)
         self._kinds = frozenset[str]()
         if isinstance(side.truth, OnnxTruth):
@@ -120,7 +129,7 @@ class Reached:
         samples = len(self._chosen.samples)
         if draft is None or sizes is None or not samples:
             return []
-        found: list[Sample] = []
+        found = self._waking_beside(draft, sizes)
         targets = self._branches.targets()
         if isinstance(self._truth, OnnxTruth):
             if targets:
@@ -129,20 +138,32 @@ class Reached:
             targets = []
         if not targets and not self._has_own():
             return found
-        # The smallest first: it shows what a run costs.
-        every = sorted(self._chosen.samples, key=lambda sample: sample.regime != "zero")
-        if not self._has_own() and (not self._run_other(every[:1]) or self._is_dear()):
+        every = self._smallest_first()
+        if not self._has_own() and not self._affords(every):
             return found
-        runs = self._run_other([*every, *found])
-        own = {(item.node, item.op) for item in self._added()}
-        names = {name for name, _ in own}
-        others = [item for item in self._others.targets() if item.node in names]
-        if runs and others:
-            small, work = self._cheaper(draft, sizes, self._others.work // runs)
-            fresh = self._usable(waking(self._other, draft, small, others, work))
-            self._run_other(fresh)
-            found += fresh
+        if self._run_other([*every, *found]):
+            names = {item.node for item in self._added()}
+            others = [item for item in self._others.targets() if item.node in names]
+            found += self._waking_other(draft, sizes, others)
         return found
+
+    def _waking_beside(self, draft: Draft, sizes: Sizes) -> list[Sample]:
+        """Return inputs for the candidate's bends next to the value at which a proof ended."""
+        if not self._beside:
+            return []
+        every = self._smallest_first()
+        if not self._affords(every) or not self._run_other(every):
+            return []
+        targets = [item for item in self._others.targets() if item.output in self._beside]
+        return self._waking_other(draft, sizes, targets)
+
+    def _waking_other(self, draft: Draft, sizes: Sizes, targets: Sequence[Target]) -> list[Sample]:
+        if not targets:
+            return []
+        small, work = self._cheaper(draft, sizes, self._others.work // self._runs)
+        fresh = self._usable(waking(self._other, draft, small, targets, work))
+        self._run_other(fresh)
+        return fresh
 
     def _cheaper(self, draft: Draft, sizes: Sizes, work: int) -> tuple[Sizes, int]:
         """Return sizes at which a run takes less work than is searched for, if there are any.
@@ -194,20 +215,26 @@ class Reached:
         ways = MOST_WORK // (_RUNS * max(work, 1))
         return self._usable(near(follower, draft.ports, ends[:ways], draft.seed))
 
-    def _is_dear(self) -> bool:
-        return self._others.work > MOST_WORK
+    def _smallest_first(self) -> list[Sample]:
+        return sorted(self._chosen.samples, key=lambda sample: sample.regime != "zero")
 
-    def _run_other(self, samples: Iterable[Sample]) -> int:
-        """Count the candidate's bends on one sample of each regime; return on how many."""
-        seen: set[str] = set()
+    def _affords(self, every: Sequence[Sample]) -> bool:
+        """Return whether the candidate runs at little cost, as the smallest sample shows."""
+        if self._cheap is None:
+            self._cheap = self._run_other(every[:1]) and self._others.work <= MOST_WORK
+        return self._cheap
+
+    def _run_other(self, samples: Iterable[Sample]) -> bool:
+        """Count the candidate's bends on one sample of each regime; return whether it runs."""
         try:
             for sample in samples:
-                if sample.regime == "found" or sample.regime not in seen:
+                if sample.regime == "found" or sample.regime not in self._seen:
                     self._other.outputs(sample.feeds)
-                    seen.add(sample.regime)
+                    self._runs += 1
+                    self._seen.add(sample.regime)
         except NoTruthError:
-            return 0
-        return len(seen)
+            return False
+        return True
 
     def _added(self) -> list[BranchCount]:
         """Return what was counted in the candidate of ops that the original has not."""
