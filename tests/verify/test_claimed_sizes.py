@@ -7,8 +7,8 @@ from typing import Any
 import onnx
 import pytest
 import torch
-from test_gates import parse
 from torch import nn
+from verification_texts import parse
 
 from bnfuse.verifying import Verdict, verify
 
