@@ -25,7 +25,7 @@ _MODELS = (*_ONNX, *_PICKLED, ".pt2", ".safetensors")
 
 
 class ModelFile(click.Path):
-    """A path that completes to folders and to files of some kinds.
+    """A path that completes to folders and to files of some kinds; an empty one is refused.
 
     With ``exists`` it must be a file that is there, and the error names the one that was meant.
     """
@@ -36,6 +36,10 @@ class ModelFile(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Read the path."""
+        # An empty path would be the current folder.
+        if not os.fspath(value):
+            name = param.human_readable_name if param else "This"
+            raise UsageError(f"{name} is an empty path.", "Name a file.")
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if self._asked and not path.is_file():
             from bnfuse.suggestion import meant_file

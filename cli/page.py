@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from bnfuse.cli.completion import ModelFile
 from bnfuse.cli.output import check_outputs, write_text
 from bnfuse.errors import LoadError, UsageError
 
@@ -18,7 +19,7 @@ _BROKEN = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 
 
 @click.command()
-@click.argument("file", metavar="RUN.json", type=click.Path(path_type=Path))
+@click.argument("file", metavar="RUN.json", type=ModelFile((".json",)))
 @click.option(
     "-o",
     "--output",

@@ -62,7 +62,7 @@ def verify(
     """Judge whether CANDIDATE computes what ORIGINAL computes.
 
     ORIGINAL is an ONNX file or any model file that fold reads; CANDIDATE is an ONNX file. Exit
-    code 0 means proven, 1 that they differ, 3 that it could not be judged.
+    code 0 means PASS, 1 that they differ, 3 that it could not be judged.
 
     \b
     Examples:

@@ -53,6 +53,26 @@ def test_the_name_that_was_meant_is_asked_for(args: list[str], meant: str, proce
     assert meant in ran.err
 
 
+@pytest.mark.parametrize(
+    ("args", "name"),
+    [
+        (["verify", "", "net.onnx"], "ORIGINAL"),
+        (["verify", "net.onnx", ""], "CANDIDATE"),
+        (["prove", "", "net.onnx"], "ORIGINAL"),
+        (["fold", ""], "SOURCE"),
+        (["inspect", "net.onnx", ""], "OTHER"),
+        (["bench", ""], "MODELS"),
+        (["report", ""], "RUN.json"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+@pytest.mark.usefixtures("net_onnx")
+def test_an_empty_path_is_not_the_current_folder(args: list[str], name: str, process) -> None:
+    ran = process(*args)
+    assert (ran.code, ran.out) == (2, b"")
+    assert ran.err == f"error: {name} is an empty path. Name a file.\n"
+
+
 def completed(folder: Path, line: str, **environment: str) -> list[str]:
     """What bash is offered behind ``line``."""
     words = line.split()

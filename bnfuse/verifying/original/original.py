@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ class Side:
         graph: The original's own graph, or a module's unfolded export where one was given.
         tables: For each integer input that indexes tables, the rows of the smallest.
         free: Integer inputs that may be any number.
-        masks: Inputs that are masks of 0 and 1.
+        masks: Inputs that are masks of 0 and 1, each with what it is where it hides nothing.
         model: The module, where the original is one.
     """
 
@@ -50,7 +50,7 @@ class Side:
     ports: tuple[Port, ...]
     tables: dict[str, int]
     free: frozenset[str]
-    masks: frozenset[str] = frozenset()
+    masks: Mapping[str, bool] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     model: TorchModel | None = None
 

@@ -82,7 +82,8 @@ class Draft:
         ranges: Value ranges by input name.
         limits: Exclusive upper bounds of integer inputs, from the tables they index.
         free: Integer inputs that may be any number.
-        masks: Inputs that are 0 or 1, whatever their type.
+        masks: Inputs that are 0 or 1, whatever their type, each with what it is where it hides
+            nothing.
         example: Known good inputs, for their sizes and the range of their integers.
         seed: Of the random numbers.
         order: The rows of an index input's table in the order in which to read them.
@@ -99,7 +100,7 @@ class Draft:
     seed: int = 0
     order: Mapping[str, Array] = field(default_factory=dict)
     weights: int | None = None
-    masks: frozenset[str] = frozenset()
+    masks: Mapping[str, bool] = field(default_factory=dict)
     ends: tuple[int, ...] = ()
     bounds: Mapping[str, tuple[int | None, int | None]] = field(default_factory=dict)
 
@@ -169,9 +170,13 @@ class Draft:
                 f"Input {port.name!r} is not a tensor, so no values can be made up for it.",
                 "Give real data with --inputs.",
             )
-        mask = port.name in self.masks and port.name not in self.ranges
+        # What also reads a table hides by its padding index, and is no mask.
+        mask = port.name in self.masks and not {port.name} & {*self.ranges, *self.limits}
         if dtype == np.bool_ or mask:
-            return _booleans(regime, shape, rng).astype(carried(dtype))
+            values = _booleans(regime, shape, rng)
+            if mask:
+                _show_first(values, self.masks[port.name])
+            return values.astype(carried(dtype))
         if dtype.kind in "iu":
             low, high = self._integer_range(port, regime)
             return _integers(regime, shape, rng, low, high, dtype)
@@ -309,3 +314,16 @@ def _booleans(regime: str, shape: tuple[int, ...], rng: np.random.Generator) -> 
     if regime == "edge":
         values.reshape(-1)[::2] = True
     return np.asarray(values)
+
+
+def _show_first(values: Array, shown: bool) -> None:
+    """Let a mask hide nothing at the first place of each row, in place.
+
+    Where all of a row is hidden, attention is a matter of spelling: PyTorch's gives 0 and the
+    exports of it the mean of all. In a causal net the first position sees itself alone.
+    """
+    axes = [
+        axis for axis, size in enumerate(values.shape) if size > 1 and (axis or values.ndim == 1)
+    ]
+    if axes:
+        np.moveaxis(values, axes[-1], 0)[0] = shown

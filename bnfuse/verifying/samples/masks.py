@@ -1,7 +1,8 @@
 """Inputs that are masks, read from the graph: of 0 and 1, whatever type they are given in.
 
 A mask that is not boolean hides scores by ``(1 - mask) * -1e9``. Any other number in it adds
-infinities or drowns every score, and then nothing can be compared.
+infinities or drowns every score, and then nothing can be compared. A boolean, or an integer that is
+cast to one, hides scores by ``where(mask, scores, -1e9)``, or by its negation.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 import onnx
 
 from bnfuse.verifying.ops import Fact, has
+from bnfuse.verifying.runtime.floats import is_float
 from bnfuse.verifying.runtime.onnx_models import constant_tensors
 
 if TYPE_CHECKING:
@@ -23,33 +25,59 @@ __all__ = ["mask_inputs"]
 _HIDING = 1e3
 
 
-def mask_inputs(proto: onnx.ModelProto) -> frozenset[str]:
-    """Return the inputs of ``proto`` that are subtracted from 1 to hide where they are 0."""
+def mask_inputs(proto: onnx.ModelProto) -> dict[str, bool]:
+    """Return the inputs of ``proto`` that hide scores, each with what it is where it hides none.
+
+    ``True`` is an input that hides where it is 0, ``False`` one that hides where it is 1.
+    """
     constants = constant_tensors(proto)
-    source = {item.name: item.name for item in proto.graph.input if item.name not in constants}
-    inverted: dict[str, str] = {}
-    found: set[str] = set()
+    types = {
+        item.name: item.type.tensor_type.elem_type
+        for item in proto.graph.input
+        if item.name not in constants
+    }
+    floats = {
+        name
+        for name, kind in types.items()
+        if kind and is_float(onnx.helper.tensor_dtype_to_np_dtype(kind))
+    }
+    # The inputs that each value comes from, and whether it shows where they do.
+    known = {name: {name: True} for name in types}
+    found: dict[str, bool] = {}
     for node in proto.graph.node:
-        for known in (source, inverted):
-            if has(node.op_type, Fact.SAME_NUMBERS) and node.input[0] in known:
-                known[node.output[0]] = known[node.input[0]]
-        if node.op_type == "Sub" and node.input[1] in source:
-            if _size(constants, node.input[0]) == 1.0:
-                inverted[node.output[0]] = source[node.input[1]]
-            continue
-        scaled = node.op_type == "Mul" and any(_size(constants, n) >= _HIDING for n in node.input)
-        if scaled or (node.op_type == "Cast" and _to(node) == onnx.TensorProto.BOOL):
-            found.update(inverted[name] for name in node.input if name in inverted)
-    return frozenset(found)
+        op, output = node.op_type, node.output[0]
+        numbers = [_scalar(constants, item) for item in node.input]
+        told = [known.get(item, {}) for item in node.input]
+        if op == "Where":
+            hidden = [number <= -_HIDING for number in numbers]
+            if hidden[1] != hidden[2]:
+                found |= {source: shows == hidden[2] for source, shows in told[0].items()}
+        elif op == "Mul" and max(map(abs, numbers)) >= _HIDING:
+            found |= {source: True for by in told for source, shows in by.items() if not shows}
+        elif op == "Not" or (op == "Sub" and numbers[0] == 1.0):
+            known[output] = {source: not shows for source, shows in told[-1].items()}
+        elif op == "Cast" and _to(node) == onnx.TensorProto.BOOL:
+            found |= {source: True for source, shows in told[0].items() if not shows}
+            # A float that is cast may be anything: only one that is subtracted from 1 is a mask.
+            known[output] = {
+                source: shows
+                for source, shows in told[0].items()
+                if not shows or source not in floats
+            }
+        elif op in {"And", "Or"}:
+            known[output] = told[1] | told[0]
+        elif told and has(op, Fact.SAME_NUMBERS | Fact.PICKS):
+            known[output] = told[0]
+    return found
 
 
 def _to(node: onnx.NodeProto) -> int:
     return int(next(item.i for item in node.attribute if item.name == "to"))
 
 
-def _size(constants: Mapping[str, onnx.TensorProto], name: str) -> float:
-    """Return the absolute value of a scalar constant, or 0.0 for anything else."""
+def _scalar(constants: Mapping[str, onnx.TensorProto], name: str) -> float:
+    """Return the value of a scalar constant, or 0.0 for anything else."""
     tensor = constants.get(name)
     if tensor is None or int(np.prod(tensor.dims)) != 1:
         return 0.0
-    return abs(float(onnx.numpy_helper.to_array(tensor).reshape(-1)[0]))
+    return float(onnx.numpy_helper.to_array(tensor).reshape(-1)[0])
