@@ -16,8 +16,6 @@ from __future__ import annotations
 from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
-from bnfuse.version import __version__
-
 if TYPE_CHECKING:
     from bnfuse.examples import ExampleInputs
     from bnfuse.exporting import Exported
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from bnfuse.reporting import Report
     from bnfuse.verdict import Verdict
     from bnfuse.verifying import Verification, verify
+    from bnfuse.version import __version__
 
 __all__ = [
     "ExampleInputs",
@@ -56,6 +55,7 @@ _HOME = {
     "Report": "bnfuse.reporting",
     "Verdict": "bnfuse.verdict",
     "Verification": "bnfuse.verifying",
+    "__version__": "bnfuse.version",
     "export": "bnfuse.pipeline",
     "fold": "bnfuse.pipeline",
     "load": "bnfuse.pipeline",

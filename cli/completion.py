@@ -80,5 +80,5 @@ def complete_provider(_: click.Context, __: click.Parameter, incomplete: str) ->
 def complete_net(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     """The nets that ``bnfuse train`` knows."""
     source = files("bnfuse.models").joinpath("registry.py").read_text(encoding="utf-8")
-    names = re.findall(r'^    Entry\(\n +"([^"]+)"', source, re.MULTILINE)
+    names = re.findall(r'^    Net\(\n +"([^"]+)"', source, re.MULTILINE)
     return [name for name in names if name.startswith(incomplete)]
