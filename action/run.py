@@ -66,6 +66,9 @@ def verify() -> int:
     code = subprocess.run(command).returncode
     say(f"::{token}::")
     found = read(report)
+    if found.get("error"):
+        # --help among the arguments ends well, and judges nothing.
+        code = code or USAGE
     for line in annotated(found):
         say(line)
     append("GITHUB_STEP_SUMMARY", summary(found))

@@ -12,6 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from bnfuse.wording import printable
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -56,7 +58,9 @@ def print_table(
     box: Box | None = None,
 ) -> None:
     """Print ``rows`` under the headings of ``columns``, or line by line in a narrow terminal."""
-    cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
+    cells = [
+        [cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row] for row in rows
+    ]
     table = Table(box=box, pad_edge=False, header_style="bold")
     for place, column in enumerate(columns):
         width = max([len(column.heading), *(row[place].cell_len for row in cells)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Fingerprint", "fingerprint", "fingerprints"]
+__all__ = ["Fingerprint", "fingerprint", "fingerprints", "weight_files"]
 
 import hashlib
 from dataclasses import dataclass
@@ -44,6 +44,21 @@ def fingerprints(path: Path) -> tuple[Fingerprint, ...]:
     if path.is_dir():
         return tuple(fingerprint(item) for item in sorted(path.iterdir()) if item.is_file())
     return (fingerprint(path), *map(fingerprint, _data_files(path)))
+
+
+def weight_files(path: Path) -> list[Path]:
+    """The files besides its own that a model is read from: external data, or a folder's weights.
+
+    Raises:
+        Exception: Whatever reading it raises, where it is none or is damaged.
+    """
+    if path.is_dir():
+        return [item for item in path.iterdir() if _is_weights(item.name)]
+    return _data_files(path) if path.is_file() else []
+
+
+def _is_weights(name: str) -> bool:
+    return name == "config.json" or ".safetensors" in name
 
 
 def _data_files(path: Path) -> list[Path]:

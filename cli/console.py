@@ -9,6 +9,8 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bnfuse.wording import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -72,7 +74,7 @@ class Terminal:
 
     def say(self, line: str) -> None:
         """One line on stderr, however quiet: why the exit code is not 0."""
-        sys.stderr.write(f"{line}\n")
+        sys.stderr.write(f"{printable(line)}\n")
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:

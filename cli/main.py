@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import traceback
 import warnings
@@ -58,6 +59,8 @@ def main(args: list[str] | None = None) -> None:
     if "-vv" not in argv:
         # What libraries warn of is for their developers; bnfuse says what a user should know.
         warnings.simplefilter("ignore")
+    # What onnx_ir warns of in a damaged file, the error says.
+    logging.getLogger("onnx_ir").addHandler(logging.NullHandler())
     with forgiving_streams() as out:
         code = _run(argv)
         out.flush()

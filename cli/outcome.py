@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import click
 
 from bnfuse.errors import BnfuseError
+from bnfuse.wording import printable
 
 _INTERRUPTED = 130
 
@@ -29,7 +30,8 @@ class Outcome:
 
     def __str__(self) -> str:
         prefix = "" if self.code == _INTERRUPTED else "error: "
-        return prefix + " ".join(part for part in (self.message, self.hint) if part)
+        said = " ".join(part for part in (self.message, self.hint) if part)
+        return prefix + printable(said)
 
 
 def outcome_of(error: BaseException) -> Outcome:

@@ -6,6 +6,7 @@ __all__ = [
     "check_outputs",
     "check_repro",
     "default_output",
+    "replaces",
     "same_file",
     "write_formats",
     "write_json",
@@ -15,12 +16,14 @@ __all__ = [
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bnfuse.errors import OutputError, UsageError
+from bnfuse.fingerprint import weight_files
 from bnfuse.target import STDOUT, target_of, write_whole
 
 if TYPE_CHECKING:
@@ -83,6 +86,11 @@ def check_outputs(
                 raise UsageError(
                     f"the output {file!r} is {name}.", f"Give another path with {option}."
                 )
+            if read is not None and replaces(target, read):
+                raise UsageError(
+                    f"the output {file!r} holds weights of {str(read)!r}.",
+                    f"Give another path with {option}.",
+                )
         if not clobber and target.exists():
             raise UsageError(
                 f"{file!r} is there already, and --no-clobber keeps it.",
@@ -134,6 +142,18 @@ def same_file(one: str | Path, other: str | Path) -> bool:
         return os.path.realpath(one) == os.path.realpath(other) or os.path.samefile(one, other)
     except (OSError, ValueError):
         return False
+
+
+def replaces(file: str | Path, model: str | Path) -> bool:
+    """Whether writing ``file`` would replace a part of a model, its external data included."""
+    if same_file(file, model):
+        return True
+    # A model that cannot be read has no parts that are known.
+    with suppress(Exception):
+        return os.path.exists(file) and any(
+            same_file(file, part) for part in weight_files(Path(model))
+        )
+    return False
 
 
 def write_json(data: dict[str, Any], file: str) -> None:

@@ -75,7 +75,10 @@ def _judged(original: str, candidate: str, options: list[str]) -> int:
     # -P: as for the command bnfuse, what lies in the working directory is no module of bnfuse's.
     command = [sys.executable, "-P", "-m", "bnfuse", "verify", "-q", *options, "--"]
     command += [original, candidate]
-    ran = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    ran = subprocess.run(command, capture_output=True, text=True)
+    if ran.stdout.startswith("Usage:"):
+        click.echo(f"{candidate} beside {original}: --options asks for help; nothing was judged.")
+        return 2
     if ran.returncode:
         click.echo(f"{candidate} beside {original}: {ran.stderr.strip()}")
     return ran.returncode

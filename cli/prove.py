@@ -43,6 +43,7 @@ def prove(
       bnfuse prove model.onnx model.folded.onnx
       bnfuse prove model.onnx model.folded.onnx -o proof.json
     """
+    from bnfuse.onnxfiles.read import read_onnx
     from bnfuse.proving import prove as search
     from bnfuse.proving.certificate import in_toto, text_of
 
@@ -57,6 +58,8 @@ def prove(
         click.echo(f"DIFFERENT {found.difference}", err=silent)
         return 1
     if found.certificate is None:
+        for path in (original, candidate):
+            read_onnx(path)  # What cannot be read is said to be so: nothing was looked for in it.
         click.echo(f"NOT PROVED {found.reason}", err=silent)
         return 3
     if output is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bnfuse.cli.outcome import Outcome, outcome_of
-from bnfuse.cli.output import check_outputs, same_file, write_json
+from bnfuse.cli.output import check_outputs, replaces, write_json
 from bnfuse.fingerprint import fingerprints
 from bnfuse.target import STDOUT
 from bnfuse.version import __version__
@@ -122,6 +122,6 @@ def _json_file(words: Sequence[str]) -> str | None:
         return None
     if named == STDOUT:
         return None if STDOUT in others else named
-    if any(word == named or same_file(named, word) for word in others):
+    if any(word == named or replaces(named, word) for word in others):
         return None
     return None if "--no-clobber" in others and Path(named).exists() else named

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bnfuse.bench.result import Difference
 from bnfuse.columns import Column, print_table
+from bnfuse.wording import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -35,7 +36,7 @@ def render(comparison: Comparison, console: Console) -> None:
     ]
     print_table(console, columns, rows, SIMPLE)
     for line in _lines(comparison):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(printable(line), highlight=False, markup=False, soft_wrap=True)
 
 
 def _labels(comparison: Comparison) -> list[str]:

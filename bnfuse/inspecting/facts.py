@@ -30,7 +30,7 @@ class Port:
 
     Attributes:
         name: Its name.
-        dtype: As in ``float32``, or the empty string where it is none of a tensor.
+        dtype: As in ``float32`` or ``sequence of float32``, or the empty string where it has none.
         shape: A size or the name of one for each dimension, ``?`` where it has neither; ``None``
             where not even their number is declared.
     """
@@ -167,7 +167,9 @@ def _op(node: ir.Node) -> str:
 
 
 def _port(value: ir.Value) -> Port:
-    dtype = _dtype(value.dtype)
+    # A sequence's shape is that of its elements.
+    within = "sequence of " if isinstance(value.type, ir.SequenceType) else ""
+    dtype = within + _dtype(value.dtype)
     if value.shape is None:
         return Port(value.name or "", dtype, None)
     sizes = (size if isinstance(size, int) else size.value or "?" for size in value.shape)

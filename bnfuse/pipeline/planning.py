@@ -39,6 +39,7 @@ def planned(entry: Entry, progress: Progress) -> Inner:
     with progress.stage("plan") as line:
         line.doing(f"{node_count(entry.model):,} nodes")
         inner = Inner.run(entry, entry.model, lazily=True)
-        line.detail = f"{sum(n.folded for n in inner.report.norms)} norms would fold"
+        folded = sum(n.folded for n in inner.report.norms)
+        line.detail = f"{folded} of {len(inner.report.norms)} norms would fold"
     size = model_bytes(inner.lowered.model)
     return replace(inner, report=inner.report.of_size(size))

@@ -14,6 +14,7 @@ from processes import COMMAND
 import bnfuse
 from bnfuse.cli.main import main
 from bnfuse.cli.outcome import outcome_of
+from bnfuse.cli.output import replaces
 from bnfuse.errors import OutputError, UsageError
 
 DEVICES = ["/dev/null", "/dev/stdout", "folder", "none/x", "{source}"]
@@ -23,7 +24,7 @@ DEVICES = ["/dev/null", "/dev/stdout", "folder", "none/x", "{source}"]
 def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch):
     """Run a command that is to be refused before it reads or writes anything."""
     monkeypatch.chdir(tmp_path)
-    for heavy in ("bnfuse.pipeline.enter", "bnfuse.verifying.verify", "bnfuse.bench.compare"):
+    for heavy in ("bnfuse.pipeline.convert", "bnfuse.verifying.verify", "bnfuse.bench.compare"):
         monkeypatch.setattr(heavy, None)
     (tmp_path / "folder").mkdir()
 
@@ -87,6 +88,50 @@ def test_a_reproduction_replaces_only_an_earlier_one(refused, net_onnx: Path) ->
 @pytest.mark.usefixtures("net_onnx")
 def test_two_files_in_one_place_are_refused(args: list[str], refused) -> None:
     assert "both write" in refused(*args)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["fold", "net.onnx", "-o", "weights"],
+        ["fold", "net.onnx", "--json", "weights"],
+        ["fold", "net.onnx", "--json", "weights", "--frob"],
+        ["fold", "net.onnx", "--junit", "weights"],
+        ["fold", "net.onnx", "--report", "weights"],
+        ["fold", "net.onnx", "--dry-run", "--json", "./weights"],
+        ["inspect", "net.onnx", "--json", "weights"],
+        ["verify", "net.onnx", "net.onnx", "--json", "weights"],
+        ["verify", "net.onnx", "net.onnx", "--junit", "weights"],
+        ["bench", "net.onnx", "--json", "weights"],
+        ["prove", "net.onnx", "net.onnx", "-o", "weights"],
+        ["fold", "saved", "--json", "saved/model.safetensors"],
+    ],
+    ids=" ".join,
+)
+def test_no_output_replaces_the_weights_of_a_model(
+    args: list[str], net_onnx: Path, capsys: pytest.CaptureFixture[str], monkeypatch
+) -> None:
+    monkeypatch.chdir(net_onnx.parent)
+    net = onnx.load(net_onnx)
+    onnx.save(net, net_onnx, save_as_external_data=True, location="weights", size_threshold=0)
+    (net_onnx.parent / "saved").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (net_onnx.parent / "saved" / name).write_text("{}")
+    files = [file for file in net_onnx.parent.rglob("*") if file.is_file()]
+    before = {file: file.read_bytes() for file in files}
+    with pytest.raises(SystemExit) as left:
+        main(args)
+    assert left.value.code == 2
+    assert "--frob" in args or "holds weights of" in capsys.readouterr().err
+    after = [file for file in net_onnx.parent.rglob("*") if file.is_file()]
+    assert {file: file.read_bytes() for file in after} == before
+
+
+def test_a_report_in_the_folder_of_a_model_can_be_replaced(tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors", "report.json"):
+        (tmp_path / name).write_text("{}")
+    assert not replaces(tmp_path / "report.json", tmp_path)
+    assert replaces(tmp_path / "config.json", tmp_path)
 
 
 def test_the_candidate_that_does_not_pass_replaces_no_source(net_onnx: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
 import onnx
@@ -130,7 +131,7 @@ def test_a_provider_that_nobody_knows_is_told_before_the_work(
     from bnfuse.cli.main import main
 
     monkeypatch.chdir(net_onnx.parent)
-    monkeypatch.setattr("bnfuse.pipeline.enter", None)
+    monkeypatch.setattr(import_module("bnfuse.pipeline.convert"), "enter", None)
     with pytest.raises(SystemExit) as left:
         main([*args, "--provider", typed])
     captured = capsys.readouterr()

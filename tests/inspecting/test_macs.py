@@ -134,3 +134,13 @@ def test_amounts_add_and_are_told_by_their_largest_first() -> None:
     assert str(total) == "2 M × N + 4"
     assert total.to_json() == [{"count": 4, "symbols": []}, {"count": 2_000_000, "symbols": ["N"]}]
     assert str(Amount()) == "0"
+
+
+def test_a_sequence_is_said_to_be_one() -> None:
+    text = (
+        '<ir_version: 8, opset_import: ["": 17]> g (float[N, 4] x) => (seq(float[N, 4]) y)'
+        " { y = SequenceConstruct(x) }"
+    )
+    found = facts_of(model_of(onnx.parser.parse_model(text)))
+    assert str(found.inputs[0]) == "x float32[N, 4]"
+    assert str(found.outputs[0]) == "y sequence of float32[N, 4]"

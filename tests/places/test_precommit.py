@@ -83,6 +83,14 @@ def test_options_that_cannot_be_read_are_a_usage_error():
     assert "--options cannot be read" in ran.stderr
 
 
+@pytest.mark.parametrize("asked", ["--help", "-qh"])
+def test_help_among_the_options_passes_nothing(here, asked):
+    here(net="Relu", net_folded="Abs")
+    ran = hook("--options", asked, "net.onnx")
+    assert ran.returncode == 2
+    assert ran.stdout.startswith("net.folded.onnx beside net.onnx: --options asks for help")
+
+
 def test_pre_commit_runs_the_hook(here, tmp_path, monkeypatch):
     (hooks := tmp_path / "hooks").mkdir()
     (bin_ := tmp_path / "bin").mkdir()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bnfuse.columns import Column, print_table
 from bnfuse.verdict import Verdict
+from bnfuse.wording import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +23,7 @@ def render(result: Verification, console: Console, verbosity: int = 0) -> None:
     """Print ``result``; with ``verbosity`` the samples and branches too."""
 
     def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
     if result.rows:
         _print_rows(result, console)
