@@ -11,6 +11,7 @@ import click
 from bnfuse.cli.completion import ModelFile
 from bnfuse.cli.output import check_outputs, write_text
 from bnfuse.errors import LoadError, UsageError
+from bnfuse.suggestion import meant_file
 
 __all__ = ["report"]
 
@@ -71,7 +72,11 @@ def report(file: Path, output: Path | None, times: Path | None) -> int:
 def _read(file: Path) -> dict[str, Any]:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise LoadError(
+            f"{str(file)!r} cannot be read: {error.strerror}.", meant_file(file)
+        ) from error
+    except (ValueError, RecursionError) as error:
         raise LoadError(
             f"{str(file)!r} cannot be read as JSON: {error}.", "Give what bnfuse fold --json wrote."
         ) from error

@@ -43,7 +43,6 @@ def prove(
       bnfuse prove model.onnx model.folded.onnx
       bnfuse prove model.onnx model.folded.onnx -o proof.json
     """
-    from bnfuse.onnxfiles.read import read_onnx
     from bnfuse.proving import prove as search
     from bnfuse.proving.certificate import in_toto, text_of
 
@@ -58,8 +57,7 @@ def prove(
         click.echo(f"DIFFERENT {found.difference}", err=silent)
         return 1
     if found.certificate is None:
-        for path in (original, candidate):
-            read_onnx(path)  # What cannot be read is said to be so: nothing was looked for in it.
+        _readable(original, candidate)
         click.echo(f"NOT PROVED {found.reason}", err=silent)
         return 3
     if output is not None:
@@ -93,7 +91,20 @@ def check(proof: Path, original: Path, candidate: Path, quiet: bool, verbosity: 
         with terminal.stage("check"):
             result = check_files(proof, original, candidate)
     except NotProved as refusal:
+        _readable(original, candidate)
         click.echo(f"NOT PROVED {refusal}", err=quiet)
         return 3
     terminal.out.print(f"PROVED within {result.units:.3g} rounding units by {result.cuts} cuts")
     return 0
+
+
+def _readable(*paths: Path) -> None:
+    """Tell a file that cannot be read from one of which nothing is proved.
+
+    Raises:
+        LoadError: One of them cannot be read.
+    """
+    from bnfuse.onnxfiles.read import read_onnx
+
+    for path in paths:
+        read_onnx(path)

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypedDict
 
+from bnfuse.errors import UsageError
 from bnfuse.loading.arguments import several
+from bnfuse.suggestion import meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,8 +65,18 @@ class LoadOptions:
         """``options``, or the defaults, with each of ``keywords`` in the place of a field.
 
         Raises:
+            UsageError: ``options`` are something else.
             TypeError: A keyword is no field.
         """
+        if not isinstance(options, cls | None):
+            raise UsageError(
+                f"options are a bnfuse.LoadOptions, not a {type(options).__name__}.",
+                "Write options=bnfuse.LoadOptions(...), or give its fields as keywords.",
+            )
+        wrong = next((name for name in keywords if name not in _FLAGS), None)
+        if wrong is not None:
+            question = meant(wrong, _FLAGS)
+            raise TypeError(f"there is no option {wrong!r}. {question}".strip())
         return replace(options or cls(), **keywords)
 
     @property

@@ -85,7 +85,7 @@ def test_a_page_made_before_is_replaced_and_another_file_is_not(command, tmp_pat
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (["report", "none.json"], "cannot be read as JSON"),
+        (["report", "none.json"], "cannot be read: No such file"),
         (["report", "net.onnx", "-o", "x.html"], "cannot be read as JSON"),
         (["report", "times.json"], "no JSON report of that kind"),
         (["report", "run.json", "--bench", "run.json"], "bnfuse bench --json"),
