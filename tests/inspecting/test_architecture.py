@@ -71,7 +71,7 @@ def test_a_file_made_to_have_no_end_is_told_in_a_few_lines(tmp_path: Path) -> No
 
 
 def test_statistics_that_are_plain_attributes_make_a_norm(tmp_path: Path, monkeypatch) -> None:
-    (tmp_path / "written.py").write_text(
+    (tmp_path / "written_norm.py").write_text(
         "import torch\n"
         "class Norm(torch.nn.Module):\n"
         "    def __init__(self):\n"
@@ -79,13 +79,13 @@ def test_statistics_that_are_plain_attributes_make_a_norm(tmp_path: Path, monkey
         "        self.mean, self.std = torch.zeros(3), torch.ones(3)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    import written
+    import written_norm
 
-    torch.save(written.Norm(), tmp_path / "m.pt")
-    del sys.modules["written"]
-    (tmp_path / "written.py").unlink()
+    torch.save(written_norm.Norm(), tmp_path / "m.pt")
+    del sys.modules["written_norm"]
+    (tmp_path / "written_norm.py").unlink()
     assert of(tmp_path / "m.pt").is_norm
-    assert "written" not in sys.modules
+    assert "written_norm" not in sys.modules
 
 
 def test_names_cannot_move_a_terminals_cursor(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from bnfuse.cli.precommit import main as pre_commit
 
 TYPED = {"README.md", *(f"docs/{name}.md" for name in ("ci", "json", "proof", "tutorial"))}
 TYPED |= {f"docs/{name}.md" for name in ("deployment", "reading", "untrusted")}
+TYPED |= {f"docs/{name}.md" for name in ("cli", "inspect", "report")}
 """Pages whose commands test_pages.py, test_quick_start.py and test_light.py type."""
 
 SHOWN = {"text", "{eval-rst}"}
@@ -108,6 +109,8 @@ def test_every_command_and_option_that_is_named_exists(page):
             found = pre_commit
         elif not words or words[0].startswith("-"):
             found = bnfuse
+        elif f"No such command {words[0]!r}" in (ROOT / page).read_text(encoding="utf-8"):
+            continue
         else:
             assert words[0] in bnfuse.commands, line
             found = bnfuse.commands[words[0]]

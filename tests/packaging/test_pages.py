@@ -62,6 +62,14 @@ def test_the_pages_of_the_command_line_work_as_typed(full, tmp_path, page):
     follow(full, f"docs/{page}.md", tmp_path)
 
 
+def test_the_page_of_a_report_is_made_as_typed(full, tmp_path):
+    torch.save(net(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU()), tmp_path / "model.pt")
+    full.run("bnfuse export model.pt -o model.onnx --no-verify -q", tmp_path)
+    for one in typed("docs/report.md"):
+        full.run(one.command, tmp_path)
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
 @pytest.fixture
 def recipes(tmp_path):
     """The recipes' files, beside the model that they are about."""

@@ -146,7 +146,7 @@ def _check_tensor(maker: str, args: list[Any], room: _Room) -> None:
     kind, key, elements = storage.items[1], storage.items[2], storage.items[4]
     if not (isinstance(kind, Global) and isinstance(key, str) and _is_count(elements)):
         raise room.damaged("a tensor's storage is not described")
-    width = _WIDTHS.get(kind.name.removesuffix("StorageSymbol"), 4)
+    width = _WIDTHS.get(kind.name.removesuffix("Storage"), 4)
     room.claim(key, elements * width)
     item = _v3_width(args) if maker.endswith("_v3") else width
     last = offset + sum((size - 1) * stride for size, stride in zip(sizes, strides, strict=True))
