@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 __all__ = ["convert", "convert_options"]
 
+_ROUNDS = 30
+"""Visits to each model for the page."""
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OPTIONS = (
@@ -101,6 +104,7 @@ def convert(
     strict: bool = False,
     dry_run: bool = False,
     report_file: str | None = None,
+    timed: bool = False,
     detailed: bool = False,
     **load: Any,
 ) -> int:
@@ -111,7 +115,8 @@ def convert(
         useless = {
             "-o": output, "--force": force, "--no-clobber": no_clobber, "--junit": junit,
             "--github": github, "--inputs": inputs, "--range": ranges,
-            "--require-proof": require_proof, "--localize": localize,
+            "--require-proof": require_proof, "--localize": localize, "--report": report_file,
+            "--bench": timed,
         }  # fmt: skip
         terminal = Terminal(quiet or json_file == STDOUT, verbosity)
         return _dry_run(source, useless, json_file, terminal, strict, opset, LoadOptions(**load))
@@ -143,6 +148,8 @@ def convert(
             "--detailed is about the JSON report.", "Give --json FILE too, or leave it out."
         )
     loading = LoadOptions(**load)
+    if timed:
+        _check_timed(source, report_file)
     taken = STDOUT in (json_file, junit, report_file)
     terminal = Terminal(quiet or taken, verbosity, results_on_stderr=streamed)
     with _place(given) as path:
@@ -160,6 +167,7 @@ def convert(
                 localize=localize,
                 options=loading,
             )
+        times = _times(source, converted, terminal) if timed else None
         report = _sent(converted) if streamed else converted.report
     report = replace(report, load_flags=loading.flags)
     if not terminal.quiet:
@@ -183,12 +191,47 @@ def convert(
     if report_file is not None:
         from bnfuse.page import report_page
 
-        page = report_page(document(command, code, report.to_json(detailed=True)))
+        page = report_page(document(command, code, report.to_json(detailed=True)), times)
         write_text(page, report_file, "--report")
     if report.verification is not None:
         taken = streamed or STDOUT in (json_file, report_file)
         write_formats(report.verification, str(given), junit, github, taken=taken)
     return code
+
+
+def _check_timed(source: Path, report_file: str | None) -> None:
+    """Refuse what --bench cannot time before any work.
+
+    Raises:
+        UsageError: There is no page to show it, or no ONNX file of what was not folded.
+    """
+    from bnfuse.loading import FileKind, detect
+
+    if report_file is None:
+        raise UsageError(
+            "--bench is about the page of a report.",
+            "Give --report FILE.html too; `bnfuse bench` times models by itself.",
+        )
+    if detect(source) is not FileKind.ONNX:
+        raise UsageError(
+            f"--bench times the source beside the folded model, and {str(source)!r} is no ONNX "
+            "file.",
+            "Make one with `bnfuse export` first, and fold that.",
+        )
+
+
+def _times(source: Path, converted: Folded, terminal: Terminal) -> dict[str, Any]:
+    """What ``bnfuse bench`` measures of the source and what it became."""
+    from bnfuse.bench import compare
+
+    assert converted.path is not None
+    with terminal.stage("bench") as line:
+        comparison = compare(
+            [source, converted.path], memory=False, after_round=lambda n: line.reached(n, _ROUNDS),
+            rounds=_ROUNDS,
+        )  # fmt: skip
+        line.detail = f"{_ROUNDS} rounds"
+    return document("bench", 0, comparison.to_json())
 
 
 def _dry_run(

@@ -26,6 +26,12 @@ __all__ = ["fold"]
     help="Write a page that shows the net, the norms and the errors; - is stdout.",
 )
 @click.option(
+    "--bench",
+    "timed",
+    is_flag=True,
+    help="With --report: time SOURCE, an ONNX file, beside what it became.",
+)
+@click.option(
     "--detailed",
     is_flag=True,
     help="With --json: the graphs and each norm's constants too, for bnfuse report.",

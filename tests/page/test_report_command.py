@@ -65,6 +65,14 @@ def test_the_times_of_a_benchmark_are_shown_beside(command, tmp_path: Path):
     assert 'id="latency"' in (tmp_path / "all.html").read_text(encoding="utf-8")
 
 
+def test_a_fold_is_timed_for_its_page(command, tmp_path: Path):
+    ran = command("fold", "net.onnx", "-q", "--report", "page.html", "--bench")
+    assert ran.exception is None
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert 'id="latency"' in page
+    assert "30 rounds" in page
+
+
 def test_a_verification_has_a_page(process, tmp_path: Path):
     assert process("verify", "net.onnx", "net.onnx", "-q", "--json", "v.json").code == 0
     assert process("report", "v.json").code == 0
@@ -93,6 +101,9 @@ def test_a_page_made_before_is_replaced_and_another_file_is_not(command, tmp_pat
         (["report", "run.json", "-o", "none/x.html"], "there is no folder"),
         (["report", "list.json"], "holds no report"),
         (["report", "part.json"], "is not as bnfuse writes it"),
+        (["fold", "net.onnx", "--bench"], "--bench is about the page of a report"),
+        (["fold", "run.json", "--report", "x.html", "--bench"], "is no ONNX file"),
+        (["fold", "net.onnx", "--dry-run", "--report", "x.html"], "and --report would"),
         (["fold", "net.onnx", "--detailed"], "--detailed is about the JSON report"),
         (["fold", "net.onnx", "--report", "net.onnx"], "is the source itself"),
         (["fold", "net.onnx", "--report", "-", "--json", "-"], "both write to stdout"),
