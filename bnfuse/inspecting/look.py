@@ -73,7 +73,7 @@ class Inspected:
 
     path: Path
     kind: FileKind
-    files: tuple[Fingerprint, ...]
+    files: tuple[Fingerprint, ...] = ()
     imports: tuple[Import, ...] = ()
     calls: tuple[str, ...] = ()
     architecture: Part | None = None
@@ -148,7 +148,7 @@ def inspect(
     try:
         refuse_forbidden(path, (item.name for item in seen.imports), calls)
     except UnsafeFileError as error:
-        return replace(seen, blocked=error, is_hostile=True)
+        return _blocked(seen, error, is_hostile=True)
     is_onnx = look.kind is FileKind.ONNX
     options = options or LoadOptions()
     shapes = [parse_input_shape(text) for text in options.input_shapes]
@@ -163,7 +163,8 @@ def inspect(
             raise
         # The options that it offers are this command's too.
         error.remedy = error.remedy.replace("bnfuse fold", "bnfuse inspect")
-        return replace(seen, blocked=error)
+        return _blocked(seen, error)
+    seen = replace(seen, files=entry.files)
     facts = facts_of(entry.model, shapes if is_onnx else ())
     model = entry.model.clone()
     try:
@@ -182,7 +183,7 @@ def inspect(
 
 def _seen(look: Inspection) -> Inspected:
     """What shows without loading."""
-    seen = Inspected(look.path, look.kind, fingerprints(look.path) if look.kind.is_model else ())
+    seen = Inspected(look.path, look.kind)
     if look.scans:
         payload = look.payload
         needed = {item.dotted for item in payload.globals()} if payload else set()
@@ -192,6 +193,12 @@ def _seen(look: Inspection) -> Inspected:
         unfamiliar = dict.fromkeys(unfamiliar_calls(calls))
         seen = replace(seen, imports=tuple(imports), calls=tuple(unfamiliar))
     return replace(seen, architecture=architecture_of(look))
+
+
+def _blocked(seen: Inspected, error: BnfuseError, is_hostile: bool = False) -> Inspected:
+    """What shows of a file that is not loaded."""
+    files = fingerprints(seen.path) if seen.kind.is_model else ()
+    return replace(seen, files=files, blocked=error, is_hostile=is_hostile)
 
 
 def _makes_object(call: Call) -> bool:
