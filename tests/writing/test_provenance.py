@@ -81,7 +81,7 @@ def test_the_bytes_that_were_judged_are_the_bytes_that_land(
     verify = judging.verify
 
     def watched(original, candidate, *args, **options):
-        judged.update({item.name: item.read_bytes() for item in candidate.parent.iterdir()})
+        judged.update({item.name: item.read_bytes() for item in candidate.model.parent.iterdir()})
         return verify(original, candidate, *args, **options)
 
     monkeypatch.setattr(judging, "verify", watched)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
+from onnx.external_data_helper import uses_external_data
 
 from bnfuse.verifying.ops import Fact, has
 from bnfuse.verifying.runtime.floats import is_float
@@ -76,8 +77,8 @@ def _to(node: onnx.NodeProto) -> int:
 
 
 def _scalar(constants: Mapping[str, onnx.TensorProto], name: str) -> float:
-    """Return the value of a scalar constant, or 0.0 for anything else."""
+    """Return the value of a scalar constant in the model's own file, or 0.0 for anything else."""
     tensor = constants.get(name)
-    if tensor is None or int(np.prod(tensor.dims)) != 1:
+    if tensor is None or int(np.prod(tensor.dims)) != 1 or uses_external_data(tensor):
         return 0.0
     return float(onnx.numpy_helper.to_array(tensor).reshape(-1)[0])
