@@ -17,10 +17,12 @@ from bnfuse.graph.constants import ConstantEvaluator
 from bnfuse.graph.rewire import output_like, substitute
 from bnfuse.graph.source import module_path
 from bnfuse.lifting.batchnorm import read_batch_norm
+from bnfuse.lifting.dead_code import drop_dead
 from bnfuse.lifting.elementwise import ElementwiseRead, read_elementwise
 from bnfuse.lifting.linear import read_linear
 from bnfuse.lifting.nodes import LiftedAffine, Origin, new_affine, new_linear
 from bnfuse.lifting.normalizer import NORMALIZERS, read_normalizer, set_normalizer
+from bnfuse.lifting.pieces import pieces_of
 from bnfuse.lifting.recurrent import lift_recurrent
 from bnfuse.lifting.runs import join_runs
 from bnfuse.lifting.sites import Kind, Site, Step
@@ -79,7 +81,7 @@ def lift(model: ir.Model) -> Lifted:
     constants = ConstantEvaluator(model.opset_imports.get("", 1))
     constants.tied = tied_tensors(model.graph, constants)
     unlifted: list[Unlifted] = []
-    steps: dict[ir.Node, Step] = {}
+    steps = _lift_pieces(model.graph, constants)
     normalizers: dict[Site, ChannelAffine] = {}
     order = {_name(node): position for position, node in enumerate(model.graph)}
     for node in tuple(model.graph):
@@ -108,6 +110,19 @@ def lift(model: ir.Model) -> Lifted:
     return Lifted(model, constants, tuple(in_order), tuple(unlifted), maps)
 
 
+def _lift_pieces(graph: ir.Graph, constants: ConstantEvaluator) -> dict[ir.Node, Step]:
+    """Lift the maps that are put together from pieces, the largest of those that nest."""
+    steps: dict[ir.Node, Step] = {}
+    for node, piece in reversed(pieces_of(graph, constants).items()):
+        if node.graph is None:
+            continue
+        affine = piece.affine
+        step = _step(node, scales=affine.has_scale, shifts=affine.has_shift, per_channel=True)
+        steps[_lift_affine(node, _Read(piece.x, affine, step))] = step
+        drop_dead(graph)
+    return steps
+
+
 def _lift_normalizer(
     node: ir.Node, constants: ConstantEvaluator
 ) -> dict[Site, ChannelAffine] | Unlifted:
@@ -125,8 +140,10 @@ def _lift_normalizer(
 def _lift_affine(node: ir.Node, read: _Read) -> ir.Node:
     output = output_like(node.outputs[0])
     output.shape = read.x.shape or output.shape
-    origin = Origin.of(node, node.inputs.index(read.x))
-    lifted = LiftedAffine(read.affine, (), (origin,))
+    # What several nodes compute together is not put back as it was.
+    alone = read.x in node.inputs
+    origins = (Origin.of(node, node.inputs.index(read.x)),) if alone else ()
+    lifted = LiftedAffine(read.affine, (), origins)
     return substitute(node, new_affine(read.x, output, lifted, read.step.node))
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from bnfuse.graph.rewire import output_like, substitute
-from bnfuse.lifting.nodes import LiftedAffine, Origin, affine_of, new_affine
+from bnfuse.lifting.nodes import LiftedAffine, Origin, new_affine, origins_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,9 +43,8 @@ class Casts:
         graph, x = self.down.graph, self.up.inputs[0]
         assert graph is not None
         assert x is not None
-        lifted = [affine_of(member) for member in members]
-        inner = [origin for part in lifted if part is not None for origin in part.origins]
-        origins = (Origin.of(self.up), *inner, Origin.of(self.down))
+        inner = origins_of(members)
+        origins = (Origin.of(self.up), *inner, Origin.of(self.down)) if inner else ()
         node = new_affine(
             x,
             output_like(self.down.outputs[0]),

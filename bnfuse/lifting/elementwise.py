@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnfuse.graph.affine import ChannelAffine
-from bnfuse.graph.channel import ChannelConstant, NotPerChannel, channel_constant
+from bnfuse.graph.channel import ChannelConstant, NotPerChannel, channel_constant, same_shape
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -124,19 +124,7 @@ def _operand(value: ir.Value, other: ir.Value, constants: ConstantEvaluator) -> 
     if array is not None:
         return array
     # Without the repetition the op must still give the same shape: the repeated one is `other`'s.
-    return constants.pattern(value) if _same_shape(value.shape, other.shape) else None
-
-
-def _same_shape(one: ir.Shape | None, two: ir.Shape | None) -> bool:
-    if one is None or two is None or len(one) != len(two):
-        return False
-    return all(_same_dim(a, b) for a, b in zip(one, two, strict=True))
-
-
-def _same_dim(one: int | ir.SymbolicDim, two: int | ir.SymbolicDim) -> bool:
-    if isinstance(one, int) or isinstance(two, int):
-        return one == two
-    return one.value is not None and one.value == two.value
+    return constants.pattern(value) if same_shape(value.shape, other.shape) else None
 
 
 def _is_float(value: ir.Value, node: ir.Node) -> bool:

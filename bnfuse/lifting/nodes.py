@@ -16,6 +16,7 @@ __all__ = [
     "linear_of",
     "new_affine",
     "new_linear",
+    "origins_of",
     "set_affine",
     "set_linear",
 ]
@@ -120,6 +121,13 @@ def composed(nodes: Iterable[ir.Node]) -> ChannelAffine:
         assert lifted is not None
         affine = affine.then(lifted.affine)
     return affine
+
+
+def origins_of(nodes: Iterable[ir.Node]) -> tuple[Origin, ...]:
+    """The model's nodes that Affine nodes stand for; none if one stands for no one node."""
+    lifted = [part for node in nodes if (part := affine_of(node)) is not None]
+    known = all(part.origins for part in lifted)
+    return tuple(origin for part in lifted for origin in part.origins) if known else ()
 
 
 def linear_of(node: ir.Node | None) -> LinearMap | None:

@@ -24,6 +24,7 @@ from bnfuse.lifting.nodes import (
     affine_of,
     composed,
     linear_of,
+    origins_of,
     set_affine,
     set_linear,
 )
@@ -86,7 +87,7 @@ def _part_tail(
     _merge(tail, [site], None, None)
     lifted = affine_of(tail[-1])
     assert lifted is not None
-    if how is Standardized.FUSED and _is_vector(lifted.origins[0], constants):
+    if how is Standardized.FUSED and lifted.origins and _is_vector(lifted.origins[0], constants):
         _anchor(tail[-1], _PART_OF_NORMALIZER)
     return rest, {site: lifted.affine}
 
@@ -158,7 +159,7 @@ def _join_bias(node: ir.Node, step: Step, constants: ConstantEvaluator) -> bool:
         return False
     if step.op_type != "Add" or not step.per_channel or not lifted.affine.is_finite:
         return False
-    if lifted.affine.axis not in (None, linear.output_axis):
+    if lifted.affine.axis not in (None, linear.output_axis) or not lifted.origins:
         return False
     if len(product.uses()) != 1 or product.is_graph_output():
         return False
@@ -211,9 +212,7 @@ def _merge(
     if casts is not None:
         casts.replace(members, composed(members), sites, moments)
         return
-    lifted = [affine_of(member) for member in members]
-    origins = tuple(origin for part in lifted if part is not None for origin in part.origins)
-    joined = LiftedAffine(composed(members), tuple(sites), origins, moments=moments)
+    joined = LiftedAffine(composed(members), tuple(sites), origins_of(members), moments=moments)
     set_affine(members[-1], joined)
     if len(members) > 1:
         x = members[0].inputs[0]

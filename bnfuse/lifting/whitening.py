@@ -54,7 +54,7 @@ def _whitening(
     """What a norm does to its input before gamma and beta."""
     first = affine_of(members[0])
     assert first is not None
-    if first.origins[0].source.op_type == "BatchNormalization":
+    if first.origins and first.origins[0].source.op_type == "BatchNormalization":
         return _by_statistics(first.origins[0], constants)
     scales = [place for place, member in enumerate(members) if steps[member].scales]
     # Without a product of its own, gamma is in the one with the deviation.

@@ -13,6 +13,7 @@ from bnfuse.graph.constants import ConstantEvaluator
 from bnfuse.lifting.preparing.batched import unfold_batches
 from bnfuse.lifting.preparing.functions import inline_functions
 from bnfuse.lifting.preparing.interface import Interface
+from bnfuse.lifting.preparing.no_ops import skip_no_ops
 from bnfuse.lifting.preparing.run_time_shapes import infer_run_time_shapes
 from bnfuse.lifting.preparing.sequences import split_sequences
 from bnfuse.lifting.preparing.shape_inference import infer_shapes
@@ -58,5 +59,7 @@ def prepare(model: ir.Model) -> tuple[Interface, list[str]]:
         if not infer_run_time_shapes(model.graph, constants):
             break
         infer_shapes(model)
+    while skip_no_ops(model.graph, ConstantEvaluator(model.opset_imports.get("", 1))):
+        common.RemoveUnusedNodesPass()(model)
     unfold_batches(model.graph, ConstantEvaluator(model.opset_imports.get("", 1)))
     return interface, notes

@@ -1,0 +1,159 @@
+"""Ops that hand one of their inputs on unchanged, for every input: what stands behind them is seen.
+
+PyTorch's exporter writes ``x[:, i]`` as a Slice of every axis to its end and then a Gather, an
+assignment to a part of every row as a ScatterND over all rows, and ``torch.where`` with a condition
+that is fixed in inference, as ``self.training`` is, as a Where with a constant.
+"""
+
+from __future__ import annotations
+
+__all__ = ["skip_no_ops"]
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnx_ir as ir
+
+from bnfuse.graph.channel import same_dim, same_shape, static_dim
+from bnfuse.graph.rewire import rename_to
+
+if TYPE_CHECKING:
+    from bnfuse.graph.constants import ConstantEvaluator
+
+_TO_THE_END = (1 << 31) - 1
+"""Exporters write the end of an axis as the largest number of 32 or 64 bits."""
+_NUMBERED = "unk__"
+"""What ONNX's inference calls a length that it knows nothing of."""
+
+
+def skip_no_ops(graph: ir.Graph, constants: ConstantEvaluator) -> bool:
+    """Let what reads such an op read its input, in place; whether there was one.
+
+    A length that inference could only number behind the op has the name that it has before, which
+    may show another op to be one of these.
+    """
+    known: dict[str, int | ir.SymbolicDim] = {}
+    changed = False
+    for node in tuple(graph):
+        if node.domain not in ("", "ai.onnx") or constants.is_constant(node.outputs[0]):
+            continue
+        x, y = _handed_on(node, constants), node.outputs[0]
+        if x is None or x.dtype != y.dtype:
+            continue
+        known |= _renamed(y.shape, x.shape)
+        if y.is_graph_output():
+            changed |= rename_to(x, node)
+            continue
+        y.replace_all_uses_with(x)
+        graph.remove(node, safe=True)
+        changed = True
+    if known:
+        _rename(graph, known)
+    return changed
+
+
+def _renamed(after: ir.Shape | None, before: ir.Shape | None) -> dict[str, int | ir.SymbolicDim]:
+    """The numbered lengths behind a no-op and what they are."""
+    if after is None or before is None or len(after) != len(before):
+        return {}
+    return {
+        new.value: old
+        for new, old in zip(after, before, strict=True)
+        if isinstance(new, ir.SymbolicDim) and (new.value or "").startswith(_NUMBERED)
+        if new.value is not None and new != old
+    }
+
+
+def _rename(graph: ir.Graph, known: dict[str, int | ir.SymbolicDim]) -> None:
+    for node in graph:
+        for value in node.outputs:
+            dims = () if value.shape is None else value.shape.dims
+            names = [None if isinstance(dim, int) else dim.value for dim in dims]
+            if any(name in known for name in names):
+                renamed = (known.get(name or "", d) for name, d in zip(names, dims, strict=True))
+                value.shape = ir.Shape(renamed)
+
+
+def _handed_on(node: ir.Node, constants: ConstantEvaluator) -> ir.Value | None:
+    """The input that an op hands on."""
+    if node.op_type == "Slice":
+        return node.inputs[0] if _is_whole(node, constants) else None
+    if node.op_type == "Where":
+        return _chosen(node, constants)
+    if node.op_type == "ScatterND" and node.attributes.get_string("reduction", "none") == "none":
+        data, indices, updates = node.inputs
+        if data is None or updates is None or not same_shape(data.shape, updates.shape):
+            return None
+        return updates if _counts_rows(indices, data, constants) else None
+    return None
+
+
+def _chosen(node: ir.Node, constants: ConstantEvaluator) -> ir.Value | None:
+    condition, chosen, other = node.inputs
+    # The runtime number of elements does not matter where they are all the same.
+    always = None if condition is None else constants.pattern(condition)
+    if always is None or always.size == 0 or always.any() != always.all():
+        return None
+    value = chosen if always.all() else other
+    return value if value and same_shape(value.shape, node.outputs[0].shape) else None
+
+
+def _is_whole(node: ir.Node, constants: ConstantEvaluator) -> bool:
+    """Whether a Slice takes every axis from its beginning to its end, in its order."""
+    given = [None if v is None else constants.array(v) for v in node.inputs[1:]]
+    if len(given) < 2 or any(array is None for array in given):
+        return False
+    starts, ends = (np.ravel(array) for array in given[:2])
+    axes = np.ravel(given[2]) if len(given) > 2 else np.arange(len(starts))
+    steps = np.ravel(given[3]) if len(given) > 3 else np.ones(len(starts))
+    x = node.inputs[0]
+    if x is None or x.shape is None:
+        return False
+    lengths = [static_dim(x.shape, int(axis) % len(x.shape)) for axis in axes]
+    return all(
+        start == 0 and step == 1 and end >= (_TO_THE_END if length is None else length)
+        for start, end, step, length in zip(starts, ends, steps, lengths, strict=True)
+    )
+
+
+def _counts_rows(indices: ir.Value | None, data: ir.Value, constants: ConstantEvaluator) -> bool:
+    """Whether indices (N, 1) of a ScatterND count all N rows of ``data``, in order."""
+    unsqueezed = _made_by(indices, "Unsqueeze")
+    if indices is None or unsqueezed is None or indices.shape is None or len(indices.shape) != 2:
+        return False
+    counted = _made_by(unsqueezed.inputs[0], "Range")
+    # A whole Slice of the Range was skipped before.
+    if counted is None or static_dim(indices.shape, 1) != 1 or data.shape is None:
+        return False
+    start, _, delta = (None if v is None else constants.array(v) for v in counted.inputs)
+    if start is None or delta is None or start != 0 or delta != 1:
+        return False
+    return _is_first_length(counted.inputs[1], data, constants)
+
+
+def _is_first_length(value: ir.Value | None, data: ir.Value, constants: ConstantEvaluator) -> bool:
+    """Whether a number is the length of ``data``'s first axis."""
+    taken = _made_by(value, "Gather") or _made_by(value, "Squeeze")
+    shape = None if taken is None else _made_by(taken.inputs[0], "Shape")
+    if taken is None or shape is None:
+        return False
+    if taken.op_type == "Gather":
+        at = None if taken.inputs[1] is None else constants.array(taken.inputs[1])
+        if at is None or at.size != 1 or int(at.ravel()[0]) != 0:
+            return False
+    elif shape.attributes.get_int("end", -1) != 1:
+        return False
+    measured = shape.inputs[0]
+    if shape.attributes.get_int("start", 0) != 0 or measured is None:
+        return False
+    if measured is data:
+        return True
+    if measured.shape is None or data.shape is None or not measured.shape or not data.shape:
+        return False
+    return same_dim(measured.shape[0], data.shape[0])
+
+
+def _made_by(value: ir.Value | None, op_type: str) -> ir.Node | None:
+    node = None if value is None else value.producer()
+    standard = node is not None and node.domain in ("", "ai.onnx")
+    return node if standard and node is not None and node.op_type == op_type else None
