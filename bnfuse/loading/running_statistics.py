@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-__all__ = ["initial_statistics", "missing_statistics", "unsaved_statistics"]
+__all__ = [
+    "initial_statistics",
+    "missing_statistics",
+    "statistics_keepers",
+    "unsaved_statistics",
+]
 
 _MEAN = re.compile(r"(^|_)(mean|means|mu|avg)($|_)")
 _SPREAD = re.compile(r"(^|_)(var|vars|variance|std|stds|sigma|stddev)($|_)")
@@ -53,6 +58,18 @@ def initial_statistics(module: nn.Module) -> list[str]:
         name or "the model"
         for name, part in module.named_modules()
         if _is_initial(dict(_own_tensors(part)))
+    ]
+
+
+def statistics_keepers(module: nn.Module) -> list[str]:
+    """Paths of the parts that hold a mean and a variance (or deviation) themselves."""
+    return [
+        name
+        for name, part in module.named_modules()
+        if all(
+            any(pattern.search(own) for own, _ in _own_tensors(part))
+            for pattern in (_MEAN, _SPREAD)
+        )
     ]
 
 

@@ -19,6 +19,7 @@ from bnfuse.onnxfiles.size import (
     node_count,
 )
 from bnfuse.pipeline.bodies import fold_bodies
+from bnfuse.pipeline.unrecognised import unrecognised
 from bnfuse.reporting import Counts, Report, Sketch, channels_of, site_reports
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Inner:
             if folding:
                 notes += interface.restore(changed)
                 lowered = lowered.plus(nested.derivations, nested.rescaled)
+            notes += unrecognised(entry.original, lifted, lowered.model.graph)
             report = Report(
                 source=entry.name,
                 output=None,

@@ -194,6 +194,25 @@ def test_a_diagonal_matrix_on_either_side():
         assert "MatMul" not in result.ops
 
 
+@pytest.mark.parametrize("rows", ["N", 2])
+def test_a_matrix_that_is_repeated_for_each_sample(rows):
+    net = Net()
+    x = net.input([rows, C, 5])
+    batch = net.op("Slice", net.op("Shape", x), net.ints(0), net.ints(1))
+    shape = net.op("Concat", batch, net.ints(C, C), axis=0)
+    y = net.op("MatMul", net.op("Expand", net.param(C, C), shape), x)
+    result = fold_model(net.model(net.norm(y, C, 1)))
+    assert_folded(result, ["MatMul", "Add"])
+
+
+def test_a_matrix_that_is_repeated_for_more_than_the_samples_is_kept():
+    net = Net()
+    x = net.input([1, C, 5])
+    y = net.op("MatMul", net.op("Expand", net.param(C, C), net.ints(3, C, C)), x)
+    result = fold_model(net.model(net.op("Sigmoid", y)))
+    assert_same_function(result)
+
+
 @pytest.mark.parametrize("equation", ["nchw,cd->ndhw", "nchw,dc->ndhw", "cd,nchw->ndhw"])
 def test_a_diagonal_matrix_in_an_einsum(equation):
     net, x = _net()

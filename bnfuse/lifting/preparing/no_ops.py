@@ -37,6 +37,8 @@ def skip_no_ops(graph: ir.Graph, constants: ConstantEvaluator) -> bool:
     for node in tuple(graph):
         if node.domain not in ("", "ai.onnx") or constants.is_constant(node.outputs[0]):
             continue
+        if node.op_type == "MatMul":
+            changed |= _multiply_unexpanded(node)
         x, y = _handed_on(node, constants), node.outputs[0]
         if x is None or x.dtype != y.dtype:
             continue
@@ -49,6 +51,24 @@ def skip_no_ops(graph: ir.Graph, constants: ConstantEvaluator) -> bool:
         changed = True
     if known:
         _rename(graph, known)
+    return changed
+
+
+def _multiply_unexpanded(product: ir.Node) -> bool:
+    """Let a product repeat its matrix itself: ``W.expand(n, -1, -1) @ x`` is ``W @ x``."""
+    changed = False
+    for place, value in enumerate(product.inputs):
+        expand, other = _made_by(value, "Expand"), product.inputs[1 - place]
+        matrix = None if expand is None else expand.inputs[0]
+        shapes = [None if v is None else v.shape for v in (matrix, value, other)]
+        if matrix is None or any(shape is None or len(shape) < 2 for shape in shapes):
+            continue
+        small, repeated, by = (list(shape or ()) for shape in shapes)
+        if same_shape(ir.Shape(small[-2:]), ir.Shape(repeated[-2:])) and same_shape(
+            ir.Shape(repeated[:-2]), ir.Shape(by[:-2])
+        ):
+            product.replace_input_with(place, matrix)
+            changed = True
     return changed
 
 
