@@ -9,7 +9,7 @@ from __future__ import annotations
 
 __all__ = ["Lifted", "Unlifted", "lift"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bnfuse.graph.channel import NotPerChannel
@@ -118,6 +118,7 @@ def _lift_pieces(graph: ir.Graph, constants: ConstantEvaluator) -> dict[ir.Node,
             continue
         affine = piece.affine
         step = _step(node, scales=affine.has_scale, shifts=affine.has_shift, per_channel=True)
+        step = replace(step, op_type=" ".join(piece.spelling))
         steps[_lift_affine(node, _Read(piece.x, affine, step))] = step
         drop_dead(graph)
     return steps

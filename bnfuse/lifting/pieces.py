@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bnfuse.graph.affine import ChannelAffine
 from bnfuse.graph.channel import ChannelConstant, channel_constant, same_shape, static_dim
 from bnfuse.graph.limits import fits
+from bnfuse.graph.slices import is_whole, slices_of
 from bnfuse.lifting.elementwise import ElementwiseRead, read_elementwise
 from bnfuse.lifting.form import Form
 from bnfuse.lifting.picks import read_pick
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
     from bnfuse.graph.constants import ConstantEvaluator
 
-_TO_THE_END = (1 << 31) - 1
 
 Index = NDArray[np.intp]
 Vector = NDArray[np.float64]
@@ -44,10 +44,12 @@ class Piece:
     Attributes:
         x: What the map is of.
         affine: The map.
+        spelling: The operators that make the map of ``x``, each once, in the order of the graph.
     """
 
     x: ir.Value
     affine: ChannelAffine
+    spelling: tuple[str, ...]
 
 
 def pieces_of(graph: ir.Graph, constants: ConstantEvaluator) -> dict[ir.Node, Piece]:
@@ -71,6 +73,7 @@ class _Reader:
         self._forms: dict[ir.Value, Form] = {}
         self._plain: dict[Any, ir.Value] = {}
         self._sums: set[ir.Node] = set()
+        self._places: dict[ir.Node, int] = {}
         self._ops: dict[str, Callable[[ir.Node], Form | None]] = {
             "Concat": self._concat,
             "Einsum": self._picks,
@@ -86,7 +89,8 @@ class _Reader:
         }
 
     def read(self, node: ir.Node) -> Form | None:
-        """Find and keep the form of what a node computes."""
+        """Find and keep the form of what a node computes; the nodes are read in order."""
+        self._places[node] = len(self._places)
         if node.domain not in ("", "ai.onnx") or self._constants.is_constant(node.outputs[0]):
             return None
         if node.op_type == "Split":
@@ -107,7 +111,19 @@ class _Reader:
             return None
         if not fits(affine, x.dtype) or x.dtype != node.outputs[0].dtype:
             return None
-        return Piece(x, affine)
+        return Piece(x, affine, self._spelling(node, x))
+
+    def _spelling(self, node: ir.Node, x: ir.Value) -> tuple[str, ...]:
+        """The operators between ``x`` and what ``node`` computes."""
+        found, pending = {node: None}, [node]
+        while pending:
+            for value in pending.pop().inputs:
+                before = None if value is None or value is x else value.producer()
+                if value in self._forms and before is not None and before not in found:
+                    found[before] = None
+                    pending.append(before)
+        in_order = sorted(found, key=self._places.__getitem__)
+        return tuple(dict.fromkeys(part.op_type for part in in_order))
 
     def _joins(self, node: ir.Node) -> bool:
         """Whether it is an op that puts pieces together, not one that is an affine by itself."""
@@ -205,25 +221,15 @@ class _Reader:
 
     def _slice(self, node: ir.Node) -> Form | None:
         x, form = node.inputs[0], self._form(node.inputs[0])
-        starts, ends = self._array(node, 1), self._array(node, 2)
-        if x is None or form is None or starts is None or ends is None:
+        slices = slices_of(node, self._constants)
+        if x is None or slices is None:
             return None
-        axes = self._array(node, 3) if len(node.inputs) > 3 else np.arange(len(starts))
-        steps = self._array(node, 4) if len(node.inputs) > 4 else np.ones(len(starts), np.int64)
-        if axes is None or steps is None:
-            return None
-        for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
-            if start == 0 and step == 1 and end >= _TO_THE_END:
-                continue
-            position = int(axis) % len(form.layout)
+        for position, taken in slices.items():
             length = static_dim(x.shape, position)
-            if length is None:
-                return None
-            entries = np.arange(length)[slice(int(start), int(end), int(step))]
-            if len(entries) < length or step != 1:
-                form = form.taking(position, entries) if len(entries) else None
-            if form is None:
-                return None
+            if is_whole(taken, length):
+                continue
+            entries = np.arange(length or 0)[taken]
+            form = form.taking(position, entries) if form and entries.size else None
         return form
 
     def _gather(self, node: ir.Node) -> Form | None:
@@ -304,9 +310,11 @@ class _Reader:
     def _picks(self, node: ir.Node) -> Form | None:
         """A product with a matrix that takes each output from one input."""
         pick = read_pick(node, self._constants)
-        form = pick and self._form(pick.x)
-        taken = form and pick and form.taking(pick.axis, pick.entries)
-        return taken and pick and taken.then(pick.affine)
+        form = None if pick is None else self._form(pick.x)
+        if pick is None or form is None:
+            return None
+        taken = form.taking(pick.axis, pick.entries)
+        return taken and taken.then(pick.affine)
 
     def _scatter(self, node: ir.Node) -> Form | None:
         """A channel that is written over: ``y[:, c] = …``."""
@@ -324,10 +332,9 @@ class _Reader:
         if whole is None or old is None or not old.lies_like(whole):
             return None
         entry = int(np.ravel(at)[0]) % len(old.index)
-        index, *parts = (part.copy() for part in (old.index, *old.parts()))
-        for part, number in zip((index, *parts), (new.index, *new.parts()), strict=True):
-            part[entry] = number[0]
-        return replace(old, index=index).having(*parts)
+        here = np.arange(len(old.index)) == entry
+        parts = (np.where(here, n, o) for n, o in zip(new.parts(), old.parts(), strict=True))
+        return replace(old, index=np.where(here, new.index, old.index)).having(*parts)
 
     def _filled(self, value: ir.Value | None, like: Form) -> Form | None:
         """A number repeated to the source's shape, as ``torch.zeros_like`` makes it."""

@@ -37,7 +37,7 @@ class Step:
     """One node of a run.
 
     Attributes:
-        op_type: The operator.
+        op_type: The operator; several, with spaces, of a map that is put together from pieces.
         node: The node's name.
         output: The name of the value it computes.
         module: The dotted path of its module, or the empty string.
@@ -84,7 +84,7 @@ class Site:
         return cls(
             name=steps[-1].output,
             module=steps[-1].module,
-            spelling=tuple(step.op_type for step in steps),
+            spelling=tuple(op_type for step in steps for op_type in step.op_type.split()),
             nodes=tuple(step.node for step in steps),
             kind=kind or _kind(steps),
         )

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bnfuse.folding.rules.slices import python_slice, slices_of
 from bnfuse.graph.affine import ChannelAffine
 from bnfuse.graph.channel import static_dim
+from bnfuse.graph.slices import slices_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -70,12 +70,12 @@ class _Selected:
         """The channels along ``axis`` that an output holds; ``None`` where it holds all of them."""
         length, op_type = static_dim(at.x.shape, axis), at.node.op_type
         if op_type == "Slice":
-            slices = slices_of(at)
+            slices = slices_of(at.node, at.constants)
             if slices is not None and axis not in slices:
                 return None
             if slices is None or length is None:
                 raise _unknown(at)
-            return np.arange(length)[python_slice(*slices[axis], length)]
+            return np.arange(length)[slices[axis]]
         if axis_of(at) != axis:
             return None
         if op_type == "Split":

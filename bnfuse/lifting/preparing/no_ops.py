@@ -11,17 +11,15 @@ __all__ = ["skip_no_ops"]
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import onnx_ir as ir
 
 from bnfuse.graph.channel import same_dim, same_shape, static_dim
 from bnfuse.graph.rewire import rename_to
+from bnfuse.graph.slices import is_whole, slices_of
 
 if TYPE_CHECKING:
     from bnfuse.graph.constants import ConstantEvaluator
 
-_TO_THE_END = (1 << 31) - 1
-"""Exporters write the end of an axis as the largest number of 32 or 64 bits."""
 _NUMBERED = "unk__"
 """What ONNX's inference calls a length that it knows nothing of."""
 
@@ -97,7 +95,7 @@ def _rename(graph: ir.Graph, known: dict[str, int | ir.SymbolicDim]) -> None:
 def _handed_on(node: ir.Node, constants: ConstantEvaluator) -> ir.Value | None:
     """The input that an op hands on."""
     if node.op_type == "Slice":
-        return node.inputs[0] if _is_whole(node, constants) else None
+        return node.inputs[0] if _takes_all(node, constants) else None
     if node.op_type == "Where":
         return _chosen(node, constants)
     if node.op_type == "ScatterND" and node.attributes.get_string("reduction", "none") == "none":
@@ -118,22 +116,12 @@ def _chosen(node: ir.Node, constants: ConstantEvaluator) -> ir.Value | None:
     return value if value and same_shape(value.shape, node.outputs[0].shape) else None
 
 
-def _is_whole(node: ir.Node, constants: ConstantEvaluator) -> bool:
+def _takes_all(node: ir.Node, constants: ConstantEvaluator) -> bool:
     """Whether a Slice takes every axis from its beginning to its end, in its order."""
-    given = [None if v is None else constants.array(v) for v in node.inputs[1:]]
-    if len(given) < 2 or any(array is None for array in given):
+    x, slices = node.inputs[0], slices_of(node, constants)
+    if x is None or slices is None:
         return False
-    starts, ends = (np.ravel(array) for array in given[:2])
-    axes = np.ravel(given[2]) if len(given) > 2 else np.arange(len(starts))
-    steps = np.ravel(given[3]) if len(given) > 3 else np.ones(len(starts))
-    x = node.inputs[0]
-    if x is None or x.shape is None:
-        return False
-    lengths = [static_dim(x.shape, int(axis) % len(x.shape)) for axis in axes]
-    return all(
-        start == 0 and step == 1 and end >= (_TO_THE_END if length is None else length)
-        for start, end, step, length in zip(starts, ends, steps, lengths, strict=True)
-    )
+    return all(is_whole(taken, static_dim(x.shape, axis)) for axis, taken in slices.items())
 
 
 def _counts_rows(indices: ir.Value | None, data: ir.Value, constants: ConstantEvaluator) -> bool:
