@@ -42,9 +42,12 @@ class Pick:
     @classmethod
     def of(
         cls, x: ir.Value, axis: int, weight: NDArray[np.float64], offset: NDArray[np.float64]
-    ) -> Pick:
-        """From a matrix (outputs, inputs) and a vector (outputs,)."""
-        entries = np.argmax(weight != 0.0, axis=1)
+    ) -> Pick | None:
+        """From a matrix (outputs, inputs) and a vector (outputs,); ``None`` if it mixes entries."""
+        taken = weight != 0.0
+        if taken.sum(axis=1).max() > 1:
+            return None
+        entries = np.argmax(taken, axis=1)
         scale = weight[np.arange(len(entries)), entries]
         return cls(x, axis, entries, ChannelAffine.of(axis, scale, offset))
 
@@ -57,7 +60,7 @@ def read_pick(node: ir.Node, constants: ConstantEvaluator) -> Pick | None:
     if linear is None or linear.input_axis != linear.output_axis:
         return None
     x = node.inputs[1 if linear.constant_on_left else 0]
-    if x is None or not _is_sparse(linear.weight.constant):
+    if x is None or not _may_be_sparse(linear.weight.constant):
         return None
     return Pick.of(x, linear.input_axis, linear.exact_weight()[0, :, :, 0], linear.offset)
 
@@ -81,22 +84,18 @@ def _read_einsum(node: ir.Node, constants: ConstantEvaluator) -> Pick | None:
         if len(taken) != 1 or len(set(names)) != len(names):
             continue
         made = letters.replace(taken[0], "")
-        if result != names.replace(taken[0], made) or not _is_sparse(matrix):
+        if result != names.replace(taken[0], made) or not _may_be_sparse(matrix):
             continue
         weight = matrix.array() if letters[0] == made else matrix.array().T
         return Pick.of(x, names.index(taken[0]), weight, np.zeros(len(weight)))
     return None
 
 
-def _is_sparse(matrix: Constant) -> bool:
-    """Whether no row and no column of a square matrix has more than one number that is not 0."""
+def _may_be_sparse(matrix: Constant) -> bool:
+    """Whether a matrix is square and has one number beside zeros in its first row, as few have."""
     shape = matrix.shape[-2:]
     if len(shape) < 2 or shape[0] != shape[1] or math.prod(matrix.shape) != math.prod(shape):
         return False
     if math.prod(shape) > _LARGEST:
         return False
-    taken = matrix.stored().reshape(shape) != 0.0
-    # One row tells nearly every weight apart.
-    if np.count_nonzero(taken[0]) > 1:
-        return False
-    return bool(taken.sum(axis=0).max() <= 1 and taken.sum(axis=1).max() <= 1)
+    return np.count_nonzero(matrix.stored().reshape(shape)[0] != 0.0) <= 1

@@ -159,7 +159,7 @@ def _join_bias(node: ir.Node, step: Step, constants: ConstantEvaluator) -> bool:
         return False
     if step.op_type != "Add" or not step.per_channel or not lifted.affine.is_finite:
         return False
-    if lifted.affine.axis not in (None, linear.output_axis) or not lifted.origins:
+    if lifted.affine.axis not in (None, linear.output_axis):
         return False
     if len(product.uses()) != 1 or product.is_graph_output():
         return False

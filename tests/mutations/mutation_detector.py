@@ -11,6 +11,7 @@ import graphs_of_merges
 import graphs_of_neighbours  # noqa: F401
 import graphs_of_normalizers  # noqa: F401
 import graphs_of_passes  # noqa: F401
+import graphs_of_pieces  # noqa: F401
 import numpy as np
 import onnx
 import onnx_ir as ir

@@ -78,6 +78,26 @@ LIFT = (
     Mutation("a run goes on past a value that the graph gives", "lifting.runs", "_following", " or y.is_graph_output()", ""),
 )
 
+PIECES = (
+    Mutation("channels in any order are in their order", "lifting.form", "Form.entries", "self.index.tobytes()", "len(self.index)"),
+    Mutation("a channel is written over the first", "lifting.pieces", "_Reader._scatter", "== entry", "== 0"),
+    Mutation("a scatter that adds writes over", "lifting.pieces", "_Reader._scatter", 'node.attributes.get_string("reduction", "none") != "none"', "False"),
+    Mutation("a scatter writes in one place", "lifting.pieces", "_Reader._scatter", "len(np.unique(at)) != 1", "False"),
+    Mutation("a choice takes the other one", "lifting.pieces", "_Reader._where", "np.where(takes, a, b)", "np.where(takes, b, a)"),
+    Mutation("a choice is between the same channels", "lifting.pieces", "_Reader._where", "np.where(takes, one.index, two.index)", "one.index"),
+    Mutation("a difference is a sum", "lifting.pieces", "_Reader._elementwise", 'if node.op_type == "Add" else -1.0', "if True else -1.0"),
+    Mutation("a sparse matrix is diagonal", "lifting.picks", "Pick.of", "np.argmax(taken, axis=1)", "np.arange(len(weight))"),
+    Mutation("a matrix that mixes channels is sparse", "lifting.picks", "Pick.of", "if taken.sum(axis=1).max() > 1:", "if False:"),
+    Mutation("the matrix of an einsum is turned", "lifting.picks", "_read_einsum", "if letters[0] == made else", "if letters[0] != made else"),
+    Mutation("a slice that begins later is whole", "graph.slices", "is_whole", "taken.start == 0", "True"),
+    Mutation("a slice that ends is whole", "graph.slices", "is_whole", "taken.stop >= end", "True"),
+    Mutation("a slice of every other is whole", "graph.slices", "is_whole", "taken.step == 1", "True"),
+    Mutation("a fixed choice is the other one", "lifting.preparing.no_ops", "_chosen", "chosen if always.all() else other", "other if always.all() else chosen"),
+    Mutation("a choice per place is fixed", "lifting.preparing.no_ops", "_chosen", "always.any() != always.all()", "False"),
+    Mutation("rows are written in their order", "lifting.preparing.no_ops", "_handed_on", "updates if _counts_rows(indices, data, constants) else None", "updates"),
+    Mutation("a product repeats its matrix for any number of samples", "lifting.preparing.no_ops", "_multiply_unexpanded", "ir.Shape(repeated[:-2]), ir.Shape(by[:-2])", "ir.Shape([]), ir.Shape([])"),
+)
+
 PASSES = (
     Mutation("padded zeros that an average counts are ignored", "folding.rules.guards", "refuse_lost_average", "(pads or overhangs) and", "False and"),
     Mutation("automatic padding of an average is ignored", "folding.rules.guards", "refuse_lost_average", "pads = explicit or", "pads = explicit and"),
@@ -90,7 +110,7 @@ PASSES = (
     Mutation("a channel gathered twice takes the last constants", "folding.rules.parts", "_Selected.back", "if not np.all(same):", "if False:"),
     Mutation("every part of a split is its first", "folding.rules.parts", "_Selected._index", "return parts[at.output]", "return parts[0]"),
     Mutation("a split along positions speaks for all parts", "folding.rules.parts", "_Selected.back", "if several:", "if False:"),
-    Mutation("a slice forgets its step", "folding.rules.parts", "_Selected._index", "python_slice(*slices[axis], length)", "slice(*slices[axis][:2])"),
+    Mutation("a slice forgets its step", "graph.slices", "slices_of", "slice(start, end, step) for axis", "slice(start, end, 1) for axis"),
     Mutation("a gather of one index drops no axis", "folding.rules.parts", "_Selected._output_axis", "else axis + spread - 1", "else axis"),
     Mutation("both branches of a sum take the shift", "folding.rules.joins", "Sum._shared", "scale = affine.only_scale()", "scale = affine"),
     Mutation("one branch of a sum takes the scale twice", "folding.rules.joins", "Sum._shared", "scale = affine.only_scale()", "scale = affine.only_scale().then(affine.only_scale())"),
@@ -199,4 +219,4 @@ NORMALIZERS = (
     Mutation("an anchored affine is only its scale", "lowering.affine", "_product_and_sum", '("Mul", "Add") if', '("Mul",) if'),
 )
 
-MUTATIONS = (*SEARCH, *ALGEBRA, *LINEAR, *LIFT, *PASSES, *RUN_TIME, *LOWER, *MERGES, *NORMALIZERS)
+MUTATIONS = (*SEARCH, *ALGEBRA, *LINEAR, *LIFT, *PIECES, *PASSES, *RUN_TIME, *LOWER, *MERGES, *NORMALIZERS)
