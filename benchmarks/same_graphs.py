@@ -15,7 +15,6 @@ __all__ = ["main"]
 import argparse
 import difflib
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -97,7 +96,7 @@ def _nets() -> Iterator[tuple[str, onnx.ModelProto]]:
     from bnfuse import export
     from bnfuse.models.swap import swap_norms
 
-    makers = {name: make for name, make in STYLES.items()}
+    makers = dict(STYLES)
     for architecture in ARCHITECTURES:
         if architecture.name in QUICK:
             makers[architecture.name] = lambda net=architecture: build(net)

@@ -17,7 +17,7 @@ import onnx_ir as ir
 from bnfuse.graph.arithmetic import ELEMENTWISE, Array
 from bnfuse.graph.evaluation import Evaluation
 from bnfuse.graph.recipes import Recipe, flattening, recipe_of
-from bnfuse.graph.size_entries import known_sizes
+from bnfuse.graph.sizes import known_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -85,7 +85,7 @@ class ConstantEvaluator:
     """Evaluates constant values of one graph on demand and remembers the small ones.
 
     Attributes:
-        tied: The stored tensors that are read in two ways; see :mod:`bnfuse.lifting.tied`.
+        tied: The stored tensors that are read in two ways; see :mod:`bnfuse.lifting.tied_tensors`.
     """
 
     def __init__(self, opset: int) -> None:
@@ -109,6 +109,10 @@ class ConstantEvaluator:
         if dtype is None or shape is None:
             return None
         return Constant(value, root, dtype, shape, self)
+
+    def varies(self, value: ir.Value | None) -> bool:
+        """Whether there is a value, and it depends on a run."""
+        return value is not None and self.constant(value) is None
 
     def is_constant(self, value: ir.Value) -> bool:
         """Whether no graph input and no random op reaches ``value``."""
@@ -138,9 +142,9 @@ class ConstantEvaluator:
                 self._roots[top] = self._root(top, recipe)
         return self._known[value]
 
-    def array(self, value: ir.Value) -> Array | None:
+    def array(self, value: ir.Value | None) -> Array | None:
         """The value's number, or ``None`` when it is not constant."""
-        if not self.is_constant(value):
+        if value is None or not self.is_constant(value):
             return None
         try:
             return self._evaluation.array(value)

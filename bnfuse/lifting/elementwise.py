@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ElementwiseRead", "read_elementwise"]
+__all__ = ["AffineRead", "read_elementwise"]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,8 +22,8 @@ _BINARY = frozenset({"Add", "Sub", "Mul", "Div", "Sum"})
 
 
 @dataclass(frozen=True, eq=False)
-class ElementwiseRead:
-    """An elementwise op read as a map of its one run-time input.
+class AffineRead:
+    """An op read as a map of its one run-time input.
 
     Attributes:
         x: The run-time input.
@@ -42,17 +42,16 @@ class ElementwiseRead:
 
 def read_elementwise(
     node: ir.Node, constants: ConstantEvaluator
-) -> ElementwiseRead | NotPerChannel | None:
+) -> AffineRead | NotPerChannel | None:
     """Read ``node``, or say why its constant is not per channel; ``None`` for any other op."""
-    if node.domain not in ("", "ai.onnx") or not _is_float(node.outputs[0], node):
+    given = [value for value in node.inputs if value is not None]
+    if node.domain or not _is_float(node):
         return None
-    if node.op_type == "Neg" and node.inputs[0] is not None:
-        if constants.is_constant(node.inputs[0]):
-            return None
-        return ElementwiseRead(node.inputs[0], ChannelAffine.of(None, -1.0), True, False, False)
-    if len(node.inputs) != 2 or None in node.inputs:
+    if node.op_type == "Neg" and not constants.is_constant(given[0]):
+        return AffineRead(given[0], ChannelAffine.of(None, -1.0), True, False, False)
+    if len(node.inputs) != 2 or len(given) != 2:
         return None
-    left, right = (value for value in node.inputs if value is not None)
+    left, right = given
     if node.op_type == "Einsum":
         return _read_einsum(node, left, right, constants)
     if node.op_type not in _BINARY:
@@ -69,7 +68,7 @@ def read_elementwise(
     constant = channel_constant(array, x.shape)
     if isinstance(constant, NotPerChannel):
         return constant
-    return ElementwiseRead(
+    return AffineRead(
         x,
         _affine(node.op_type, constant, constant_first),
         scales=node.op_type in ("Mul", "Div"),
@@ -80,7 +79,7 @@ def read_elementwise(
 
 def _read_einsum(
     node: ir.Node, left: ir.Value, right: ir.Value, constants: ConstantEvaluator
-) -> ElementwiseRead | NotPerChannel | None:
+) -> AffineRead | NotPerChannel | None:
     """``einsum('nchw,c->nchw', x, s)``: an elementwise product by name."""
     equation = node.attributes.get_string("equation", "").replace(" ", "")
     operands, arrow, result = equation.partition("->")
@@ -102,7 +101,7 @@ def _read_einsum(
         found = channel_constant(ordered.reshape(shape), x.shape)
         if isinstance(found, NotPerChannel):
             return found
-        return ElementwiseRead(x, _affine("Mul", found, False), True, False, True)
+        return AffineRead(x, _affine("Mul", found, False), True, False, True)
     return None
 
 
@@ -139,6 +138,6 @@ def _same_dim(one: int | ir.SymbolicDim, two: int | ir.SymbolicDim) -> bool:
     return one.value is not None and one.value == two.value
 
 
-def _is_float(value: ir.Value, node: ir.Node) -> bool:
-    dtype = value.dtype or next((v.dtype for v in node.inputs if v and v.dtype), None)
+def _is_float(node: ir.Node) -> bool:
+    dtype = next((v.dtype for v in (*node.outputs[:1], *node.inputs) if v and v.dtype), None)
     return dtype is not None and dtype.is_floating_point()

@@ -8,32 +8,26 @@ of the output, so they can be moved like any other, and what follows can be take
 
 from __future__ import annotations
 
-__all__ = [
-    "NORMALIZERS",
-    "Normalizer",
-    "forget_normalizer",
-    "normalizer_of",
-    "read_normalizer",
-    "set_normalizer",
-]
+__all__ = ["NORMALIZERS", "Normalizer", "read_normalizer"]
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx_ir as ir
 
+from bnfuse.graph.access import given, input_of, name_of, opset_of
 from bnfuse.graph.affine import ChannelAffine
 from bnfuse.graph.channel import NotPerChannel, static_dim
 from bnfuse.graph.source import module_path
 from bnfuse.lifting.sites import Kind, Site
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
     from numpy.typing import NDArray
 
     from bnfuse.graph.constants import ConstantEvaluator
+    from bnfuse.lifting.linear import Side
 
-_PAYLOAD = "bnfuse.normalizer"
 _OVER_LAST_AXES = frozenset({"LayerNormalization", "RMSNormalization"})
 _OVER_POSITIONS = frozenset({"InstanceNormalization", "GroupNormalization"})
 NORMALIZERS = _OVER_LAST_AXES | _OVER_POSITIONS
@@ -92,8 +86,14 @@ class Normalizer:
         """Its own scale and shift, while it still has them."""
         return tuple(site for site in self.sites if site is self.site)
 
-    def then(self, affine: ChannelAffine, sites: tuple[Site, ...]) -> Normalizer:
-        """The normaliser with ``affine`` after it."""
+    def taking(self, side: Side, affine: ChannelAffine, sites: tuple[Site, ...]) -> Normalizer:
+        """The same with an affine of these sites after it.
+
+        Raises:
+            ValueError: It stands before it, where the statistics are taken.
+        """
+        if side != "after":
+            raise ValueError(f"{self.title} takes its statistics from it")
         return replace(
             self,
             affine=self.affine.then(affine),
@@ -107,22 +107,6 @@ class Normalizer:
         return replace(self, affine=nothing, sites=(), taken=(), given=True)
 
 
-def normalizer_of(node: ir.Node | None) -> Normalizer | None:
-    """What a normaliser ends with; ``None`` for any other node, or where it is no constant."""
-    payload = None if node is None else node.meta.get(_PAYLOAD)
-    return payload if isinstance(payload, Normalizer) else None
-
-
-def set_normalizer(node: ir.Node, normalizer: Normalizer) -> None:
-    """Say what a normaliser ends with; the node itself follows when the model is lowered."""
-    node.meta[_PAYLOAD] = normalizer
-
-
-def forget_normalizer(node: ir.Node) -> None:
-    """Leave nothing of ours at a node."""
-    node.meta.pop(_PAYLOAD, None)
-
-
 def read_normalizer(
     node: ir.Node, constants: ConstantEvaluator
 ) -> Normalizer | NotPerChannel | None:
@@ -131,12 +115,10 @@ def read_normalizer(
     Returns:
         ``None`` for any other op.
     """
-    if node.op_type not in NORMALIZERS or node.domain not in ("", "ai.onnx"):
+    if node.op_type not in NORMALIZERS or node.domain:
         return None
-    scale = constants.constant(node.inputs[1])
-    shift_value = node.inputs[2] if len(node.inputs) > 2 else None
-    shift = constants.constant(shift_value)
-    if scale is None or (shift_value is not None and shift is None):
+    scale, shift = constants.constant(node.inputs[1]), constants.constant(given(node, 2))
+    if scale is None or constants.varies(given(node, 2)):
         return NotPerChannel("its scale or shift is computed at run time")
     place = _place(node, scale.shape)
     if isinstance(place, NotPerChannel):
@@ -151,8 +133,8 @@ def read_normalizer(
     site = None if affine.is_identity else _site(node)
     return Normalizer(
         op_type=node.op_type,
-        name=_name(node),
-        label=module_path(node) or _name(node),
+        name=name_of(node),
+        label=module_path(node) or name_of(node),
         site=site,
         stored=affine,
         affine=affine,
@@ -184,9 +166,8 @@ class _Place:
 
 
 def _place(node: ir.Node, shape: tuple[int, ...]) -> _Place | NotPerChannel:
-    x = node.inputs[0]
-    assert x is not None
-    if node.op_type == "GroupNormalization" and _opset(node) < _SCALE_PER_CHANNEL:
+    x = input_of(node)
+    if node.op_type == "GroupNormalization" and opset_of(node) < _SCALE_PER_CHANNEL:
         channels = static_dim(x.shape, 1)
         if channels is None:
             return NotPerChannel("its number of channels is not known")
@@ -202,14 +183,6 @@ def _place(node: ir.Node, shape: tuple[int, ...]) -> _Place | NotPerChannel:
     return _Place(last, shape if channels is None else (channels,))
 
 
-def _opset(node: ir.Node) -> int:
-    return 0 if node.graph is None else node.graph.opset_imports.get("", 0)
-
-
 def _site(node: ir.Node) -> Site:
     output = node.outputs[0].name or ""
-    return Site(output, module_path(node), (node.op_type,), (_name(node),), Kind.AFFINE)
-
-
-def _name(node: ir.Node) -> str:
-    return node.name or (node.outputs[0].name or "")
+    return Site(output, module_path(node), (node.op_type,), (name_of(node),), Kind.AFFINE)

@@ -14,16 +14,13 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 import onnx_ir.passes.common as common
 
-from bnfuse.graph.initializers import Initializers
-from bnfuse.graph.names import FreshNames
-from bnfuse.graph.rewire import substitute_sequence
-from bnfuse.lifting.nodes import DOMAIN, affine_of, linear_of
-from bnfuse.lifting.normalizer import normalizer_of
+from bnfuse.graph.initializers import FreshNames, Initializers
+from bnfuse.graph.rewire import substitute
+from bnfuse.lifting.nodes import DOMAIN, affine_of, linear_of, normalizer_of
 from bnfuse.lowering.affine import lower_affine
 from bnfuse.lowering.derive import Derivation, DerivedConstant, StoredConstants
-from bnfuse.lowering.linear import lower_linear
+from bnfuse.lowering.linear import lower_linear, lower_recurrent
 from bnfuse.lowering.normalizer import lower_normalizer
-from bnfuse.lowering.recurrent import lower_recurrent
 from bnfuse.lowering.weight import FoldedWeight
 
 if TYPE_CHECKING:
@@ -85,11 +82,11 @@ def lower(model: ir.Model, *, lazily: bool = False) -> Lowered:
                 stored = lower_recurrent(node, linear, initializers)
             else:
                 new, stored = lower_linear(node, linear, initializers)
-                substitute_sequence(node, new)
+                substitute(node, *new)
             if stored is not None:
                 derivations.append(_derivation(linear, stored))
         elif lifted is not None:
-            substitute_sequence(node, lower_affine(node, lifted, initializers))
+            substitute(node, *lower_affine(node, lifted, initializers))
         elif normalizer is not None:
             rescaled.extend(lower_normalizer(node, normalizer, initializers))
     common.RemoveUnusedNodesPass()(model)

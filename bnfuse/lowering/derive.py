@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from bnfuse.lifting.linear import LinearMap
-    from bnfuse.lifting.weight_layout import Layout
+    from bnfuse.lifting.weight import Layout
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -63,6 +63,19 @@ class DerivedConstant:
     rule: str
     node: str
 
+    def check(self, stored: NDArray[Any], double_units: float) -> None:
+        """Hold the stored constant to it.
+
+        Args:
+            stored: The constant as it was rounded.
+            double_units: What two orders of computing it in float64 may differ by, relatively.
+
+        Raises:
+            FoldError: It is further away than rounding explains.
+        """
+        if not _Allowed.of(stored.dtype, double_units).holds(stored, self.value, self.unit):
+            raise _differing(self.tensor, self.node, self.rule)
+
 
 @dataclass(frozen=True, eq=False)
 class Derivation:
@@ -78,14 +91,13 @@ class Derivation:
             weight = np.empty(linear.layout.shape)
             for where, part in walk.slabs():
                 weight[where] = part
-            name, tensor = self.stored.weight.name or "", self.stored.weight.const_value
-            assert tensor is not None
+            name, tensor = self.stored.weight.name or "", _tensor(self.stored.weight)
             weight = weight.reshape(tensor.shape.numpy())
             yield DerivedConstant(name, weight, np.abs(weight), self._rule, linear.name)
         elif walk.sums:
             walk.go()
         if self.stored.bias is not None:
-            yield self._bias(walk)
+            yield self._bias(self.stored.bias, walk)
 
     def check(self, weight: NDArray[Any] | None) -> None:
         """Hold constants to the derived ones.
@@ -105,26 +117,17 @@ class Derivation:
         elif walk.sums:
             walk.go()
         if self.stored.bias is not None:
-            derived = self._bias(walk)
-            tensor = self.stored.bias.const_value
-            assert tensor is not None
-            stored = tensor.numpy()
-            allowed = _Allowed.of(stored.dtype, self._double_units)
-            if not allowed.holds(stored, derived.value, derived.unit):
-                raise self._differs(derived.tensor)
+            stored = _tensor(self.stored.bias).numpy()
+            self._bias(self.stored.bias, walk).check(stored, self._double_units)
 
-    def _bias(self, walk: _Walk) -> DerivedConstant:
-        bias = self.stored.bias
-        assert bias is not None
-        assert bias.const_value is not None
-        shape = bias.const_value.shape.numpy()
-        stored_bias = self.linear.stored_bias
-        offset, magnitude = (stored_bias(vector).reshape(shape) for vector in walk.offset())
+    def _bias(self, bias: ir.Value, walk: _Walk) -> DerivedConstant:
+        shape, stored = _tensor(bias).shape.numpy(), self.linear.stored_bias
+        offset, magnitude = (stored(vector).reshape(shape) for vector in walk.offset())
         return DerivedConstant(bias.name or "", offset, magnitude, self._rule, self.linear.name)
 
     @property
     def _rule(self) -> str:
-        return ", ".join(dict.fromkeys(step.rule for step in self.linear.history))
+        return "absorb" if self.linear.history else ""
 
     @property
     def _double_units(self) -> float:
@@ -134,11 +137,20 @@ class Derivation:
         return float(np.finfo(np.float64).eps) * (terms + 2) * (len(self.linear.history) + 1)
 
     def _differs(self, name: str | None) -> FoldError:
-        return FoldError(
-            f"{name!r} of {self.linear.name!r} differs from its independent derivation "
-            f"(rule: {self._rule}).",
-            "This is a bug in bnfuse: please report it with the model.",
-        )
+        return _differing(name, self.linear.name, self._rule)
+
+
+def _differing(tensor: str | None, node: str, rule: str) -> FoldError:
+    return FoldError(
+        f"{tensor!r} of {node!r} differs from its independent derivation (rule: {rule}).",
+        "This is a bug in bnfuse: please report it with the model.",
+    )
+
+
+def _tensor(value: ir.Value) -> ir.TensorProtocol:
+    tensor = value.const_value
+    assert tensor is not None
+    return tensor
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,20 @@
-"""A linear map as the standard op it came from, with its constants as they now stand."""
+"""A linear map as the standard op it came from, with its constants as they now stand.
+
+The map of a recurrent op is given back to the op.
+"""
 
 from __future__ import annotations
 
-__all__ = ["lower_linear"]
+__all__ = ["lower_linear", "lower_recurrent"]
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
 import onnx_ir as ir
 
-from bnfuse.graph.rewire import output_like
+from bnfuse.graph.access import input_of, opset_of
+from bnfuse.graph.rewire import disconnect, output_like
 from bnfuse.lowering.derive import StoredConstants
 from bnfuse.lowering.weight import FoldedWeight
 
@@ -20,17 +24,17 @@ if TYPE_CHECKING:
 
 _BIAS_IS_OPTIONAL = 11
 """From this opset on a Gemm may have no third input."""
+_WEIGHT, _BIAS = 1, 3
+"""The places of a recurrent op's constants."""
 
 
 def lower_linear(
     node: ir.Node, linear: LinearMap, initializers: Initializers
 ) -> tuple[list[ir.Node], StoredConstants | None]:
     """The nodes that compute ``linear``; with its new constants if it changed."""
-    x, y = node.inputs[0], node.outputs[0]
-    assert x is not None
+    x, y = input_of(node), node.outputs[0]
     if not linear.is_changed:
         return _unchanged(linear, x, y, initializers), None
-    dtype = linear.weight.constant.dtype
     if linear.weight_changed:
         weight = initializers.share(
             FoldedWeight.key(linear),
@@ -40,33 +44,27 @@ def lower_linear(
     else:
         weight = linear.weight.constant.value
     bias = None
-    if linear.bias is not None or np.any(linear.offset != 0.0) or _needs_bias(node, linear):
-        stem = _bias_stem(linear)
-        bias = initializers.add(linear.stored_bias(linear.offset), dtype, after=stem)
+    if linear.has_bias or _needs_bias(node, linear):
+        bias = _stored_bias(linear, initializers, _bias_stem(linear))
     new = _nodes(linear, x, y, weight, bias, initializers)
     return new, StoredConstants(weight, bias)
 
 
 def _needs_bias(node: ir.Node, linear: LinearMap) -> bool:
-    opset = _BIAS_IS_OPTIONAL if node.graph is None else node.graph.opset_imports.get("", 0)
-    return linear.op_type == "Gemm" and opset < _BIAS_IS_OPTIONAL
+    return linear.op_type == "Gemm" and opset_of(node) < _BIAS_IS_OPTIONAL
 
 
 def _unchanged(
     linear: LinearMap, x: ir.Value, y: ir.Value, initializers: Initializers
 ) -> list[ir.Node]:
-    position = 1 if linear.constant_on_left else 0
     inputs = list(linear.source.inputs)
-    inputs[position] = x
+    inputs[int(linear.constant_on_left)] = x
     output = output_like(y)
-    if linear.bias_source is None:
+    if linear.bias_source is None or linear.bias is None:
         return [linear.source.emit(inputs, output)]
     product = linear.source.emit(inputs, _product_value(linear, y, initializers))
-    first = linear.bias_source.inputs[0]
-    bias = linear.bias
-    assert bias is not None
-    operands = [bias.value, product.outputs[0]]
-    if first is not bias.value:
+    operands = [linear.bias.value, product.outputs[0]]
+    if linear.bias_source.inputs[0] is not linear.bias.value:
         operands.reverse()
     return [product, linear.bias_source.emit(operands, output)]
 
@@ -91,8 +89,10 @@ def _nodes(
         return [linear.source.emit(inputs, output, attributes)]
     if bias is None:
         return [linear.source.emit(operands, output)]
-    if _is_matrix(x) and len(linear.layout.shape) == 2 and not linear.constant_on_left:
-        return [_gemm(linear, [*operands, bias], output)]
+    is_matrix = x.shape is not None and len(x.shape) == 2
+    if is_matrix and len(linear.layout.shape) == 2 and not linear.constant_on_left:
+        gemm = replace(linear.source, op_type="Gemm", domain="", doc_string=None)
+        return [gemm.emit([*operands, bias], output, [])]
     product = linear.source.emit(operands, _product_value(linear, y, initializers))
     source = linear.bias_source
     add = ir.Node(
@@ -104,22 +104,6 @@ def _nodes(
         metadata_props=dict(linear.source.metadata if source is None else source.metadata),
     )
     return [product, add]
-
-
-def _gemm(linear: LinearMap, inputs: list[ir.Value], output: ir.Value) -> ir.Node:
-    """A product of matrices and its bias in one op."""
-    return ir.Node(
-        "",
-        "Gemm",
-        inputs,
-        outputs=[output],
-        name=linear.source.name,
-        metadata_props=dict(linear.source.metadata),
-    )
-
-
-def _is_matrix(x: ir.Value) -> bool:
-    return x.shape is not None and len(x.shape) == 2
 
 
 def _product_value(linear: LinearMap, y: ir.Value, initializers: Initializers) -> ir.Value:
@@ -134,3 +118,33 @@ def _bias_stem(linear: LinearMap) -> str:
     if linear.bias is not None:
         return linear.bias.name
     return f"{linear.weight.constant.name.removesuffix('.weight')}.bias"
+
+
+def _stored_bias(linear: LinearMap, initializers: Initializers, stem: str) -> ir.Value:
+    array = linear.stored_bias(linear.offset)
+    return initializers.add(array, linear.weight.constant.dtype, after=stem)
+
+
+def lower_recurrent(
+    node: ir.Node, linear: LinearMap, initializers: Initializers
+) -> StoredConstants | None:
+    """Take a Linear node out of the graph; its op's new constants if it changed."""
+    ((op, _),) = node.outputs[0].uses()
+    disconnect(node)
+    if not linear.is_changed:
+        return None
+    weight, bias = input_of(op, _WEIGHT), None
+    if linear.weight_changed and linear.recurrent_bias is not None:
+        shape = (*linear.recurrent_bias.shape, linear.layout.inputs)
+        weight = initializers.share(
+            (FoldedWeight.key(linear), shape),
+            partial(FoldedWeight, linear, stored_shape=shape),
+            after=linear.weight.constant.name,
+        )
+        op.replace_input_with(_WEIGHT, weight)
+    if linear.has_bias:
+        stem = f"{linear.weight.constant.name}.bias" if linear.bias is None else linear.bias.name
+        bias = _stored_bias(linear, initializers, stem)
+        op.resize_inputs(max(len(op.inputs), _BIAS + 1))
+        op.replace_input_with(_BIAS, bias)
+    return StoredConstants(weight, bias)

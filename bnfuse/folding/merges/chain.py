@@ -14,9 +14,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 if TYPE_CHECKING:
     import onnx_ir as ir
 
@@ -25,8 +22,6 @@ if TYPE_CHECKING:
     from bnfuse.folding.merges.links import Link
     from bnfuse.lifting.linear import LinearMap
     from bnfuse.lifting.sites import Site
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,18 +77,14 @@ class Chain:
             joined = link.kernel().after(joined)
         return joined
 
-    def __call__(self, x: Array) -> Array:
-        """What the links make of one image, one by one."""
-        for link in self.links:
-            x = link(x)
-        return x
-
 
 def _positions_of(links: tuple[Link, ...]) -> float:
     """How many positions the first link's output has for each of the last one's.
 
     Where a size is known only at run time, as many as the strides skip.
     """
+    if not links[0].footprint.axes:
+        return 1
     first, last = (_positions(link.node.outputs[0]) for link in (links[0], links[-1]))
     if first is not None and last:
         return first / last

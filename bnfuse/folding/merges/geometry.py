@@ -10,7 +10,7 @@ from __future__ import annotations
 __all__ = ["Axis", "Footprint", "axes_of"]
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
@@ -99,15 +99,31 @@ class Footprint:
     outputs: int
     inputs: int
 
+    @classmethod
+    def identity(cls, shape: ir.Shape | None) -> Footprint | None:
+        """One tap for each channel of an image of this shape; ``None`` if it is of none."""
+        if shape is None or len(shape) < 3 or not isinstance(shape[1], int):
+            return None
+        return cls((Axis(1),) * (len(shape) - 2), shape[1], shape[1], shape[1])
+
+    def along(self, axes: tuple[Axis, ...]) -> Footprint:
+        """The same channels with a kernel of other axes."""
+        return replace(self, axes=axes)
+
     @property
     def kernel(self) -> tuple[int, ...]:
         """The kernel's sizes."""
         return tuple(axis.taps for axis in self.axes)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape (G, O/G, I/G, *kernel) of the weight."""
+        return (self.group, self.outputs // self.group, self.inputs // self.group, *self.kernel)
+
+    @property
     def weights(self) -> int:
         """How many numbers the weight holds."""
-        return math.prod(self.kernel) * self.outputs * self.inputs // self.group
+        return math.prod(self.shape)
 
     @property
     def pads(self) -> bool:

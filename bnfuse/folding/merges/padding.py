@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from bnfuse.folding.merges.chain import Chain
-from bnfuse.folding.merges.geometry import Footprint
-from bnfuse.folding.merges.links import Link, read_link
+from bnfuse.folding.merges.links import read_link, read_map
 from bnfuse.folding.merges.merge import Cost, Merge
-from bnfuse.lifting.nodes import linear_of, set_linear
+from bnfuse.graph.access import graph_of, is_op
+from bnfuse.lifting.nodes import hold, linear_at
 
 if TYPE_CHECKING:
-    from bnfuse.folding.merges.storage import Storage
+    from bnfuse.folding.merges.geometry import Footprint
+    from bnfuse.folding.merges.links import Link
+    from bnfuse.folding.merges.merge import Storage
     from bnfuse.graph.constants import ConstantEvaluator
-    from bnfuse.graph.names import FreshNames
+    from bnfuse.graph.initializers import FreshNames
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,31 +41,24 @@ class PaddingRewrite:
     convs: tuple[tuple[ir.Node, Footprint], ...]
     merges: tuple[Merge, ...]
 
-    def apply(self, names: FreshNames) -> None:
+    def apply(self, _: FreshNames) -> None:
         """Give each Conv the Pad's input and its zeros."""
-        del names
-        x, graph = self.pad.inputs[0], self.pad.graph
-        assert graph is not None
         for node, footprint in self.convs:
-            linear = linear_of(node)
-            assert linear is not None
+            linear = linear_at(node)
             frame = ir.Node("", "Conv", [], attributes=footprint.attributes())
-            set_linear(node, replace(linear, source=replace(linear.source, frame=frame)))
-            node.replace_input_with(0, x)
-        graph.remove(self.pad, safe=True)
+            hold(node, replace(linear, source=replace(linear.source, frame=frame)))
+            node.replace_input_with(0, self.pad.inputs[0])
+        graph_of(self.pad).remove(self.pad, safe=True)
 
 
 def find_padding(
     node: ir.Node, constants: ConstantEvaluator, storage: Storage
 ) -> PaddingRewrite | None:
     """What becomes of a Pad, if all that read it are Convs."""
-    if node.op_type != "Pad" or linear_of(node) is not None:
-        return None
-    padded = node.outputs[0]
-    pad = read_link(node, constants)
+    pad, padded = read_link(node, constants) if is_op(node, "Pad") else None, node.outputs[0]
     if pad is None or padded.is_graph_output():
         return None
-    readers = [_reader(use.node, use.idx, node, constants) for use in padded.uses()]
+    readers = [_reader(use.node, use.idx, node) for use in padded.uses()]
     links = [link for link in readers if link is not None]
     if not links or len(links) < len(readers):
         return None
@@ -74,18 +69,13 @@ def find_padding(
         if isinstance(joined, str):
             return None
         convs.append((link.node, joined))
-        linear = link.linear
-        assert linear is not None
+        linear = linear_at(link.node)
         cost = Cost(link.flops, storage.freed([linear]))
         parts = (pad.label, link.label)
-        merges.append(Merge("padding", parts, f"Conv {linear.label}", cost, cost))
+        merges.append(Merge("padding", parts, linear.title, cost, cost))
     return PaddingRewrite(node, tuple(convs), tuple(merges))
 
 
-def _reader(
-    node: ir.Node, position: int, pad: ir.Node, constants: ConstantEvaluator
-) -> Link | None:
-    if position != 0 or node.graph is not pad.graph:
-        return None
-    link = read_link(node, constants)
-    return link if link is not None and link.linear is not None else None
+def _reader(node: ir.Node, position: int, pad: ir.Node) -> Link | None:
+    link = read_map(node) if position == 0 and node.graph is pad.graph else None
+    return link if link is not None and link.footprint.axes else None

@@ -20,17 +20,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnfuse.folding.merges.chain import Chain
-from bnfuse.folding.merges.geometry import Axis, Footprint
+from bnfuse.folding.merges.geometry import Footprint
 from bnfuse.folding.merges.kernel import Kernel
 from bnfuse.folding.merges.links import Link, read_link
-from bnfuse.folding.merges.merge import Cost, Merge, MergeRefusal
+from bnfuse.folding.merges.merge import Cost, Merge, MergeRefusal, bytes_of
 from bnfuse.folding.merges.merged import agree, merged_conv, misfit
-from bnfuse.folding.merges.storage import Storage, bytes_of
 from bnfuse.folding.merges.sums import Sum, SumRewrite, Together, sum_at
+from bnfuse.graph.access import input_of
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from bnfuse.folding.merges.merge import Storage
     from bnfuse.graph.constants import ConstantEvaluator
     from bnfuse.lifting.linear import LinearMap
 
@@ -123,9 +124,7 @@ def _by_input(whole: Sum, constants: ConstantEvaluator) -> dict[ir.Value, list[t
         x, links = leaf, list[Link]()
         while (link := _link_of(x, whole.root, constants)) is not None:
             links.insert(0, link)
-            above = link.node.inputs[0]
-            assert above is not None
-            x = above
+            x = input_of(link.node)
         if links:
             found.setdefault(x, []).append((place, Chain(tuple(links))))
     return found
@@ -155,7 +154,7 @@ def _grouped(
                 refusals.append(MergeRefusal(_labels(chain), chain.footprint))
             continue
         branches.append(_Branch(place, chain, chain.footprint))
-    own = _identity(x)
+    own = Footprint.identity(x.shape)
     branches += [_Branch(place, None, own) for place in identities if own is not None]
     # The widest first: what is narrower fits into it.
     branches.sort(key=lambda b: (b.chain is None or not b.chain.linears, -b.footprint.weights))
@@ -179,7 +178,7 @@ def _merged(
 ) -> tuple[Together, Merge] | MergeRefusal:
     identities = len(group.branches) - len(group.chains)
     kernels = [chain.kernel() for chain in group.chains]
-    kernels += [_unit(group.footprint)] * identities
+    kernels += [Kernel.of(b.footprint, 1.0) for b in group.branches if b.chain is None]
     kernel = kernels[0].added(kernels[1:], group.footprint)
     heir = max(group.linears, key=lambda linear: linear.layout.taps)
     linear = merged_conv(kernel, heir, constants)
@@ -194,7 +193,7 @@ def _merged(
     merge = Merge(
         kind="parallel",
         parts=parts,
-        into=f"Conv {linear.label}",
+        into=linear.title,
         before=Cost(flops, storage.freed(group.linears)),
         after=Cost(2 * weights, bytes_of(numbers, linear)),
         sites=tuple(site for chain in group.chains for site in chain.sites),
@@ -202,20 +201,6 @@ def _merged(
     shape = whole.leaves[group.branches[0].place].shape
     nodes = tuple(node for chain in group.chains for node in chain.nodes)
     return Together(x, linear, shape, nodes), merge
-
-
-def _identity(x: ir.Value) -> Footprint | None:
-    if x.shape is None or len(x.shape) < 3 or not isinstance(x.shape[1], int):
-        return None
-    return Footprint((Axis(1),) * (len(x.shape) - 2), x.shape[1], x.shape[1], x.shape[1])
-
-
-def _unit(like: Footprint) -> Kernel:
-    """The identity as a kernel of one tap."""
-    channels, rank = like.inputs, len(like.axes)
-    own = Footprint((Axis(1),) * rank, channels, channels, channels)
-    zeros = np.zeros(channels)
-    return Kernel(own, np.ones((channels, 1, 1, *(1,) * rank)), zeros, zeros)
 
 
 def _labels(chain: Chain) -> tuple[str, ...]:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from bnfuse.graph.rewire import output_like, substitute_sequence
+from bnfuse.graph.access import graph_of, is_op
+from bnfuse.graph.rewire import output_like, substitute
 from bnfuse.lifting.nodes import new_linear
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bnfuse.folding.merges.merge import Merge
-    from bnfuse.graph.names import FreshNames
+    from bnfuse.graph.initializers import FreshNames
     from bnfuse.lifting.linear import LinearMap
 
 
@@ -48,8 +49,7 @@ def sum_at(root: ir.Node) -> Sum | None:
     while pending:
         node = pending.pop()
         adds.append(node)
-        for value in node.inputs:
-            assert value is not None
+        for value in filter(None, node.inputs):
             producer = value.producer()
             if producer is not None and _is_add(producer) and _is_inner(producer):
                 pending.append(producer)
@@ -93,8 +93,7 @@ class SumRewrite:
 
     def apply(self, names: FreshNames) -> None:
         """Put the new maps, and Adds of what is left, in the place of the old ones."""
-        graph, y = self.sum.root.graph, self.sum.root.outputs[0]
-        assert graph is not None
+        graph, y = graph_of(self.sum.root), self.sum.root.outputs[0]
         count = len(self.together) + len(self.rest)
         linears = [self._linear(item, names, alone=count == 1) for item in self.together]
         nodes = list(linears)
@@ -109,7 +108,7 @@ class SumRewrite:
             name = f"{self.sum.root.name}.rest{position}"
             nodes.append(ir.Node("", "Add", [value, other], outputs=[output], name=name))
             value = output
-        substitute_sequence(self.sum.root, nodes)
+        substitute(self.sum.root, *nodes)
         for node in (*self.sum.adds[1:], *_nodes(self.together)):
             graph.remove(node, safe=True)
 
@@ -144,12 +143,7 @@ def _dim(one: int | ir.SymbolicDim, other: int | ir.SymbolicDim) -> int | ir.Sym
 
 
 def _is_add(node: ir.Node) -> bool:
-    return (
-        node.op_type in ("Add", "Sum")
-        and node.domain in ("", "ai.onnx")
-        and len(node.inputs) > 1
-        and all(value is not None for value in node.inputs)
-    )
+    return is_op(node, "Add", "Sum") and len(node.inputs) > 1 and None not in node.inputs
 
 
 def _is_inner(node: ir.Node) -> bool:

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["BROADCAST", "REDUCED", "SAME", "Kept", "elements"]
+__all__ = [
+    "BROADCAST",
+    "REDUCED",
+    "SAME",
+    "Kept",
+    "behind_channels",
+    "elements",
+    "padded",
+    "resized",
+]
 
+import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,10 +21,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnfuse.folding.axes import input_axis
+from bnfuse.graph.access import given
 from bnfuse.graph.channel import static_dim
+from bnfuse.graph.sizes import resize_scales
 
 if TYPE_CHECKING:
-    from bnfuse.folding.rules.crossing import Crossing
+    from bnfuse.folding.rule import Crossing
     from bnfuse.graph.affine import ChannelAffine
 
 
@@ -108,10 +120,10 @@ def _reduced_axes(at: Crossing) -> tuple[int, ...] | None:
     node, shape = at.node, at.x.shape
     if shape is None:
         return None
-    given = at.array(1)
-    if given is None and len(node.inputs) > 1 and node.inputs[1] is not None:
+    chosen = at.array(1)
+    if chosen is None and given(node, 1) is not None:
         return None
-    axes = node.attributes.get_ints("axes", []) if given is None else given.reshape(-1)
+    axes = node.attributes.get_ints("axes", []) if chosen is None else chosen.reshape(-1)
     if not len(axes):
         noop = node.attributes.get_int("noop_with_empty_axes", 0)
         return () if noop else tuple(range(len(shape)))
@@ -127,3 +139,40 @@ def _kept_axes(at: Crossing) -> list[int | None]:
     if at.node.attributes.get_int("keepdims", 1):
         return [None if axis in reduced else axis for axis in axes]
     return [axis for axis in axes if axis not in reduced]
+
+
+def behind_channels(_: Crossing) -> Collection[int]:
+    """All axes but the batch's and the channels'."""
+    return range(2, sys.maxsize)
+
+
+def padded(at: Crossing) -> Collection[int] | None:
+    """The axes that a Pad makes longer or shorter."""
+    node, shape = at.node, at.x.shape
+    pads, chosen = at.array(1), at.array(3)
+    if shape is None or any(at.constants.varies(given(node, place)) for place in (1, 3)):
+        return None
+    amounts = node.attributes.get_ints("pads", []) if pads is None else pads
+    axes = range(len(shape)) if chosen is None else [int(axis) % len(shape) for axis in chosen]
+    half = len(amounts) // 2
+    return {axis for i, axis in enumerate(axes) if amounts[i] or amounts[half + i]}
+
+
+def resized(at: Crossing) -> Collection[int] | None:
+    """The axes that a Resize may interpolate along."""
+    node, before, after = at.node, at.x.shape, at.y.shape
+    if before is None:
+        return None
+    axes = range(len(before))
+    if node.attributes.get_string("keep_aspect_ratio_policy", "stretch") != "stretch":
+        return axes
+    scales = {} if given(node, 3) is not None else resize_scales(node, at.constants)
+    if scales is None:
+        return axes
+    # A scale beside 1 may round to the same length, and still mixes the channels.
+    lengths = {axis: (static_dim(before, axis), static_dim(after, axis)) for axis in axes}
+    return {
+        axis
+        for axis, (was, now) in lengths.items()
+        if was is None or was != now or scales.get(axis, 1.0) != 1.0
+    }

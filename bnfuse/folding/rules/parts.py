@@ -1,20 +1,26 @@
-"""Where channels are behind an op that takes some of them.
+"""Where channels are behind an op that takes some of them, or each of them several times.
 
 Split, Slice and Gather: ``A(x[index]) = (A'(x))[index]`` where ``A'`` holds the constants of ``A``
 at the channels that ``index`` names. The other channels feed nothing through this op, and nothing
 else reads ``x`` (a Split's other outputs are left as they are), so they keep the identity.
+
+DepthToSpace and SpaceToDepth trade channels for positions: each channel on one side is several on
+the other. DepthToSpace with block size b makes output channel c of the input channels
+``(i·b + j)·C' + c`` (DCR) or ``c·b² + i·b + j`` (CRD); SpaceToDepth makes input channel c into the
+output channels of these numbers (ONNX operator specifications, DepthToSpace-13, SpaceToDepth-28).
 """
 
 from __future__ import annotations
 
-__all__ = ["SELECTED", "axis_of", "embed", "spans"]
+__all__ = ["DEPTH_TO_SPACE", "SELECTED", "SPACE_TO_DEPTH", "axis_of", "embed", "spans"]
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bnfuse.folding.rules.slices import python_slice, slices_of
+from bnfuse.graph.access import given
 from bnfuse.graph.affine import ChannelAffine
 from bnfuse.graph.channel import static_dim
 
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from bnfuse.folding.plan import Refusal
-    from bnfuse.folding.rules.crossing import Crossing
+    from bnfuse.folding.rule import Crossing
 
 Index = NDArray[np.intp]
 
@@ -49,12 +55,8 @@ class _Selected:
             return affine.along(axis)
         if channels is None:
             raise _unknown(at)
-        merged = embed([(affine, selected)], axis, channels)
-        scale, shift, _ = merged.expanded(channels)
-        same = (scale[selected] == affine.scale) & (shift[selected] == affine.shift)
-        if not np.all(same):
-            raise at.refusal("", " takes a channel twice, with other constants each time")
-        return merged
+        differs = " takes a channel twice, with other constants each time"
+        return _scattered(at, affine, selected, axis, channels, differs)
 
     def on(self, at: Crossing, affine: ChannelAffine) -> ChannelAffine:
         """The channels that are selected take their constants after the selection."""
@@ -70,12 +72,12 @@ class _Selected:
         """The channels along ``axis`` that an output holds; ``None`` where it holds all of them."""
         length, op_type = static_dim(at.x.shape, axis), at.node.op_type
         if op_type == "Slice":
-            slices = slices_of(at)
+            slices = _slices(at)
             if slices is not None and axis not in slices:
                 return None
             if slices is None or length is None:
                 raise _unknown(at)
-            return np.arange(length)[python_slice(*slices[axis], length)]
+            return np.arange(length)[_python_slice(*slices[axis], length)]
         if axis_of(at) != axis:
             return None
         if op_type == "Split":
@@ -104,7 +106,47 @@ class _Selected:
         return axis if axis <= gathered else axis + spread - 1
 
 
+@dataclass(frozen=True)
+class _Blocks:
+    """Each channel on one side is a block of channels on the other.
+
+    Attributes:
+        widens_back: Whether the input is the side with more channels.
+    """
+
+    widens_back: bool
+
+    def back(self, at: Crossing, affine: ChannelAffine) -> ChannelAffine:
+        """Spread over, or gathered from, the channels of the input."""
+        return self._moved(at, affine, at.y, self.widens_back)
+
+    def on(self, at: Crossing, affine: ChannelAffine) -> ChannelAffine:
+        """Spread over, or gathered from, the channels of the output."""
+        return self._moved(at, affine, at.x, not self.widens_back)
+
+    def _moved(
+        self, at: Crossing, affine: ChannelAffine, value: ir.Value, widens: bool
+    ) -> ChannelAffine:
+        """The affine of ``value`` on the node's other side."""
+        channels, block = (
+            static_dim(value.shape, 1),
+            at.node.attributes.get_int("blocksize", 1) ** 2,
+        )
+        if affine.axis in (None, 0):
+            return affine
+        if affine.axis != 1 or channels is None:
+            raise at.refusal("", " moves the axis that its constants run along")
+        few = channels if widens else channels // block
+        by_channel = at.node.attributes.get_string("mode", "DCR") == "CRD"
+        narrow = np.repeat(np.arange(few), block) if by_channel else np.tile(np.arange(few), block)
+        if widens:
+            return affine.take(narrow)
+        return _scattered(at, affine, narrow, 1, few, " joins channels with different constants")
+
+
 SELECTED = _Selected()
+DEPTH_TO_SPACE = _Blocks(widens_back=True)
+SPACE_TO_DEPTH = _Blocks(widens_back=False)
 
 
 def axis_of(at: Crossing) -> int | None:
@@ -118,7 +160,7 @@ def _gathered(at: Crossing) -> tuple[int, int | None]:
     """The axis that a Gather selects along, and how many axes its indices put in its place."""
     if at.node.op_type != "Gather":
         return 0, 1
-    indices, axis = at.node.inputs[1], axis_of(at)
+    indices, axis = given(at.node, 1), axis_of(at)
     shape = None if indices is None or axis is None else indices.shape
     return axis or 0, None if shape is None else len(shape)
 
@@ -140,5 +182,38 @@ def embed(parts: Iterable[tuple[ChannelAffine, Index]], axis: int, channels: int
     return ChannelAffine.of(axis, scale, shift, magnitude)
 
 
+def _scattered(
+    at: Crossing, affine: ChannelAffine, index: Index, axis: int, channels: int, differs: str
+) -> ChannelAffine:
+    """The constants at the channels that ``index`` names; refused where they would need several."""
+    merged = embed([(affine, index)], axis, channels)
+    scale, shift, _ = merged.expanded(channels)
+    if np.any((scale[index] != affine.scale) | (shift[index] != affine.shift)):
+        raise at.refusal("", differs)
+    return merged
+
+
 def _unknown(at: Crossing) -> Refusal:
     return at.refusal("which channels", " selects is not known before a run")
+
+
+def _slices(at: Crossing) -> dict[int, tuple[int, int, int]] | None:
+    """Per sliced axis its start, end and step; ``None`` unless all of them are constant."""
+    node, shape = at.node, at.x.shape
+    assert shape is not None
+    if "starts" in node.attributes:
+        read = [list(node.attributes.get_ints(key, [])) for key in ("starts", "ends", "axes")]
+    elif any(map(at.constants.varies, node.inputs[1:])):
+        return None
+    else:
+        arrays = [at.array(place) for place in range(1, len(node.inputs))]
+        read = [[] if array is None else [int(n) for n in array] for array in arrays]
+    starts, ends, axes, steps = (*read, [], [])[:4]
+    rows = zip(axes or range(len(starts)), starts, ends, steps or [1] * len(starts), strict=True)
+    return {axis % len(shape): (start, end, step) for axis, start, end, step in rows}
+
+
+def _python_slice(start: int, end: int, step: int, length: int) -> slice:
+    """The same part of an axis of this length in Python."""
+    # ONNX clamps a negative end of a downward slice to "before the first"; Python needs None.
+    return slice(start, None if step < 0 and end < -length else end, step)

@@ -15,16 +15,15 @@ from __future__ import annotations
 
 __all__ = ["Rearranged", "perm_of", "undo"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bnfuse.folding.axes import Spread, spread_of
 from bnfuse.folding.plan import Answer
-from bnfuse.folding.rules.crossing import Crossing
+from bnfuse.graph.access import given, is_op, readers
 from bnfuse.graph.channel import static_dim
-from bnfuse.graph.readers import readers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from bnfuse.folding.plan import Refusal, Response
+    from bnfuse.folding.rule import Crossing
     from bnfuse.graph.affine import ChannelAffine
-    from bnfuse.graph.constants import ConstantEvaluator
 
 
 @dataclass(frozen=True)
@@ -43,36 +42,25 @@ class Rearranged:
     ops: tuple[str, ...]
     joins = False
 
-    def backward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
+    def backward(self, at: Crossing, affine: ChannelAffine) -> Response:
         """Walk up until the constants are per-channel."""
-        at = Crossing(node, constants, output=index)
-        if at.y.shape is None:
-            raise _unknown(at)
-        spread = spread_of(affine, len(at.y.shape))
+        spread = _spread(at, affine, at.y)
         passed: list[ir.Node] = []
         while True:
-            at = Crossing(at.node, constants, _carrier(at.node, spread))
+            at = replace(at, place=_carrier(at.node, spread))
             spread = _before(at, spread)
             found = spread.affine()
             if found is not None:
                 return Answer(pull=((at.x, found),), passed=tuple(passed))
             producer = at.x.producer()
-            if producer is None or not self._moves(producer) or not _is_inner(at.x):
+            if not is_op(producer, *self.ops, "Identity") or not _is_inner(at.x):
                 raise _several_axes(at)
-            at = Crossing(producer, constants)
+            at = replace(at, node=producer, place=0, output=0)
             passed.append(producer)
 
-    def forward(
-        self, node: ir.Node, lost: Mapping[int, ChannelAffine], constants: ConstantEvaluator
-    ) -> Response:
+    def forward(self, at: Crossing, lost: Mapping[int, ChannelAffine]) -> Response:
         """Walk down until the constants are per-channel."""
-        ((place, affine),) = lost.items()
-        at = Crossing(node, constants, place)
-        if at.x.shape is None:
-            raise _unknown(at)
-        spread = spread_of(affine, len(at.x.shape))
+        spread = _spread(at, lost[at.place], at.x)
         passed: list[ir.Node] = []
         while True:
             spread = _behind(at, spread)
@@ -80,13 +68,10 @@ class Rearranged:
             if found is not None:
                 return Answer(push=((at.y, found),), passed=tuple(passed))
             uses = readers(at.y)
-            if not _is_inner(at.y) or not self._moves(uses[0].node):
+            if not _is_inner(at.y) or not is_op(uses[0].node, *self.ops, "Identity"):
                 raise _several_axes(at)
             passed.append(at.node)
-            at = Crossing(uses[0].node, constants, uses[0].idx)
-
-    def _moves(self, node: ir.Node) -> bool:
-        return node.op_type in (*self.ops, "Identity") and node.domain in ("", "ai.onnx")
+            at = replace(at, node=uses[0].node, place=uses[0].idx)
 
 
 def undo(node: ir.Node, spread: Spread) -> Spread | None:
@@ -106,6 +91,12 @@ def perm_of(node: ir.Node) -> list[int] | None:
     if "perm" in node.attributes:
         return list(node.attributes.get_ints("perm", []))
     return None if x is None or x.shape is None else list(reversed(range(len(x.shape))))
+
+
+def _spread(at: Crossing, affine: ChannelAffine, value: ir.Value) -> Spread:
+    if value.shape is None:
+        raise _unknown(at)
+    return spread_of(affine, len(value.shape))
 
 
 def _carrier(node: ir.Node, spread: Spread) -> int:
@@ -165,22 +156,15 @@ def _rows_sum_to_one(at: Crossing) -> bool:
     """Whether the first factor is a Softmax along its last axis, as it came out of that."""
     a = at.node.inputs[0]
     node = None if a is None else a.producer()
-    while node is not None and node.op_type in ("Identity", "Dropout") and _is_standard(node):
-        mode = Crossing(node, at.constants).array(2)
-        given = len(node.inputs) > 2 and node.inputs[2] is not None
-        if given and (mode is None or mode.any()):
+    while is_op(node, "Identity", "Dropout"):
+        mode = at.constants.array(given(node, 2))
+        if given(node, 2) is not None and (mode is None or mode.any()):
             return False
         a = node.inputs[0]
         node = None if a is None else a.producer()
-    if node is None or node.op_type != "Softmax" or not _is_standard(node):
-        return False
-    if a is None or a.shape is None or "axis" not in node.attributes:
+    if not is_op(node, "Softmax") or a is None or a.shape is None or "axis" not in node.attributes:
         return False
     return node.attributes.get_int("axis", -1) in (-1, len(a.shape) - 1)
-
-
-def _is_standard(node: ir.Node) -> bool:
-    return node.domain in ("", "ai.onnx")
 
 
 def _is_inner(value: ir.Value) -> bool:
