@@ -10,7 +10,7 @@ errors in their words. What differs is printed; exits with 1 if anything does.
 
 from __future__ import annotations
 
-__all__ = ["main"]
+__all__ = ["differs", "main"]
 
 import argparse
 import difflib
@@ -36,7 +36,7 @@ _SHOWN = 30
 def main() -> int:
     """Make the models, fold them twice and compare."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.same_graphs", description=__doc__)
-    parser.add_argument("--against", required=True, help="a commit, or a folder of its folds")
+    parser.add_argument("--against", required=True, help="the other commit")
     parser.add_argument("--seeds", type=int, default=1000, help="random graphs")
     parser.add_argument("--every", type=int, default=4, help="of an operator's cases, every Nth")
     parser.add_argument("--nets", action="store_true", help="exported nets too")
@@ -55,7 +55,7 @@ def main() -> int:
         after = Path(folder, "after")
         seconds = _fold_all(ROOT, models, after)
         names = sorted(path.stem for path in models.iterdir())
-        different = [name for name in names if _differs(name, before, after)]
+        different = [name for name in names if differs(name, before, after)]
         print(f"{len(names)} models folded in {seconds:.0f} s, {len(different)} differently")
     return int(bool(different))
 
@@ -152,9 +152,16 @@ for path in sorted(models.iterdir()):
 """
 
 
-def _differs(name: str, before: Path, after: Path) -> bool:
-    """Whether a fold came out otherwise; prints how."""
-    if all(_bytes(before / file) == _bytes(after / file) for file in _files(name)):
+def differs(name: str, before: Path, after: Path) -> bool:
+    """Whether a model folded otherwise, in its file or in its report; prints how.
+
+    Args:
+        name: The model's.
+        before: A folder with its fold and its report, as files of that name.
+        after: Another.
+    """
+    files = f"{name}.onnx", f"{name}.json"
+    if all(_bytes(before / file) == _bytes(after / file) for file in files):
         return False
     print(f"--- {name}")
     for read in (_told, _listed):
@@ -163,16 +170,12 @@ def _differs(name: str, before: Path, after: Path) -> bool:
     return True
 
 
-def _files(name: str) -> tuple[str, str]:
-    return f"{name}.onnx", f"{name}.json"
-
-
 def _bytes(path: Path) -> bytes:
     return path.read_bytes() if path.exists() else b""
 
 
 def _told(folder: Path, name: str) -> list[str]:
-    return (folder / f"{name}.json").read_text().splitlines()
+    return _bytes(folder / f"{name}.json").decode().splitlines()
 
 
 def _listed(folder: Path, name: str) -> list[str]:

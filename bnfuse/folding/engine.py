@@ -5,14 +5,14 @@ from __future__ import annotations
 __all__ = ["fold"]
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bnfuse.errors import FoldError
-from bnfuse.folding.edits import Editor
 from bnfuse.folding.fitting import check_free
-from bnfuse.folding.log import Application, Fate, FoldLog, Route, StoppedFoldError
+from bnfuse.folding.log import Application, Fate, FoldLog, StoppedFoldError
 from bnfuse.folding.merges import Merge, MergeRefusal, Rewrite, find_merges
-from bnfuse.folding.plan import Refusal
+from bnfuse.folding.plan import Editor, Refusal, once
 from bnfuse.folding.rules import rules
 from bnfuse.folding.search import Reach, Search
 from bnfuse.folding.tidy import tidy
@@ -58,7 +58,7 @@ class _Folding:
         self._pending: deque[ir.Node] = deque()
         self._stuck: dict[ir.Node, None] = {}
         self._reasons: dict[ir.Node, tuple[str, ...]] = {}
-        self._routes = {site: Route() for site in lifted.sites}
+        self._fates = {site: Fate() for site in lifted.sites}
         self._applications: list[Application] = []
         self._merges: list[Merge] = []
         self._unmerged: list[MergeRefusal] = []
@@ -73,7 +73,7 @@ class _Folding:
             self._merge()
             self._give_away()
         return FoldLog(
-            self._fates(),
+            self._told(),
             tuple(self._applications),
             tuple(self._merges),
             tuple(dict.fromkeys(self._unmerged)),
@@ -122,7 +122,8 @@ class _Folding:
     def _carry_out_merge(self, rewrite: Rewrite) -> None:
         for merge in rewrite.merges:
             for site in merge.sites:
-                self._routes[site].into[merge.into] = None
+                fate = self._fates[site]
+                self._fates[site] = replace(fate, into=once(*fate.into, merge.into))
         rewrite.apply(self._names)
         self._merges.extend(rewrite.merges)
         sites = tuple(site for merge in rewrite.merges for site in merge.sites)
@@ -152,7 +153,7 @@ class _Folding:
                 self._reasons[node] = (refusal.reason,)
                 continue
             for site in normalizer.sites:
-                self._routes[site].move_on(normalizer.title, plan)
+                self._fates[site] = self._fates[site].follow(plan, normalizer.title)
             self._editor.carry_out(plan, normalizer.sites)
             hold(node, normalizer.bare())
             self._applications.append(
@@ -202,7 +203,7 @@ class _Folding:
         sites = affine_at(node).all_sites
         targets = plan.targets
         for site in sites:
-            self._routes[site].follow(plan)
+            self._fates[site] = self._fates[site].follow(plan)
         takers = self._editor.carry_out(plan, sites)
         if pushed.is_identity:
             bypass(node)
@@ -219,13 +220,14 @@ class _Folding:
         elif not rename_to(input_of(node), node):
             self._reasons[node] = ("it changes nothing but names a graph output",)
 
-    def _fates(self) -> dict[Site, Fate]:
-        left: dict[Site, str] = {}
+    def _told(self) -> dict[Site, Fate]:
+        """The fates, with the reasons of what is left."""
         for node in self._graph:
             held = affine_of(node) or normalizer_of(node)
+            reason = "; ".join(self._reasons.get(node, ("it was not to be folded",)))
             for site in () if held is None else held.own_sites:
-                left[site] = "; ".join(self._reasons.get(node, ("it was not to be folded",)))
-        return {site: route.fate(left.get(site)) for site, route in self._routes.items()}
+                self._fates[site] = replace(self._fates[site], folded=False, reason=reason)
+        return self._fates
 
 
 def _ways(affine: ChannelAffine, reach: Reach) -> Iterator[tuple[ChannelAffine, ChannelAffine]]:

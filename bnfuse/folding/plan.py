@@ -1,25 +1,40 @@
-"""What a rule answers: the edits to make, what they demand of the neighbours, or a refusal."""
+"""What a rule answers: edits, what they demand of the neighbours, or a refusal; and how they go."""
 
 from __future__ import annotations
 
-__all__ = ["Answer", "Edit", "Plan", "Rebound", "Recompute", "Refusal", "Response", "Take"]
+__all__ = [
+    "Answer",
+    "Edit",
+    "Editor",
+    "Plan",
+    "Rebound",
+    "Recompute",
+    "Refusal",
+    "Response",
+    "Take",
+    "once",
+]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bnfuse.graph.access import input_of
+import numpy as np
+
+from bnfuse.graph.access import given, input_of
 from bnfuse.lifting.linear import LinearMap
-from bnfuse.lifting.nodes import held_by
+from bnfuse.lifting.nodes import affine_of, held_by, hold
 from bnfuse.lifting.normalizer import Normalizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import onnx_ir as ir
+    from numpy.typing import NDArray
 
     from bnfuse.graph.affine import ChannelAffine
+    from bnfuse.graph.constants import ConstantEvaluator
+    from bnfuse.graph.initializers import Initializers
     from bnfuse.lifting.linear import Side
     from bnfuse.lifting.nodes import Held
+    from bnfuse.lifting.sites import Site
 
 
 class Refusal(Exception):  # noqa: N818  (it is an answer, not an error)
@@ -149,18 +164,72 @@ class Plan:
     @property
     def targets(self) -> tuple[str, ...]:
         """What takes the affine, each once, as a person calls it."""
-        return _once(edit.target for edit in self.edits if edit not in self.corrections)
+        return once(*(edit.target for edit in self.edits if edit not in self.corrections))
 
     @property
     def rules(self) -> tuple[str, ...]:
         """What the edits do, each once, as in ``absorb after``."""
-        return _once(edit.rule for edit in self.edits)
+        return once(*(edit.rule for edit in self.edits))
 
     @property
     def corrected(self) -> tuple[str, ...]:
         """What makes up for it where others read a value that gained it."""
-        return _once(edit.target for edit in self.edits if edit in self.corrections)
+        return once(*(edit.target for edit in self.edits if edit in self.corrections))
 
 
-def _once(names: Iterable[str]) -> tuple[str, ...]:
+def once(*names: str) -> tuple[str, ...]:
+    """Those that there are, each once."""
     return tuple(dict.fromkeys(filter(None, names)))
+
+
+@dataclass(frozen=True, eq=False)
+class Editor:
+    """Edits the nodes of one graph."""
+
+    constants: ConstantEvaluator
+    initializers: Initializers
+
+    def carry_out(self, plan: Plan, sites: tuple[Site, ...]) -> tuple[ir.Node, ...]:
+        """Edit the nodes as ``plan`` says and rename what means something else afterwards.
+
+        Args:
+            plan: The plan.
+            sites: What it is for: those are part of whatever takes them.
+
+        Returns:
+            The Affine nodes that took a part.
+        """
+        takers = []
+        for edit in plan.edits:
+            if isinstance(edit, Rebound):
+                self._rebind(edit)
+            elif isinstance(edit, Recompute):
+                self._recompute(edit)
+            else:
+                own = () if edit in plan.corrections else sites
+                hold(edit.node, edit.taker.taking(edit.side, edit.affine, own))
+                if affine_of(edit.node) is not None:
+                    takers.append(edit.node)
+        self.initializers.names.rename(plan.changed)
+        return tuple(takers)
+
+    def _recompute(self, edit: Recompute) -> None:
+        # Read anew: an edit before this one may have replaced it.
+        constant = self.constants.constant(edit.node.inputs[edit.position])
+        assert constant is not None
+        new = edit.affine(constant.array())
+        self._replace(edit, new, constant.dtype, constant.name)
+
+    def _rebind(self, edit: Rebound) -> None:
+        old, dtype = given(edit.node, edit.position), input_of(edit.node).dtype
+        assert dtype is not None
+        edit.node.resize_inputs(max(len(edit.node.inputs), edit.position + 1))
+        name = (None if old is None else old.name) or f"{edit.node.name}.{edit.position}"
+        self._replace(edit, np.asarray(edit.value), dtype, name)
+
+    def _replace(
+        self, edit: Rebound | Recompute, array: NDArray[np.float64], dtype: ir.DataType, after: str
+    ) -> None:
+        new = self.initializers.add(array, dtype, after=after)
+        self.constants.remember(new, array)
+        edit.node.replace_input_with(edit.position, new)

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 __all__ = ["tidy"]
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bnfuse.folding.axes import spread_of
-from bnfuse.folding.rules.rearranged import perm_of, undo
+from bnfuse.folding.axes import Spread
+from bnfuse.folding.rules.rearranged import perm_of, rearranged
 from bnfuse.graph.access import given, graph_of, input_of, is_op, readers
 from bnfuse.graph.rewire import output_like, rename_to, substitute
 from bnfuse.lifting.nodes import LiftedAffine, affine_at, affine_of, drop_dead, new_affine
@@ -31,21 +30,6 @@ _FARTHEST = 8
 """Nodes that are looked at above one: no detour is longer, and the whole is linear."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Detour:
-    """Nodes that lead from a value to the same value, but for one affine.
-
-    Attributes:
-        start: The value.
-        moved: The affine of ``start`` that the detour computes; ``None`` for nothing.
-        affine: The node that computes it on the way.
-    """
-
-    start: ir.Value
-    moved: ChannelAffine | None = None
-    affine: ir.Node | None = None
-
-
 def tidy(graph: ir.Graph, constants: ConstantEvaluator) -> tuple[str, ...]:
     """Take all detours out of a lifted graph; the names of the values that they led to."""
     reached = []
@@ -56,29 +40,35 @@ def tidy(graph: ir.Graph, constants: ConstantEvaluator) -> tuple[str, ...]:
         if constants.pattern(y) is not None:
             continue
         detour = _detour(node)
-        if detour is not None and _take_out(node, detour):
+        if detour is not None and _take_out(node, *detour):
             reached.append(y.name or "")
     if reached:
         drop_dead(graph)
     return tuple(reached)
 
 
-def _take_out(node: ir.Node, detour: _Detour) -> bool:
+def _take_out(
+    node: ir.Node, start: ir.Value, affine: ir.Node | None, moved: ChannelAffine | None
+) -> bool:
     y = node.outputs[0]
-    if detour.affine is not None and detour.moved is not None:
-        lifted = affine_at(detour.affine)
-        moved = LiftedAffine(detour.moved, lifted.own_sites, taken=lifted.taken)
-        substitute(node, new_affine(detour.start, output_like(y), moved, detour.affine.name or ""))
+    if affine is not None and moved is not None:
+        lifted = affine_at(affine)
+        before = LiftedAffine(moved, lifted.own_sites, taken=lifted.taken)
+        substitute(node, new_affine(start, output_like(y), before, affine.name or ""))
         return True
     if y.is_graph_output():
-        return rename_to(detour.start, node)
-    y.replace_all_uses_with(detour.start)
+        return rename_to(start, node)
+    y.replace_all_uses_with(start)
     graph_of(node).remove(node, safe=True)
     return True
 
 
-def _detour(end: ir.Node) -> _Detour | None:
-    """The shortest detour that ends with this node."""
+def _detour(end: ir.Node) -> tuple[ir.Value, ir.Node | None, ChannelAffine | None] | None:
+    """The shortest detour that ends with this node, which leads from a value to that very value.
+
+    Returns:
+        The value; the one Affine on the way, if any, and what it is of that value.
+    """
     passed: list[ir.Node] = []
     stuck: ir.Node | None = None
     above = 0
@@ -97,7 +87,7 @@ def _detour(end: ir.Node) -> _Detour | None:
             if _is_undone(passed):
                 moved = None if stuck is None else _moved(stuck, passed[above:])
                 if stuck is None or moved is not None:
-                    return _Detour(x, moved, stuck)
+                    return x, stuck, moved
         else:
             return None
         node = x.producer()
@@ -173,11 +163,8 @@ def _moved(affine: ir.Node, nodes: list[ir.Node]) -> ChannelAffine | None:
     own, x = affine_at(affine).affine, input_of(affine)
     if x.shape is None or not own.is_finite:
         return None
-    spread = spread_of(own, len(x.shape))
+    spread: Spread | None = Spread.of(own, len(x.shape))
     for node in nodes:
-        if _moves(node):
-            undone = undo(node, spread)
-            if undone is None:
-                return None
-            spread = undone
-    return spread.affine()
+        if spread is not None and _moves(node):
+            spread = rearranged(node, spread, back=True)
+    return None if spread is None else spread.per_channel()

@@ -11,9 +11,19 @@ not have a last window that begins in the padding. Where both give one number, t
 
 from __future__ import annotations
 
-__all__ = ["Dim", "dims_of", "doubtful_axes", "entries_of", "known_sizes", "resize_scales"]
+__all__ = [
+    "Dim",
+    "Window",
+    "dims_of",
+    "doubtful_axes",
+    "entries_of",
+    "known_sizes",
+    "padded_by",
+    "resize_scales",
+    "windows_of",
+]
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import onnx_ir as ir
@@ -22,7 +32,7 @@ from bnfuse.graph.access import given, input_of, is_op
 from bnfuse.graph.channel import static_dim
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -168,18 +178,64 @@ def resize_scales(node: ir.Node, constants: Constants) -> dict[int, float] | Non
 
 
 def _of_pool(node: ir.Node) -> Iterator[int]:
-    kernel = list(node.attributes.get_ints("kernel_shape", []))
-    ones, zeros = [1] * len(kernel), [0] * 2 * len(kernel)
-    strides = node.attributes.get_ints("strides", ones)
-    dilations = node.attributes.get_ints("dilations", ones)
-    pads = node.attributes.get_ints("pads", zeros)
     automatic = node.attributes.get_string("auto_pad", "NOTSET") not in ("NOTSET", "")
-    for i, taps in enumerate(kernel):
-        length = static_dim(input_of(node).shape, i + 2)
+    for axis, window in enumerate(windows_of(node), 2):
+        length = static_dim(input_of(node).shape, axis)
         if length is None:
             continue
-        before, after = pads[i], pads[i + len(kernel)]
-        free = length + before + after - dilations[i] * (taps - 1) - 1
-        last = -(-free // strides[i]) * strides[i]
-        if free % strides[i] and (automatic or last >= length + before):
-            yield i + 2
+        free = length + window.begin + window.end - window.span - 1
+        last = -(-free // window.stride) * window.stride
+        if free % window.stride and (automatic or last >= length + window.begin):
+            yield axis
+
+
+class Window(NamedTuple):
+    """How a kernel slides along one spatial axis.
+
+    Attributes:
+        taps: The kernel's size.
+        stride: The stride.
+        dilation: The dilation.
+        begin: Padding before the input, as it is given.
+        end: Padding after it.
+    """
+
+    taps: int
+    stride: int = 1
+    dilation: int = 1
+    begin: int = 0
+    end: int = 0
+
+    @property
+    def span(self) -> int:
+        """From the first tap to the last."""
+        return self.dilation * (self.taps - 1)
+
+
+def windows_of(node: ir.Node, kernel: Sequence[int] | None = None) -> list[Window]:
+    """The windows of a Conv, whose kernel is that of its weight, or of a pool."""
+    attributes = node.attributes
+    kernel = attributes.get_ints("kernel_shape", []) if kernel is None else kernel
+    rank = len(kernel)
+    strides, dilations = (attributes.get_ints(n, [1] * rank) for n in ("strides", "dilations"))
+    pads = attributes.get_ints("pads", [0] * 2 * rank)
+    parts = (kernel, strides, dilations, pads[:rank], pads[rank:])
+    return [Window(*map(int, window)) for window in zip(*parts, strict=True)]
+
+
+def padded_by(node: ir.Node, constants: Constants) -> list[tuple[int, int]] | None:
+    """What a Pad adds before and after each axis; ``None`` where that is not known before a run."""
+    shape, amounts, chosen = input_of(node).shape, given(node, 1), given(node, 3)
+    added, some = constants.array(amounts), constants.array(chosen)
+    is_open = (amounts is not None and added is None) or (chosen is not None and some is None)
+    if shape is None or is_open:
+        return None
+    rank, by_attribute = len(shape), node.attributes.get_ints("pads", [])
+    pads = [int(n) for n in (by_attribute if added is None else added)]
+    axes = range(rank) if some is None else [int(axis) % rank for axis in some]
+    if len(pads) != 2 * len(axes):
+        return None
+    pairs = [(0, 0)] * rank
+    for axis, before, behind in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
+        pairs[axis] = (before, behind)
+    return pairs

@@ -93,7 +93,7 @@ def lift(model: ir.Model) -> Lifted:
         if isinstance(read, NotPerChannel):
             is_norm, scales = node.op_type == "BatchNormalization", node.op_type in ("Mul", "Div")
             unlifted.append(_unlifted(node, read, is_norm or scales, is_norm or not scales))
-        elif read is not None and (read.affine.is_finite or read.per_channel):
+        elif read is not None and (read.affine.is_finite or read.step.per_channel):
             _lift_affine(node, read)
     maps = join_runs(model.graph, constants) | normalizers
     in_order = sorted(maps, key=lambda site: order[site.nodes[0]])
@@ -114,17 +114,10 @@ def _lift_normalizer(
 
 
 def _lift_affine(node: ir.Node, read: AffineRead) -> None:
-    output = output_like(node.outputs[0])
-    output.shape = read.x.shape or output.shape
-    step = Step.of(
-        node,
-        node.inputs.index(read.x),
-        scales=read.scales,
-        shifts=read.shifts,
-        per_channel=read.per_channel,
-    )
-    lifted = LiftedAffine(read.affine, (), (step,))
-    substitute(node, new_affine(read.x, output, lifted, name_of(node)))
+    x, output = input_of(node, read.step.position), output_like(node.outputs[0])
+    output.shape = x.shape or output.shape
+    lifted = LiftedAffine(read.affine, (), (read.step,))
+    substitute(node, new_affine(x, output, lifted, name_of(node)))
 
 
 def _unlifted(

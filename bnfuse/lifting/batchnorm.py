@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnfuse.graph.access import given, input_of, is_op
+from bnfuse.graph.access import given, is_op
 from bnfuse.graph.affine import ChannelAffine
 from bnfuse.graph.channel import NotPerChannel
 from bnfuse.lifting.elementwise import AffineRead
+from bnfuse.lifting.sites import Step
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -54,7 +55,7 @@ def read_batch_norm(
         scale = gamma / np.sqrt(variance + epsilon)
         centred = mean * scale
     affine = ChannelAffine.of(1, scale, beta - centred, np.abs(centred) + np.abs(beta))
-    return AffineRead(input_of(node), affine, scales=True, shifts=True, per_channel=True)
+    return AffineRead(affine, Step.of(node, scales=True, shifts=True, per_channel=True))
 
 
 def _training(node: ir.Node) -> str:

@@ -11,6 +11,8 @@ import numpy as np
 
 from bnfuse.graph.affine import ChannelAffine
 from bnfuse.graph.channel import ChannelConstant, NotPerChannel, channel_constant
+from bnfuse.graph.sizes import dims_of
+from bnfuse.lifting.sites import Step
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -26,18 +28,12 @@ class AffineRead:
     """An op read as a map of its one run-time input.
 
     Attributes:
-        x: The run-time input.
         affine: The map.
-        scales: Whether the op multiplies.
-        shifts: Whether the op adds.
-        per_channel: Whether the constant has a dimension.
+        step: The op.
     """
 
-    x: ir.Value
     affine: ChannelAffine
-    scales: bool
-    shifts: bool
-    per_channel: bool
+    step: Step
 
 
 def read_elementwise(
@@ -48,44 +44,37 @@ def read_elementwise(
     if node.domain or not _is_float(node):
         return None
     if node.op_type == "Neg" and not constants.is_constant(given[0]):
-        return AffineRead(given[0], ChannelAffine.of(None, -1.0), True, False, False)
+        return AffineRead(ChannelAffine.of(None, -1.0), Step.of(node, scales=True))
     if len(node.inputs) != 2 or len(given) != 2:
         return None
     left, right = given
     if node.op_type == "Einsum":
-        return _read_einsum(node, left, right, constants)
-    if node.op_type not in _BINARY:
+        op_type, arrays = "Mul", _factors_by_name(node, left, right, constants)
+    else:
+        op_type = node.op_type
+        arrays = [_operand(left, right, constants), _operand(right, left, constants)]
+    found = [array for array in arrays if array is not None]
+    constant_first = arrays[0] is not None
+    if op_type not in _BINARY or len(found) != 1 or (op_type == "Div" and constant_first):
         return None
-    left_array = _operand(left, right, constants)
-    right_array = _operand(right, left, constants)
-    if (left_array is None) == (right_array is None):
-        return None
-    x, array = (left, right_array) if left_array is None else (right, left_array)
-    assert array is not None
-    constant_first = left_array is not None
-    if node.op_type == "Div" and constant_first:
-        return None
-    constant = channel_constant(array, x.shape)
+    position, (array,) = int(constant_first), found
+    constant = channel_constant(array, given[position].shape)
     if isinstance(constant, NotPerChannel):
         return constant
-    return AffineRead(
-        x,
-        _affine(node.op_type, constant, constant_first),
-        scales=node.op_type in ("Mul", "Div"),
-        shifts=node.op_type in ("Add", "Sub", "Sum"),
-        per_channel=array.ndim > 0,
-    )
+    scales, per_channel = op_type in ("Mul", "Div"), array.ndim > 0 or node.op_type == "Einsum"
+    step = Step.of(node, position, scales=scales, shifts=not scales, per_channel=per_channel)
+    return AffineRead(_affine(op_type, constant, constant_first), step)
 
 
-def _read_einsum(
+def _factors_by_name(
     node: ir.Node, left: ir.Value, right: ir.Value, constants: ConstantEvaluator
-) -> AffineRead | NotPerChannel | None:
-    """``einsum('nchw,c->nchw', x, s)``: an elementwise product by name."""
+) -> list[NDArray[Any] | None]:
+    """``einsum('nchw,c->nchw', x, s)``: the constant of an elementwise product by name."""
     equation = node.attributes.get_string("equation", "").replace(" ", "")
     operands, arrow, result = equation.partition("->")
     terms = operands.split(",")
     if not arrow or len(terms) != 2 or "." in equation:
-        return None
+        return [None, None]
     for x, constant, names, others in (
         (left, right, terms[0], terms[1]),
         (right, left, terms[1], terms[0]),
@@ -95,14 +84,12 @@ def _read_einsum(
             continue
         distinct = len(set(names)) == len(names) and len(set(others)) == len(others)
         if not distinct or not set(others) <= set(names):
-            return None
+            break
         ordered = np.transpose(array, [others.index(n) for n in names if n in others])
         shape = [array.shape[others.index(n)] if n in others else 1 for n in names]
-        found = channel_constant(ordered.reshape(shape), x.shape)
-        if isinstance(found, NotPerChannel):
-            return found
-        return AffineRead(x, _affine("Mul", found, False), True, False, True)
-    return None
+        shaped = ordered.reshape(shape)
+        return [shaped, None] if constant is left else [None, shaped]
+    return [None, None]
 
 
 def _affine(op_type: str, constant: ChannelConstant, constant_first: bool) -> ChannelAffine:
@@ -123,19 +110,8 @@ def _operand(value: ir.Value, other: ir.Value, constants: ConstantEvaluator) -> 
     if array is not None:
         return array
     # Without the repetition the op must still give the same shape: the repeated one is `other`'s.
-    return constants.pattern(value) if _same_shape(value.shape, other.shape) else None
-
-
-def _same_shape(one: ir.Shape | None, two: ir.Shape | None) -> bool:
-    if one is None or two is None or len(one) != len(two):
-        return False
-    return all(_same_dim(a, b) for a, b in zip(one, two, strict=True))
-
-
-def _same_dim(one: int | ir.SymbolicDim, two: int | ir.SymbolicDim) -> bool:
-    if isinstance(one, int) or isinstance(two, int):
-        return one == two
-    return one.value is not None and one.value == two.value
+    dims = dims_of(value.shape)
+    return constants.pattern(value) if dims is not None and dims == dims_of(other.shape) else None
 
 
 def _is_float(node: ir.Node) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 __all__ = ["Absorbed", "LinearMap", "Side", "read_linear"]
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -17,10 +18,12 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from bnfuse.graph.access import given, input_of
-from bnfuse.graph.source import Source
+from bnfuse.graph.source import OfNode, Source
 from bnfuse.lifting.weight import Layout, StoredWeight
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from bnfuse.graph.affine import ChannelAffine
     from bnfuse.graph.constants import Constant, ConstantEvaluator
     from bnfuse.lifting.sites import Site
@@ -39,12 +42,10 @@ class Absorbed:
 
 
 @dataclass(frozen=True, eq=False)
-class LinearMap:
-    """``y = W · x + b`` with constant ``W`` and ``b``.
+class LinearMap(OfNode):
+    """``y = W · x + b`` with constant ``W`` and ``b``: a Conv, a product or a recurrent op.
 
     Attributes:
-        op_type: Conv, ConvTranspose, Gemm, MatMul or a recurrent op.
-        source: The node, as it stood in the graph.
         bias_source: The Add of a MatMul's bias, as it stood in the graph.
         weight: The stored weight.
         bias: The stored bias, if there is one.
@@ -63,8 +64,6 @@ class LinearMap:
             bias; ``None`` for any other op.
     """
 
-    op_type: str
-    source: Source
     weight: StoredWeight
     bias: Constant | None
     input_axis: int
@@ -104,7 +103,6 @@ class LinearMap:
         """
         offset = offset.astype(np.float64)
         return cls(
-            op_type=source.op_type,
             source=source,
             weight=weight,
             bias=bias,
@@ -137,21 +135,6 @@ class LinearMap:
         return self.weight.layout
 
     @property
-    def name(self) -> str:
-        """The name of the node it was read from."""
-        return self.source.name
-
-    @property
-    def label(self) -> str:
-        """What a person calls it: its module's path, or the node's name."""
-        return self.source.module or self.source.name
-
-    @property
-    def title(self) -> str:
-        """Its op and what a person calls it, as in ``Conv features.0``."""
-        return f"{self.op_type} {self.label}"
-
-    @property
     def has_bias(self) -> bool:
         """Whether it adds anything, or stores a bias that is 0."""
         return self.bias is not None or bool(np.any(self.offset != 0.0))
@@ -166,6 +149,25 @@ class LinearMap:
         """Whether the weight that must be stored is another one than the model's."""
         pending = self.has_pending_rows or self.has_pending_columns
         return self.is_merged or (self.is_changed and (pending or self.weight.gain != 1.0))
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """The shape of the weight as the op stores it."""
+        if self.recurrent_bias is None:
+            return self.layout.shape
+        return (*self.recurrent_bias.shape, self.layout.inputs)
+
+    @property
+    def weight_key(self) -> Hashable:
+        """What the numbers of the weight follow from: a stored tensor and O(channels) scales.
+
+        A merged weight is stored nowhere yet: there it is the numbers themselves.
+        """
+        stored: Hashable = self.weight.constant.root
+        if self.is_merged:
+            stored = hashlib.sha256(self.weight.constant.array().tobytes()).digest()
+        pending = (self.rows.tobytes(), self.columns.tobytes())
+        return (stored, self.weight.gain, self.layout, self.stored_shape, *pending)
 
     def with_bias(self, source: Source, bias: Constant, offset: Vector, product: str) -> LinearMap:
         """The same map with the bias that an Add after a MatMul stores."""
@@ -192,9 +194,8 @@ class LinearMap:
             return vector.reshape(-1, 1)
         return vector
 
-    def taking(self, side: Side, affine: ChannelAffine, sites: tuple[Site, ...] = ()) -> LinearMap:
-        """The same with an affine after or before it; whose that was is told by its weight."""
-        del sites
+    def taking(self, side: Side, affine: ChannelAffine, _: tuple[Site, ...] = ()) -> LinearMap:
+        """The same with an affine after or before it, whose sites are gone then."""
         return self.after(affine) if side == "after" else self.before(affine)
 
     def after(self, affine: ChannelAffine) -> LinearMap:

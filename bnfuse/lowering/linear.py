@@ -5,7 +5,7 @@ The map of a recurrent op is given back to the op.
 
 from __future__ import annotations
 
-__all__ = ["lower_linear", "lower_recurrent"]
+__all__ = ["lower_linear"]
 
 from dataclasses import replace
 from functools import partial
@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from bnfuse.graph.access import input_of, opset_of
-from bnfuse.graph.rewire import disconnect, output_like
-from bnfuse.lowering.derive import StoredConstants
-from bnfuse.lowering.weight import FoldedWeight
+from bnfuse.graph.rewire import disconnect, output_like, substitute
+from bnfuse.lowering.derive import Derivation, FoldedWeight
 
 if TYPE_CHECKING:
     from bnfuse.graph.initializers import Initializers
@@ -28,30 +27,52 @@ _WEIGHT, _BIAS = 1, 3
 """The places of a recurrent op's constants."""
 
 
-def lower_linear(
-    node: ir.Node, linear: LinearMap, initializers: Initializers
-) -> tuple[list[ir.Node], StoredConstants | None]:
-    """The nodes that compute ``linear``; with its new constants if it changed."""
+def lower_linear(node: ir.Node, linear: LinearMap, initializers: Initializers) -> Derivation | None:
+    """Put standard ops in the place of a Linear node; how its constants follow if it changed."""
+    if linear.recurrent_bias is not None:
+        return _lower_recurrent(node, linear, initializers)
     x, y = input_of(node), node.outputs[0]
     if not linear.is_changed:
-        return _unchanged(linear, x, y, initializers), None
+        substitute(node, *_unchanged(linear, x, y, initializers))
+        return None
+    needs_bias = linear.op_type == "Gemm" and opset_of(node) < _BIAS_IS_OPTIONAL
+    stored = _stored(linear, initializers, needs_bias=needs_bias)
+    substitute(node, *_nodes(stored, x, y, initializers))
+    return stored
+
+
+def _lower_recurrent(
+    node: ir.Node, linear: LinearMap, initializers: Initializers
+) -> Derivation | None:
+    """Take the node out, and give its map back to the op that reads it."""
+    ((op, _),) = node.outputs[0].uses()
+    disconnect(node)
+    if not linear.is_changed:
+        return None
+    stored = _stored(linear, initializers)
+    if linear.weight_changed:
+        op.replace_input_with(_WEIGHT, stored.weight)
+    if stored.bias is not None:
+        op.resize_inputs(max(len(op.inputs), _BIAS + 1))
+        op.replace_input_with(_BIAS, stored.bias)
+    return stored
+
+
+def _stored(
+    linear: LinearMap, initializers: Initializers, *, needs_bias: bool = False
+) -> Derivation:
+    """Store the constants of a map that changed."""
+    constant, weight, bias = linear.weight.constant, linear.weight.constant.value, None
     if linear.weight_changed:
         weight = initializers.share(
-            FoldedWeight.key(linear),
-            partial(FoldedWeight, linear),
-            after=linear.weight.constant.name,
+            linear.weight_key, partial(FoldedWeight, linear), after=constant.name
         )
-    else:
-        weight = linear.weight.constant.value
-    bias = None
-    if linear.has_bias or _needs_bias(node, linear):
-        bias = _stored_bias(linear, initializers, _bias_stem(linear))
-    new = _nodes(linear, x, y, weight, bias, initializers)
-    return new, StoredConstants(weight, bias)
-
-
-def _needs_bias(node: ir.Node, linear: LinearMap) -> bool:
-    return linear.op_type == "Gemm" and opset_of(node) < _BIAS_IS_OPTIONAL
+    if linear.has_bias or needs_bias:
+        stem = f"{constant.name.removesuffix('.weight')}.bias"
+        name = stem if linear.bias is None else linear.bias.name
+        array = linear.stored_bias(linear.offset)
+        bias = initializers.add(array, constant.dtype, after=name)
+    return Derivation(linear, weight, bias)
 
 
 def _unchanged(
@@ -70,15 +91,10 @@ def _unchanged(
 
 
 def _nodes(
-    linear: LinearMap,
-    x: ir.Value,
-    y: ir.Value,
-    weight: ir.Value,
-    bias: ir.Value | None,
-    initializers: Initializers,
+    stored: Derivation, x: ir.Value, y: ir.Value, initializers: Initializers
 ) -> list[ir.Node]:
-    operands = [weight, x] if linear.constant_on_left else [x, weight]
-    output = output_like(y)
+    linear, bias, output = stored.linear, stored.bias, output_like(y)
+    operands = [stored.weight, x] if linear.constant_on_left else [x, stored.weight]
     attributes = [
         attribute
         for name, attribute in linear.source.frame.attributes.items()
@@ -112,39 +128,3 @@ def _product_value(linear: LinearMap, y: ir.Value, initializers: Initializers) -
     if linear.is_changed or not name:
         name = initializers.names.after(name or f"{y.name}.product")
     return ir.Value(name=name, type=y.type, shape=y.shape)
-
-
-def _bias_stem(linear: LinearMap) -> str:
-    if linear.bias is not None:
-        return linear.bias.name
-    return f"{linear.weight.constant.name.removesuffix('.weight')}.bias"
-
-
-def _stored_bias(linear: LinearMap, initializers: Initializers, stem: str) -> ir.Value:
-    array = linear.stored_bias(linear.offset)
-    return initializers.add(array, linear.weight.constant.dtype, after=stem)
-
-
-def lower_recurrent(
-    node: ir.Node, linear: LinearMap, initializers: Initializers
-) -> StoredConstants | None:
-    """Take a Linear node out of the graph; its op's new constants if it changed."""
-    ((op, _),) = node.outputs[0].uses()
-    disconnect(node)
-    if not linear.is_changed:
-        return None
-    weight, bias = input_of(op, _WEIGHT), None
-    if linear.weight_changed and linear.recurrent_bias is not None:
-        shape = (*linear.recurrent_bias.shape, linear.layout.inputs)
-        weight = initializers.share(
-            (FoldedWeight.key(linear), shape),
-            partial(FoldedWeight, linear, stored_shape=shape),
-            after=linear.weight.constant.name,
-        )
-        op.replace_input_with(_WEIGHT, weight)
-    if linear.has_bias:
-        stem = f"{linear.weight.constant.name}.bias" if linear.bias is None else linear.bias.name
-        bias = _stored_bias(linear, initializers, stem)
-        op.resize_inputs(max(len(op.inputs), _BIAS + 1))
-        op.replace_input_with(_BIAS, bias)
-    return StoredConstants(weight, bias)

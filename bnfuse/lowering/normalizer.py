@@ -44,15 +44,15 @@ def lower_normalizer(
     release(node)
     if not normalizer.is_changed:
         return ()
-    affine = normalizer.affine
+    affine, stored = normalizer.affine, normalizer.place.stored
     scale_stem, shift_stem = _stems(node)
     stem = scale_stem if affine.has_scale else "ones"
-    scale = initializers.add(_stored(normalizer, affine.scale), normalizer.dtype, after=stem)
+    scale = initializers.add(stored(affine.scale), normalizer.dtype, after=stem)
     node.replace_input_with(1, scale)
     constants = [scale]
     if normalizer.shifts and (affine.has_shift or node.op_type != "LayerNormalization"):
         stem = shift_stem if affine.has_shift else "zeros"
-        shift = initializers.add(_stored(normalizer, affine.shift), normalizer.dtype, after=stem)
+        shift = initializers.add(stored(affine.shift), normalizer.dtype, after=stem)
         node.resize_inputs(3)
         node.replace_input_with(2, shift)
         constants.append(shift)
@@ -73,14 +73,6 @@ def _stems(node: ir.Node) -> tuple[str, str]:
     return stem, shift.name or "bias"
 
 
-def _stored(normalizer: Normalizer, vector: Array) -> Array:
-    if vector.ndim == 0:
-        return np.full(normalizer.shape, vector)
-    numbers = vector[:: normalizer.repeats]
-    # One stored number served a width that was not known; what was taken has as many as there are.
-    return numbers.reshape(normalizer.shape if numbers.size == np.prod(normalizer.shape) else -1)
-
-
 def _derive(normalizer: Normalizer, constants: list[ir.Value]) -> Iterator[DerivedConstant]:
     """Apply what was taken step by step to what the model stores."""
     if not normalizer.taken:
@@ -94,8 +86,8 @@ def _derive(normalizer: Normalizer, constants: list[ir.Value]) -> Iterator[Deriv
     for value, (vector, size) in zip(constants, parts, strict=False):
         yield DerivedConstant(
             tensor=value.name or "",
-            value=_stored(normalizer, vector),
-            unit=_stored(normalizer, size),
+            value=normalizer.place.stored(vector),
+            unit=normalizer.place.stored(size),
             rule="absorb",
             node=normalizer.name,
         )

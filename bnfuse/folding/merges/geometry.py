@@ -15,32 +15,14 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
+from bnfuse.graph.sizes import Window, windows_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@dataclass(frozen=True)
-class Axis:
-    """How a kernel slides along one spatial axis.
-
-    Attributes:
-        taps: The kernel's size.
-        stride: The stride.
-        dilation: The dilation.
-        begin: Zeros before the input.
-        end: Zeros after it.
-    """
-
-    taps: int
-    stride: int = 1
-    dilation: int = 1
-    begin: int = 0
-    end: int = 0
-
-    @property
-    def span(self) -> int:
-        """From the first tap to the last."""
-        return self.dilation * (self.taps - 1)
+class Axis(Window):
+    """How a kernel slides along one spatial axis, over an input with zeros around it."""
 
     @property
     def margin(self) -> int:
@@ -164,18 +146,12 @@ def axes_of(frame: ir.Node, kernel: Sequence[int]) -> tuple[Axis, ...] | None:
 
     A padding of fewer than no zeros, which some runtimes take to crop, is none that it knows.
     """
-    attributes, rank = frame.attributes, len(kernel)
-    automatic = attributes.get_string("auto_pad", "NOTSET")
-    pads = list(attributes.get_ints("pads", [0] * (2 * rank)))
-    if automatic == "VALID":
-        pads = [0] * (2 * rank)
-    elif automatic != "NOTSET" or min(pads, default=0) < 0:
-        return None
-    parts = (
-        kernel,
-        attributes.get_ints("strides", [1] * rank),
-        attributes.get_ints("dilations", [1] * rank),
-        pads[:rank],
-        pads[rank:],
+    automatic, windows = (
+        frame.attributes.get_string("auto_pad", "NOTSET"),
+        windows_of(frame, kernel),
     )
-    return tuple(Axis(*(int(n) for n in axis)) for axis in zip(*parts, strict=True))
+    if automatic == "VALID":
+        return tuple(Axis(*window[:3]) for window in windows)
+    if automatic != "NOTSET" or any(min(window.begin, window.end) < 0 for window in windows):
+        return None
+    return tuple(Axis(*window) for window in windows)

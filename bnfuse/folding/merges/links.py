@@ -3,14 +3,20 @@
 An average pool is a depthwise kernel of equal weights, a Pad with zeros one tap that stands off the
 border, a norm one tap of its scale, and a matrix product a convolution without positions. What a
 merge costs follows from shapes alone; the weights are read when it is carried out.
+
+Links one after another, from one input to one output, are one convolution together. That is exact
+where the second link pads only what the first would have made zero by itself: with zeros at its
+border the first must add nothing, and past its ends see nothing but its own padding. So a k×k
+before any unpadded map, and a 1×1 without a bias before any map.
 """
 
 from __future__ import annotations
 
-__all__ = ["Link", "read_link", "read_map"]
+__all__ = ["Chain", "Link", "read_link", "read_map"]
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +25,7 @@ from numpy.typing import NDArray
 from bnfuse.folding.merges.geometry import Axis, Footprint, axes_of
 from bnfuse.folding.merges.kernel import Kernel, windows
 from bnfuse.graph.access import given
+from bnfuse.graph.sizes import padded_by
 from bnfuse.lifting.nodes import affine_of, linear_of
 
 if TYPE_CHECKING:
@@ -144,9 +151,20 @@ def _average(node: ir.Node, like: Footprint) -> Link | None:
 
 
 def _pad(node: ir.Node, like: Footprint, constants: ConstantEvaluator) -> Link | None:
-    """A Pad that writes zeros around the positions, as a Conv pads by itself."""
-    zeros = _spatial_zeros(node, 2 + len(like.axes), constants)
-    if zeros is None:
+    """A Pad that writes zeros around the positions, as a Conv pads by itself.
+
+    Cropping, padding of the batch or the channels, by anything but 0, or by what is computed at
+    run time is no Conv's padding.
+    """
+    attributes, amounts = node.attributes, padded_by(node, constants)
+    if amounts is None or attributes.get_string("mode", "constant") != "constant":
+        return None
+    value = constants.array(given(node, 2))
+    number = attributes.get_float("value", 0.0) if value is None else float(value.reshape(-1)[0])
+    if constants.varies(given(node, 2)) or number != 0.0 or min(map(min, amounts)) < 0:
+        return None
+    (batch, channels, *zeros) = amounts
+    if batch != (0, 0) or channels != (0, 0):
         return None
     footprint = like.along(tuple(Axis(1, 1, 1, *pair) for pair in zeros))
     return Link(
@@ -159,33 +177,95 @@ def _pad(node: ir.Node, like: Footprint, constants: ConstantEvaluator) -> Link |
     )
 
 
-def _spatial_zeros(
-    node: ir.Node, rank: int, constants: ConstantEvaluator
-) -> list[tuple[int, int]] | None:
-    """Zeros before and after each spatial axis, or ``None`` where it pads otherwise.
-
-    Cropping, padding of the batch or the channels, by anything but 0, or by what is computed at
-    run time is no Conv's padding.
-    """
-    attributes = node.attributes
-    if attributes.get_string("mode", "constant") != "constant":
-        return None
-    amounts, value, chosen = (constants.array(given(node, place)) for place in (1, 2, 3))
-    if any(map(constants.varies, node.inputs[1:])):
-        return None
-    if len(node.inputs) < 2:
-        pads = list(attributes.get_ints("pads", attributes.get_ints("paddings", [])))
-    else:
-        pads = [] if amounts is None else [int(n) for n in amounts]
-    number = attributes.get_float("value", 0.0) if value is None else float(value.reshape(-1)[0])
-    axes = list(range(rank)) if chosen is None else [int(n) % rank for n in chosen]
-    if min(pads, default=0) < 0 or number != 0.0 or len(pads) != 2 * len(axes):
-        return None
-    pairs = [(0, 0)] * rank
-    for axis, before, behind in zip(axes, pads[: len(axes)], pads[len(axes) :], strict=True):
-        pairs[axis] = (before, behind)
-    return pairs[2:] if pairs[:2] == [(0, 0), (0, 0)] else None
-
-
 def _label(node: ir.Node) -> str:
     return f"{node.op_type} {node.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """Links in the order of the data flow; without any it is the identity.
+
+    Attributes:
+        links: The links.
+        identity: Where it is the identity, the one tap that this is.
+    """
+
+    links: tuple[Link, ...]
+    identity: Footprint | None = None
+
+    @property
+    def label(self) -> str:
+        """What a person calls it."""
+        return " then ".join(link.label for link in self.links) or "the identity"
+
+    @property
+    def linears(self) -> tuple[LinearMap, ...]:
+        """The convolutions among the links."""
+        return tuple(link.linear for link in self.links if link.linear is not None)
+
+    @property
+    def nodes(self) -> tuple[ir.Node, ...]:
+        """The links' nodes, the last one first: nothing reads a node that follows it."""
+        return tuple(link.node for link in reversed(self.links))
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The norms among the links."""
+        return tuple(site for link in self.links for site in link.sites)
+
+    @cached_property
+    def footprint(self) -> Footprint | str:
+        """Where the taps of all links together lie; or why they are no one convolution."""
+        if self.identity is not None:
+            return self.identity
+        joined, has_offset = self.links[0].footprint, self.links[0].has_offset
+        for link in self.links[1:]:
+            own = link.footprint
+            if own.pads and has_offset:
+                return f"{link.label} pads with zeros, which the bias before it must not reach"
+            if not all(a.pads_as(b) for a, b in zip(own.axes, joined.axes, strict=True)):
+                return f"{link.label} pads with zeros where what is before it is none"
+            joined = own.after(joined)
+            has_offset = has_offset or link.has_offset
+        return joined
+
+    @cached_property
+    def flops(self) -> int:
+        """What all links cost for each position of the last one's output."""
+        return sum(
+            round(link.flops * _positions_of(self.links[i:])) for i, link in enumerate(self.links)
+        )
+
+    def kernel(self) -> Kernel:
+        """The one convolution with its numbers."""
+        kernels = self.kernels()
+        joined = kernels[0]
+        for kernel in kernels[1:]:
+            joined = kernel.after(joined)
+        return joined
+
+    def kernels(self) -> list[Kernel]:
+        """The numbers of each link, read anew."""
+        if self.identity is not None:
+            return [Kernel.of(self.identity, 1.0)]
+        return [link.kernel() for link in self.links]
+
+
+def _positions_of(links: tuple[Link, ...]) -> float:
+    """How many positions the first link's output has for each of the last one's.
+
+    Where a size is known only at run time, as many as the strides skip.
+    """
+    if not links[0].footprint.axes:
+        return 1
+    first, last = (_positions(link.node.outputs[0]) for link in (links[0], links[-1]))
+    if first is not None and last:
+        return first / last
+    return math.prod(axis.stride for link in links[1:] for axis in link.footprint.axes)
+
+
+def _positions(value: ir.Value) -> int | None:
+    if value.shape is None:
+        return None
+    sizes = [n for n in value.shape[2:] if isinstance(n, int)]
+    return math.prod(sizes) if len(sizes) == len(value.shape) - 2 else None

@@ -6,12 +6,12 @@ __all__ = ["Cost", "Merge", "MergeRefusal", "Rewrite", "Storage", "bytes_of"]
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from bnfuse.lifting.nodes import linear_of
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     import onnx_ir as ir
 
@@ -68,15 +68,17 @@ class MergeRefusal:
     reason: str
 
 
-class Rewrite(Protocol):
-    """One change of the graph, decided and not yet made."""
+@dataclass(frozen=True, eq=False)
+class Rewrite:
+    """One change of the graph, decided and not yet made.
 
-    @property
-    def merges(self) -> tuple[Merge, ...]:
-        """What becomes one by it."""
+    Attributes:
+        merges: What becomes one by it.
+        apply: Makes the change.
+    """
 
-    def apply(self, names: FreshNames, /) -> None:
-        """Make the change."""
+    merges: tuple[Merge, ...]
+    apply: Callable[[FreshNames], None]
 
 
 class Storage:
@@ -109,11 +111,7 @@ def bytes_of(numbers: int, like: LinearMap) -> int:
 
 def _stored_as(linear: LinearMap) -> Hashable:
     """What tells the weight that is to be stored apart: uses that change apart no longer share."""
-    root = linear.weight.constant.root
-    if not linear.weight_changed:
-        return root
-    pending = (linear.rows.tobytes(), linear.columns.tobytes())
-    return (root, linear.weight.gain, linear.layout, *pending)
+    return linear.weight_key if linear.weight_changed else linear.weight.constant.root
 
 
 def _freed(linear: LinearMap) -> int:

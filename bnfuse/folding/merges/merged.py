@@ -22,8 +22,8 @@ from bnfuse.lifting.weight import Layout, StoredWeight
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bnfuse.folding.merges.chain import Chain
     from bnfuse.folding.merges.kernel import Array, Kernel
+    from bnfuse.folding.merges.links import Chain
     from bnfuse.graph.constants import ConstantEvaluator
 
 _TOLERANCE = 1e-11
@@ -108,8 +108,8 @@ def misfit(merged: LinearMap, last: LinearMap | None = None) -> str | None:
     return None
 
 
-def agree(chains: Sequence[Chain], identities: int, merged: Kernel, name: str) -> None:
-    """Hold a merged kernel to the sum of the chains it stands for, and of so many identities.
+def agree(chains: Sequence[Chain], merged: Kernel, name: str) -> None:
+    """Hold a merged kernel to the sum of the chains it stands for.
 
     They may differ by rounding alone, relative to the sums of the absolute terms.
 
@@ -118,21 +118,20 @@ def agree(chains: Sequence[Chain], identities: int, merged: Kernel, name: str) -
     """
     rng = np.random.default_rng(0)
     footprint = merged.footprint
-    kernels = [[link.kernel() for link in chain.links] for chain in chains]
+    kernels = [chain.kernels() for chain in chains]
     # A stride is to end once on the last position and once before it.
     for more in range(2 if any(axis.stride > 1 for axis in footprint.axes) else 1):
         size = [axis.stride + axis.span + axis.dilation + more for axis in footprint.axes]
         x = rng.standard_normal((footprint.inputs, *size))
-        parts, terms = [x] * identities, [np.abs(x)] * identities
+        whole, scale, made = merged(x), 1e-300, []
         for chain, numbers in zip(chains, kernels, strict=True):
-            part, absolute = x, np.abs(x)
-            for link, kernel in zip(chain.links, numbers, strict=True):
+            part, terms = x, np.abs(x)
+            for link, kernel in zip(chain.links, numbers, strict=False):
                 part = kernel(part) if link.own is None else link.own(part)
-                absolute = kernel.sizes(absolute)
-            parts.append(part)
-            terms.append(absolute)
-        whole, expected = merged(x), np.sum(parts, axis=0)
-        scale = max(float(np.max(part, initial=1e-300)) for part in terms)
+                terms = kernel.sizes(terms)
+            made.append(part)
+            scale = max(scale, float(np.max(terms, initial=0.0)))
+        expected = np.sum(made, axis=0)
         if whole.shape != expected.shape or np.max(np.abs(whole - expected)) > _TOLERANCE * scale:
             raise FoldError(
                 f"the maps that {name!r} was merged from differ from the one they merge into.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Sum", "SumRewrite", "sum_at"]
+__all__ = ["Sum", "Together", "rewrite_sum", "sum_at"]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +16,6 @@ from bnfuse.lifting.nodes import new_linear
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bnfuse.folding.merges.merge import Merge
     from bnfuse.graph.initializers import FreshNames
     from bnfuse.lifting.linear import LinearMap
 
@@ -75,52 +74,31 @@ class Together:
     nodes: tuple[ir.Node, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class SumRewrite:
-    """Some terms of a sum become one linear map each; the others are added as before.
-
-    Attributes:
-        sum: The sum.
-        together: The terms that become one.
-        rest: The other terms.
-        merges: What the report says.
-    """
-
-    sum: Sum
-    together: tuple[Together, ...]
-    rest: tuple[ir.Value, ...]
-    merges: tuple[Merge, ...]
-
-    def apply(self, names: FreshNames) -> None:
-        """Put the new maps, and Adds of what is left, in the place of the old ones."""
-        graph, y = graph_of(self.sum.root), self.sum.root.outputs[0]
-        count = len(self.together) + len(self.rest)
-        linears = [self._linear(item, names, alone=count == 1) for item in self.together]
-        nodes = list(linears)
-        value = linears[0].outputs[0]
-        others = (*(node.outputs[0] for node in linears[1:]), *self.rest)
-        for position, other in enumerate(others, 1):
-            output = output_like(y)
-            if position < len(others):
-                # Terms that are left may broadcast the sum, which is smaller until then.
-                output.name = names.after(y.name or "sum")
-                output.shape = _broadcast(value.shape, other.shape, output.name)
-            name = f"{self.sum.root.name}.rest{position}"
-            nodes.append(ir.Node("", "Add", [value, other], outputs=[output], name=name))
-            value = output
-        substitute(self.sum.root, *nodes)
-        for node in (*self.sum.adds[1:], *_nodes(self.together)):
-            graph.remove(node, safe=True)
-
-    def _linear(self, item: Together, names: FreshNames, *, alone: bool) -> ir.Node:
-        output = output_like(self.sum.root.outputs[0])
-        if not alone:
-            output.name, output.shape = names.after(output.name or "sum"), item.shape
-        return new_linear(item.x, output, item.linear)
-
-
-def _nodes(together: Sequence[Together]) -> tuple[ir.Node, ...]:
-    return tuple(dict.fromkeys(node for item in together for node in item.nodes))
+def rewrite_sum(
+    whole: Sum, together: Sequence[Together], rest: Sequence[ir.Value], names: FreshNames
+) -> None:
+    """Put the maps that terms become, and Adds of the other terms, in the place of the old ones."""
+    graph, y = graph_of(whole.root), whole.root.outputs[0]
+    nodes: list[ir.Node] = []
+    for item in together:
+        output = output_like(y)
+        if len(together) + len(rest) > 1:
+            output.name, output.shape = names.after(y.name or "sum"), item.shape
+        nodes.append(new_linear(item.x, output, item.linear))
+    value, *others = (*(node.outputs[0] for node in nodes), *rest)
+    for position, other in enumerate(others, 1):
+        output = output_like(y)
+        if position < len(others):
+            # Terms that are left may broadcast the sum, which is smaller until then.
+            output.name = names.after(y.name or "sum")
+            output.shape = _broadcast(value.shape, other.shape, output.name)
+        name = f"{whole.root.name}.rest{position}"
+        nodes.append(ir.Node("", "Add", [value, other], outputs=[output], name=name))
+        value = output
+    substitute(whole.root, *nodes)
+    gone = dict.fromkeys(node for item in together for node in item.nodes)
+    for node in (*whole.adds[1:], *gone):
+        graph.remove(node, safe=True)
 
 
 def _broadcast(one: ir.Shape | None, other: ir.Shape | None, name: str) -> ir.Shape | None:

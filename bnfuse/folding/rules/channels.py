@@ -23,7 +23,7 @@ import numpy as np
 from bnfuse.folding.axes import input_axis
 from bnfuse.graph.access import given
 from bnfuse.graph.channel import static_dim
-from bnfuse.graph.sizes import resize_scales
+from bnfuse.graph.sizes import padded_by, resize_scales
 
 if TYPE_CHECKING:
     from bnfuse.folding.rule import Crossing
@@ -32,49 +32,48 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kept:
-    """All axes stay where they are.
+    """Axes stay where they are, but for those that the op drops.
 
     Attributes:
         verb: What the op does to some of them, which cannot be the channels' then.
         touched: Those axes; ``None`` where they are not known before a run.
+        drops: Whether the result has these axes no more.
     """
 
     verb: str
     touched: Callable[[Crossing], Collection[int] | None]
+    drops: Callable[[Crossing], bool] = lambda _: False
 
     def back(self, at: Crossing, affine: ChannelAffine) -> ChannelAffine:
-        """The same."""
+        """Along the axis of the input that the output's is."""
         if affine.axis is None:
             return affine
+        touched, axis = self._known(at), affine.axis
+        if self.drops(at):
+            axis = [a for a in range(axis + len(touched) + 1) if a not in touched][axis]
+        return self._along(at, affine, axis, touched)
+
+    def on(self, at: Crossing, affine: ChannelAffine) -> ChannelAffine:
+        """Along the axis of the output that the input's is."""
+        if affine.axis is None:
+            return affine
+        touched = self._known(at)
+        kept = self._along(at, affine, affine.axis, touched)
+        before = sum(axis < affine.axis for axis in touched) if self.drops(at) else 0
+        return kept.along(affine.axis - before)
+
+    def _known(self, at: Crossing) -> Collection[int]:
         touched = self.touched(at)
         if touched is None:
             raise at.refusal("which axes", f" {self.verb} is not known before a run")
-        if affine.axis in touched:
+        return touched
+
+    def _along(
+        self, at: Crossing, affine: ChannelAffine, axis: int, touched: Collection[int]
+    ) -> ChannelAffine:
+        if axis in touched:
             raise at.refusal("", f" {self.verb} the axis that its constants run along")
-        return affine
-
-    on = back
-
-
-class _Reduced:
-    """Some axes become one number, and are dropped or of length 1."""
-
-    def back(self, at: Crossing, affine: ChannelAffine) -> ChannelAffine:
-        """Each axis that is left is one of the input's."""
-        kept = _kept_axes(at)
-        axis = None if affine.axis is None else kept[affine.axis]
-        if axis is None and affine.axis is not None:
-            raise at.refusal("", " reduces the axis that its constants run along")
         return affine.along(axis)
-
-    def on(self, at: Crossing, affine: ChannelAffine) -> ChannelAffine:
-        """The axes that are not reduced are left."""
-        kept = _kept_axes(at)
-        if affine.axis is None:
-            return affine
-        if affine.axis not in kept:
-            raise at.refusal("", " reduces the axis that its constants run along")
-        return affine.along(kept.index(affine.axis))
 
 
 class _Broadcast:
@@ -103,14 +102,10 @@ class _Broadcast:
         return affine.along(axis)
 
 
-SAME = Kept("moves", lambda _: ())
-REDUCED = _Reduced()
-BROADCAST = _Broadcast()
-
-
 def elements(at: Crossing) -> float | None:
     """How many elements a reduction takes together; ``None`` where a run decides that."""
-    lengths = [static_dim(at.x.shape, axis) for axis in _reduced_axes(at) or ()]
+    axes = _reduced_axes(at)
+    lengths = [None] if axes is None else [static_dim(at.x.shape, axis) for axis in axes]
     known = [length for length in lengths if length is not None]
     return float(np.prod(known)) if len(known) == len(lengths) else None
 
@@ -130,15 +125,8 @@ def _reduced_axes(at: Crossing) -> tuple[int, ...] | None:
     return tuple(sorted(int(axis) % len(shape) for axis in axes))
 
 
-def _kept_axes(at: Crossing) -> list[int | None]:
-    """For each output axis the input axis that it is; ``None`` for one of length 1."""
-    shape, reduced = at.x.shape, _reduced_axes(at)
-    if reduced is None or shape is None:
-        raise at.refusal("which axes", " reduces is not known before a run")
-    axes = range(len(shape))
-    if at.node.attributes.get_int("keepdims", 1):
-        return [None if axis in reduced else axis for axis in axes]
-    return [axis for axis in axes if axis not in reduced]
+def _drops_reduced(at: Crossing) -> bool:
+    return not at.node.attributes.get_int("keepdims", 1)
 
 
 def behind_channels(_: Crossing) -> Collection[int]:
@@ -148,14 +136,8 @@ def behind_channels(_: Crossing) -> Collection[int]:
 
 def padded(at: Crossing) -> Collection[int] | None:
     """The axes that a Pad makes longer or shorter."""
-    node, shape = at.node, at.x.shape
-    pads, chosen = at.array(1), at.array(3)
-    if shape is None or any(at.constants.varies(given(node, place)) for place in (1, 3)):
-        return None
-    amounts = node.attributes.get_ints("pads", []) if pads is None else pads
-    axes = range(len(shape)) if chosen is None else [int(axis) % len(shape) for axis in chosen]
-    half = len(amounts) // 2
-    return {axis for i, axis in enumerate(axes) if amounts[i] or amounts[half + i]}
+    amounts = padded_by(at.node, at.constants)
+    return None if amounts is None else {axis for axis, pair in enumerate(amounts) if any(pair)}
 
 
 def resized(at: Crossing) -> Collection[int] | None:
@@ -176,3 +158,8 @@ def resized(at: Crossing) -> Collection[int] | None:
         for axis, (was, now) in lengths.items()
         if was is None or was != now or scales.get(axis, 1.0) != 1.0
     }
+
+
+SAME = Kept("moves", lambda _: ())
+REDUCED = Kept("reduces", _reduced_axes, _drops_reduced)
+BROADCAST = _Broadcast()

@@ -26,6 +26,7 @@ from bnfuse.folding.plan import Rebound
 from bnfuse.graph.access import given
 from bnfuse.graph.channel import static_dim
 from bnfuse.graph.limits import Limits
+from bnfuse.graph.sizes import windows_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -128,19 +129,15 @@ def refuse_lost_maximum(at: Crossing, _: ChannelAffine) -> None:
 
 def _refuse_empty(at: Crossing) -> None:
     """Refuse a pool that may have a window with nothing but padding in it."""
-    attributes, kernel = at.node.attributes, at.node.attributes.get_ints("kernel_shape", [])
-    rank = len(kernel)
-    pads = attributes.get_ints("pads", [0] * 2 * rank)
-    strides = attributes.get_ints("strides", [1] * rank)
-    dilations = attributes.get_ints("dilations", [1] * rank)
+    attributes = at.node.attributes
     pads_itself = attributes.get_string("auto_pad", "NOTSET").startswith("SAME")
     overhangs = attributes.get_int("ceil_mode", 0) == 1
-    for i, taps in enumerate(kernel):
-        span, before, after = dilations[i] * (taps - 1) + 1, pads[i], pads[i + rank]
-        length = static_dim(at.x.shape, i + 2)
+    for axis, window in enumerate(windows_of(at.node), 2):
+        length = static_dim(at.x.shape, axis)
+        over = window.stride - 1 if overhangs else 0
         # The last window begins within the input, and one that begins before it ends within.
-        reaches = before < span and after + (strides[i] - 1 if overhangs else 0) < span
+        reaches = window.begin <= window.span and window.end + over <= window.span
         # Taps apart may straddle an input that is shorter than their distance.
-        straddles = dilations[i] > 1 and (before > 0 or pads_itself)
-        if not reaches or (straddles and (length is None or length < dilations[i])):
+        straddles = window.dilation > 1 and (window.begin > 0 or pads_itself)
+        if not reaches or (straddles and (length is None or length < window.dilation)):
             raise at.refusal("", " may have a window of nothing but padding")

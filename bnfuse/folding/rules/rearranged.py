@@ -13,16 +13,14 @@ diag(s) · (A · V)``, and where each row of ``A`` sums to 1, as behind a Softma
 
 from __future__ import annotations
 
-__all__ = ["Rearranged", "perm_of", "undo"]
+__all__ = ["Rearranged", "perm_of", "rearranged"]
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from bnfuse.folding.axes import Spread, spread_of
+from bnfuse.folding.axes import Spread
 from bnfuse.folding.plan import Answer
-from bnfuse.graph.access import given, is_op, readers
+from bnfuse.graph.access import given, input_of, is_op, readers
 from bnfuse.graph.channel import static_dim
 
 if TYPE_CHECKING:
@@ -48,8 +46,8 @@ class Rearranged:
         passed: list[ir.Node] = []
         while True:
             at = replace(at, place=_carrier(at.node, spread))
-            spread = _before(at, spread)
-            found = spread.affine()
+            spread = _moved(at, spread, back=True)
+            found = spread.per_channel()
             if found is not None:
                 return Answer(pull=((at.x, found),), passed=tuple(passed))
             producer = at.x.producer()
@@ -63,8 +61,8 @@ class Rearranged:
         spread = _spread(at, lost[at.place], at.x)
         passed: list[ir.Node] = []
         while True:
-            spread = _behind(at, spread)
-            found = spread.affine()
+            spread = _moved(at, spread, back=False)
+            found = spread.per_channel()
             if found is not None:
                 return Answer(push=((at.y, found),), passed=tuple(passed))
             uses = readers(at.y)
@@ -74,15 +72,17 @@ class Rearranged:
             at = replace(at, node=uses[0].node, place=uses[0].idx)
 
 
-def undo(node: ir.Node, spread: Spread) -> Spread | None:
-    """The constants of the input of a rearrangement from those of its output."""
-    x, y = node.inputs[0], node.outputs[0]
-    if x is None or x.shape is None or y.shape is None:
+def rearranged(node: ir.Node, spread: Spread, *, back: bool) -> Spread | None:
+    """The constants of one end of a rearrangement from those of the other; ``None`` if unknown."""
+    x, y = input_of(node).shape, node.outputs[0].shape
+    if x is None or y is None:
         return None
     if node.op_type == "Transpose":
         perm = perm_of(node) or []
-        return spread.transposed([perm.index(i) for i in range(len(perm))])
-    return spread if node.op_type == "Identity" else spread.reshaped(y.shape, x.shape)
+        return spread.transposed([perm.index(i) for i in range(len(perm))] if back else perm)
+    if node.op_type == "Identity":
+        return spread
+    return spread.reshaped(y, x) if back else spread.reshaped(x, y)
 
 
 def perm_of(node: ir.Node) -> list[int] | None:
@@ -96,48 +96,37 @@ def perm_of(node: ir.Node) -> list[int] | None:
 def _spread(at: Crossing, affine: ChannelAffine, value: ir.Value) -> Spread:
     if value.shape is None:
         raise _unknown(at)
-    return spread_of(affine, len(value.shape))
+    return Spread.of(affine, len(value.shape))
 
 
 def _carrier(node: ir.Node, spread: Spread) -> int:
     """Which input the constants of the output are those of: a product has its rows of the first."""
-    rows = len(spread.scale.shape) - 2
+    rows = spread.which.ndim - 2
     return 0 if node.op_type != "MatMul" or rows in spread.axes else 1
 
 
-def _before(at: Crossing, spread: Spread) -> Spread:
-    """The constants of the input from those of the output."""
-    if at.node.op_type != "MatMul":
-        moved = undo(at.node, spread)
-        if moved is None:
-            raise _unknown(at)
-        return moved
-    x, y = at.x.shape, at.y.shape
-    if x is None or y is None:
-        raise _unknown(at)
-    _check_product(at, spread, len(y))
-    for axis in spread.axes:
-        place = axis - (len(y) - len(x))
-        if place < 0 or static_dim(x, place) != spread.scale.shape[axis]:
-            raise _unknown(at)
-    return Spread(*(array.reshape(array.shape[-len(x) :]) for array in spread.arrays))
-
-
-def _behind(at: Crossing, spread: Spread) -> Spread:
-    """The constants of the output from those of the input."""
-    x, y, op_type = at.x.shape, at.y.shape, at.node.op_type
-    if x is None or y is None or (at.place != 0 and op_type != "MatMul"):
-        raise _unknown(at)
-    if op_type == "MatMul":
-        _check_product(at, spread, len(x))
-        front = (1,) * (len(y) - len(x))
-        return Spread(*(array.reshape(front + array.shape) for array in spread.arrays))
-    if op_type == "Transpose":
-        return spread.transposed(perm_of(at.node) or [])
-    moved = spread if op_type == "Identity" else spread.reshaped(x, y)
+def _moved(at: Crossing, spread: Spread, *, back: bool) -> Spread:
+    """The constants of the input from those of the output, or the other way round."""
+    if at.node.op_type == "MatMul":
+        moved = _through_product(at, spread, back=back)
+    else:
+        moved = rearranged(at.node, spread, back=back) if at.place == 0 else None
     if moved is None:
         raise _unknown(at)
     return moved
+
+
+def _through_product(at: Crossing, spread: Spread, *, back: bool) -> Spread | None:
+    x, y, shape = at.x.shape, at.y.shape, spread.which.shape
+    if x is None or y is None:
+        return None
+    _check_product(at, spread, len(y) if back else len(x))
+    raised = len(y) - len(x)
+    if not back:
+        return spread.shaped((1,) * raised + shape)
+    if any(a < raised or static_dim(x, a - raised) != shape[a] for a in spread.axes):
+        return None
+    return spread.shaped(shape[raised:])
 
 
 def _check_product(at: Crossing, spread: Spread, rank: int) -> None:
@@ -147,7 +136,7 @@ def _check_product(at: Crossing, spread: Spread, rank: int) -> None:
     # Of a factor the axis that is summed over, of the product the other factor's.
     if rank - (1 if at.place == 0 else 2) in spread.axes:
         raise at.refusal("its constants run along an axis that", " does not keep")
-    if np.any(spread.shift) and not (at.place == 1 and _rows_sum_to_one(at)):
+    if spread.affine.has_shift and not (at.place == 1 and _rows_sum_to_one(at)):
         rows = ": the rows beside it are not known to sum to 1"
         raise at.refusal("a shift does not pass", rows)
 

@@ -106,15 +106,15 @@ TAKERS: dict[str, Rule] = {
 
 def _reason(normalizer: Normalizer, affine: ChannelAffine) -> str:
     """Why the normaliser cannot end with ``affine`` too; empty when it can."""
-    if affine.axis not in (None, normalizer.axis):
+    if affine.axis not in (None, normalizer.place.axis):
         return f"has its scale along another axis than {affine.axis}"
     joined = normalizer.affine.then(affine)
     if joined.has_shift and not normalizer.shifts:
         return "has no shift"
     if not fits(joined, normalizer.dtype):
         return "cannot hold the numbers that would result"
-    if normalizer.repeats > 1 and joined.axis is not None:
-        groups = np.stack([joined.scale, joined.shift]).reshape(2, -1, normalizer.repeats)
+    if normalizer.place.repeats > 1 and joined.axis is not None:
+        groups = np.stack([joined.scale, joined.shift]).reshape(2, -1, normalizer.place.repeats)
         if np.any(groups != groups[:, :, :1]):
             return "has one scale for a whole group of channels"
     return ""

@@ -23,7 +23,7 @@ from bnfuse.graph.access import input_of, is_op
 from bnfuse.graph.constants import ConstantEvaluator
 from bnfuse.graph.sizes import Dim, dims_of, doubtful_axes, entries_of
 from bnfuse.lifting.nodes import DOMAIN
-from bnfuse.onnxfiles.headers import headers_only
+from bnfuse.onnxfiles.message import headers_only
 
 _ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Div"})
 _FOLLOWED = _ELEMENTWISE | {"Reshape", "Expand", "Tile"}
