@@ -7,25 +7,25 @@ along the other side's axes, and are per-channel there if they vary along a sing
 
 from __future__ import annotations
 
-__all__ = ["Block", "Spread", "blocks", "input_axis", "spread_of"]
+__all__ = ["Block", "Spread", "blocks", "input_axis"]
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-
-from bnfuse.graph.affine import ChannelAffine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import onnx_ir as ir
 
-Array = NDArray[np.float64]
+    from bnfuse.graph.affine import ChannelAffine
+
 _LARGEST_BLOCK = 1 << 24
-"""Entries that a block's constants may be written out to: 128 MiB of float64."""
+"""Entries that a block's constants may be written out to: 128 MiB of numbers."""
 
 
 @dataclass(frozen=True)
@@ -65,31 +65,18 @@ def blocks(before: ir.Shape, after: ir.Shape) -> list[Block]:
     """
     left = [_Length.of(dim, f"?{i}") for i, dim in enumerate(before)]
     right = [_Length.of(dim, f"!{i}") for i, dim in enumerate(after)]
-    head = _match(left, right)
-    used_left = head[-1].inputs.stop if head else 0
-    used_right = head[-1].outputs.stop if head else 0
-    mirrored = _match(left[used_left:][::-1], right[used_right:][::-1])
-    tail = [
-        Block(
-            range(len(left) - block.inputs.stop, len(left) - block.inputs.start),
-            range(len(right) - block.outputs.stop, len(right) - block.outputs.start),
-        )
-        for block in reversed(mirrored)
-    ]
-    end_left = tail[0].inputs.start if tail else len(left)
-    end_right = tail[0].outputs.start if tail else len(right)
-    middle = Block(range(used_left, end_left), range(used_right, end_right))
-    if middle.inputs or middle.outputs:
-        return [*head, middle, *tail]
-    return [*head, *tail]
+    head = _cuts(left, right)
+    i, j = head[-1]
+    tail = _cuts(left[i:][::-1], right[j:][::-1])
+    cuts = dict.fromkeys([*head, *((len(left) - a, len(right) - b) for a, b in reversed(tail))])
+    return [Block(range(a, c), range(b, d)) for (a, b), (c, d) in pairwise(cuts)]
 
 
-def _match(left: Sequence[_Length], right: Sequence[_Length]) -> list[Block]:
-    """The blocks that can be told from the left on."""
-    found: list[Block] = []
+def _cuts(left: Sequence[_Length], right: Sequence[_Length]) -> list[tuple[int, int]]:
+    """Where both can be cut, as far as that can be told from the left on."""
+    found = [(0, 0)]
     i = j = 0
     while i < len(left) and j < len(right):
-        start_i, start_j = i, j
         size_i, size_j = left[i], right[j]
         i, j = i + 1, j + 1
         while size_i != size_j:
@@ -105,7 +92,7 @@ def _match(left: Sequence[_Length], right: Sequence[_Length]) -> list[Block]:
                 size_j, j = size_j * right[j], j + 1
             else:
                 return found
-        found.append(Block(range(start_i, i), range(start_j, j)))
+        found.append((i, j))
     return found
 
 
@@ -114,68 +101,64 @@ class Spread:
     """Constants that may run along several axes at once, on their way through a rearrangement.
 
     Attributes:
-        scale: float64 that broadcasts against the value, of the value's own rank.
-        shift: Likewise.
-        magnitude: Likewise.
+        affine: The constants.
+        which: Of the value's rank, broadcasts against it: the channel whose constants each element
+            has.
     """
 
-    scale: Array
-    shift: Array
-    magnitude: Array
+    affine: ChannelAffine
+    which: NDArray[np.intp]
 
-    @property
-    def arrays(self) -> tuple[Array, Array, Array]:
-        """The three arrays."""
-        return self.scale, self.shift, self.magnitude
+    @classmethod
+    def of(cls, affine: ChannelAffine, rank: int) -> Spread:
+        """Per-channel constants of a value of that rank."""
+        shape = tuple(-1 if i == affine.axis else 1 for i in range(rank))
+        return cls(affine, np.arange(affine.channels or 1).reshape(shape))
 
     @property
     def axes(self) -> tuple[int, ...]:
         """The axes that the constants run along."""
-        return tuple(i for i, n in enumerate(self.scale.shape) if n != 1)
+        return tuple(i for i, n in enumerate(self.which.shape) if n != 1)
 
-    def affine(self) -> ChannelAffine | None:
+    def per_channel(self) -> ChannelAffine | None:
         """As per-channel constants, or ``None`` while they run along several axes."""
         if len(self.axes) > 1:
             return None
-        if not self.axes:
-            return ChannelAffine.of(None, *(a.reshape(()) for a in self.arrays))
-        return ChannelAffine.of(self.axes[0], *(a.reshape(-1) for a in self.arrays))
+        return self.affine.take(self.which.ravel()).along(next(iter(self.axes), None))
+
+    def shaped(self, shape: Sequence[int]) -> Spread:
+        """The same elements in another shape, which has as many."""
+        return replace(self, which=self.which.reshape(shape))
 
     def transposed(self, perm: Sequence[int]) -> Spread:
         """Through a Transpose: axis ``i`` of the result is axis ``perm[i]`` of this."""
-        return Spread(*(a.transpose(perm) for a in self.arrays))
+        return replace(self, which=self.which.transpose(perm))
 
     def reshaped(self, source: ir.Shape, target: ir.Shape) -> Spread | None:
         """Through a reshape from ``source`` to ``target``; ``None`` where it cannot be told."""
-        shape = [1] * len(target)
-        ways: list[tuple[list[int], list[int]]] = []
+        full, shape = list(self.which.shape), [1] * len(target)
         for block in blocks(source, target):
-            along = [i for i in self.axes if i in block.inputs]
-            if not along:
+            if not any(axis in block.inputs for axis in self.axes):
                 continue
-            sizes_in, sizes_out = _static(source, block.inputs), _static(target, block.outputs)
-            if sizes_in is None or sizes_out is None:
+            before, after = _static(source, block.inputs), _static(target, block.outputs)
+            if before is None or after is None:
                 return None
-            size = int(np.prod(sizes_in))
-            if size != int(np.prod(sizes_out)) or not 0 < size <= _LARGEST_BLOCK:
+            size = int(np.prod(before))
+            if size != int(np.prod(after)) or not 0 < size <= _LARGEST_BLOCK:
                 return None
-            ways.append((list(block.inputs), sizes_in))
-            for axis, size in zip(block.outputs, sizes_out, strict=True):
-                shape[axis] = size
-        written = []
-        for array in self.arrays:
-            full = list(array.shape)
-            for axes, sizes in ways:
-                for axis, size in zip(axes, sizes, strict=True):
-                    full[axis] = size
-            written.append(np.broadcast_to(array, full).reshape(shape))
-        return Spread(*_squeezed(written))
+            full[block.inputs.start : block.inputs.stop] = before
+            shape[block.outputs.start : block.outputs.stop] = after
+        return self._along_fewest(np.broadcast_to(self.which, full).reshape(shape))
 
-
-def spread_of(affine: ChannelAffine, rank: int) -> Spread:
-    """Per-channel constants as arrays of the value's rank."""
-    shape = tuple(-1 if i == affine.axis else 1 for i in range(rank))
-    return Spread(*(v.reshape(shape) for v in (affine.scale, affine.shift, affine.magnitude)))
+    def _along_fewest(self, which: NDArray[np.intp]) -> Spread:
+        """Without the axes along which the constants are the same."""
+        vectors = self.affine.expanded(self.affine.channels or 1)
+        _, alike = np.unique(np.stack(vectors), axis=1, return_inverse=True)
+        for axis in range(which.ndim):
+            first = which.take([0], axis=axis)
+            if np.all(alike.ravel()[which] == alike.ravel()[first]):
+                which = first
+        return replace(self, which=which)
 
 
 def input_axis(axis: int, input_rank: int, output_rank: int) -> int | None:
@@ -188,16 +171,3 @@ def _static(shape: ir.Shape, axes: range) -> list[int] | None:
     dims = [shape[axis] for axis in axes]
     sizes = [dim for dim in dims if isinstance(dim, int)]
     return sizes if len(sizes) == len(dims) else None
-
-
-def _squeezed(arrays: Sequence[Array]) -> list[Array]:
-    """Drop each axis along which none of the arrays varies."""
-    result = list(arrays)
-    for axis in range(arrays[0].ndim):
-        firsts = [np.take(a, [0], axis=axis) for a in result]
-        if all(
-            np.array_equal(np.broadcast_to(f, a.shape), a)
-            for f, a in zip(firsts, result, strict=True)
-        ):
-            result = firsts
-    return result

@@ -5,24 +5,22 @@ from __future__ import annotations
 __all__ = ["fold"]
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bnfuse.errors import FoldError
-from bnfuse.folding.edits import Editor
-from bnfuse.folding.giving import plan_to_give
-from bnfuse.folding.log import Application, Fate, FoldLog, Route, StoppedFoldError
+from bnfuse.folding.fitting import check_free
+from bnfuse.folding.log import Application, Fate, FoldLog, StoppedFoldError
 from bnfuse.folding.merges import Merge, MergeRefusal, Rewrite, find_merges
-from bnfuse.folding.plan import Refusal
+from bnfuse.folding.plan import Editor, Refusal, once
 from bnfuse.folding.rules import rules
 from bnfuse.folding.search import Reach, Search
 from bnfuse.folding.tidy import tidy
+from bnfuse.graph.access import input_of
 from bnfuse.graph.affine import ChannelAffine
-from bnfuse.graph.initializers import Initializers
-from bnfuse.graph.names import FreshNames
-from bnfuse.graph.rewire import bypass, rename_to
-from bnfuse.lifting.dead_code import drop_dead
-from bnfuse.lifting.nodes import LiftedAffine, affine_of
-from bnfuse.lifting.normalizer import normalizer_of, set_normalizer
+from bnfuse.graph.initializers import FreshNames, Initializers
+from bnfuse.graph.rewire import bypass, disconnect, rename_to
+from bnfuse.lifting.nodes import affine_at, affine_of, drop_dead, hold, normalizer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -53,15 +51,14 @@ class _Folding:
         self._graph = lifted.model.graph
         self._limit = limit
         self._barred = barred
-        self._search = Search(rules(), lifted.constants, len(lifted.model.graph))
+        self._search = Search(rules(), lifted.constants, len(self._graph))
         self._constants = lifted.constants
-        self._names = FreshNames(lifted.model.graph)
-        initializers = Initializers(lifted.model.graph, self._names)
-        self._editor = Editor(lifted.constants, initializers, self._names)
+        self._names = FreshNames(self._graph)
+        self._editor = Editor(lifted.constants, Initializers(self._graph, self._names))
         self._pending: deque[ir.Node] = deque()
         self._stuck: dict[ir.Node, None] = {}
         self._reasons: dict[ir.Node, tuple[str, ...]] = {}
-        self._routes = {site: Route() for site in lifted.sites}
+        self._fates = {site: Fate() for site in lifted.sites}
         self._applications: list[Application] = []
         self._merges: list[Merge] = []
         self._unmerged: list[MergeRefusal] = []
@@ -71,21 +68,21 @@ class _Folding:
         # What one plan moved away may be what stood in another's way.
         while applied != len(self._applications):
             applied = len(self._applications)
-            self._search.forget()
-            self._pending.extend(node for node in self._graph if affine_of(node) is not None)
-            self._drain()
+            self._place_all()
             self._tidy()
             self._merge()
             self._give_away()
         return FoldLog(
-            self._fates(),
+            self._told(),
             tuple(self._applications),
             tuple(self._merges),
             tuple(dict.fromkeys(self._unmerged)),
         )
 
-    def _drain(self) -> None:
+    def _place_all(self) -> None:
         """Near and local plans first: what spans a stream may stand in the way of many of those."""
+        self._search.forget()
+        self._pending.extend(node for node in self._graph if affine_of(node) is not None)
         while (self._pending or self._stuck) and self._limit != len(self._applications):
             is_far = not self._pending
             node = next(iter(self._stuck)) if is_far else self._pending.popleft()
@@ -100,9 +97,7 @@ class _Folding:
         reached = tidy(self._graph, self._constants)
         if reached:
             self._applications.append(Application((), reached, rules=("tidy",)))
-            self._search.forget()
-            self._pending.extend(node for node in self._graph if affine_of(node) is not None)
-            self._drain()
+            self._place_all()
 
     def _merge(self) -> None:
         if self._limit == len(self._applications):
@@ -127,7 +122,8 @@ class _Folding:
     def _carry_out_merge(self, rewrite: Rewrite) -> None:
         for merge in rewrite.merges:
             for site in merge.sites:
-                self._routes[site].into[merge.into] = None
+                fate = self._fates[site]
+                self._fates[site] = replace(fate, into=once(*fate.into, merge.into))
         rewrite.apply(self._names)
         self._merges.extend(rewrite.merges)
         sites = tuple(site for merge in rewrite.merges for site in merge.sites)
@@ -137,7 +133,12 @@ class _Folding:
         self._applications.append(Application(sites, into, rules=rules, merged=merged))
 
     def _give_away(self) -> None:
-        """Let each normaliser's scale and shift go where they cost nothing."""
+        """Let each normaliser's scale and shift go, whole, where all consumers take them for free.
+
+        They cost nothing where they are, so they only go where they cost nothing either: into
+        weights and biases that are there anyway.
+        """
+        nothing = ChannelAffine.of(None)
         for node in self._graph:
             normalizer, y = normalizer_of(node), node.outputs[0]
             if normalizer is None or normalizer.affine.is_identity:
@@ -145,14 +146,16 @@ class _Folding:
             if self._limit == len(self._applications) or self._bars(node, normalizer.sites):
                 continue
             try:
-                plan = plan_to_give(y, normalizer.affine, self._search)
+                plan = self._search.plan(y, nothing, y, normalizer.affine)
+                for edit in plan.edits:
+                    check_free(edit)
             except Refusal as refusal:
                 self._reasons[node] = (refusal.reason,)
                 continue
             for site in normalizer.sites:
-                self._routes[site].move_on(normalizer.title, plan)
+                self._fates[site] = self._fates[site].follow(plan, normalizer.title)
             self._editor.carry_out(plan, normalizer.sites)
-            set_normalizer(node, normalizer.bare())
+            hold(node, normalizer.bare())
             self._applications.append(
                 Application(normalizer.sites, plan.targets, plan.through, plan.rules)
             )
@@ -165,19 +168,20 @@ class _Folding:
         return reason is not None
 
     def _try(self, node: ir.Node, reaches: tuple[Reach, ...]) -> None:
-        if self._bars(node, _lifted(node).all_sites):
+        lifted = affine_at(node)
+        affine = lifted.affine
+        if self._bars(node, lifted.all_sites):
             return
-        if _lifted(node).anchor:
-            self._reasons[node] = (_lifted(node).anchor,)
+        if lifted.anchor:
+            self._reasons[node] = (lifted.anchor,)
             return
-        affine = _lifted(node).affine
         if affine.is_identity:
             self._drop(node)
             return
         if not affine.is_finite:
             self._reasons[node] = ("its constants are not finite",)
             return
-        x, y = _ends(node)
+        x, y = input_of(node), node.outputs[0]
         refusals = list(self._reasons.get(node, ())) if Reach.FAR in reaches else []
         self._search.met_shared = False
         for reach in reaches:
@@ -196,40 +200,34 @@ class _Folding:
             self._stuck[node] = None
 
     def _carry_out(self, node: ir.Node, plan: Plan, pushed: ChannelAffine) -> None:
-        sites = _lifted(node).all_sites
+        sites = affine_at(node).all_sites
         targets = plan.targets
         for site in sites:
-            self._routes[site].follow(plan)
+            self._fates[site] = self._fates[site].follow(plan)
         takers = self._editor.carry_out(plan, sites)
         if pushed.is_identity:
             bypass(node)
         else:
-            _disconnect(node)
+            disconnect(node)
         self._applications.append(Application(sites, targets, plan.through, plan.rules))
         # An affine that took another in may now fit where it did not before.
         self._pending.extend(takers)
 
     def _drop(self, node: ir.Node) -> None:
         """Take out a node that changes nothing, unless it is what names a graph output."""
-        x, y = _ends(node)
-        if y.is_graph_output():
-            if rename_to(x, node):
-                return
+        if not node.outputs[0].is_graph_output():
+            disconnect(node)
+        elif not rename_to(input_of(node), node):
             self._reasons[node] = ("it changes nothing but names a graph output",)
-            return
-        _disconnect(node)
 
-    def _fates(self) -> dict[Site, Fate]:
-        left: dict[Site, str] = {}
+    def _told(self) -> dict[Site, Fate]:
+        """The fates, with the reasons of what is left."""
         for node in self._graph:
-            lifted = affine_of(node)
-            normalizer = normalizer_of(node)
-            own = lifted.sites if lifted is not None else ()
-            if normalizer is not None:
-                own = normalizer.own_sites
-            for site in own:
-                left[site] = "; ".join(self._reasons.get(node, ("it was not to be folded",)))
-        return {site: route.fate(left.get(site)) for site, route in self._routes.items()}
+            held = affine_of(node) or normalizer_of(node)
+            reason = "; ".join(self._reasons.get(node, ("it was not to be folded",)))
+            for site in () if held is None else held.own_sites:
+                self._fates[site] = replace(self._fates[site], folded=False, reason=reason)
+        return self._fates
 
 
 def _ways(affine: ChannelAffine, reach: Reach) -> Iterator[tuple[ChannelAffine, ChannelAffine]]:
@@ -250,24 +248,3 @@ def _ways(affine: ChannelAffine, reach: Reach) -> Iterator[tuple[ChannelAffine, 
         yield affine.only_scale(), affine.only_shift()
         if reach is Reach.NEAR:
             yield before, after
-
-
-def _disconnect(node: ir.Node) -> None:
-    """Take an Affine out: its consumers take its input, and its output's name disappears."""
-    x, y = _ends(node)
-    graph = node.graph
-    assert graph is not None
-    y.replace_all_uses_with(x)
-    graph.remove(node, safe=True)
-
-
-def _lifted(node: ir.Node) -> LiftedAffine:
-    lifted = affine_of(node)
-    assert lifted is not None
-    return lifted
-
-
-def _ends(node: ir.Node) -> tuple[ir.Value, ir.Value]:
-    x = node.inputs[0]
-    assert x is not None
-    return x, node.outputs[0]

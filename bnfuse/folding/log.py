@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["Application", "Fate", "FoldLog", "Route", "StoppedFoldError"]
+__all__ = ["Application", "Fate", "FoldLog", "StoppedFoldError"]
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bnfuse.errors import FoldError
+from bnfuse.folding.plan import once
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,21 +20,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of a site.
+    """What became of a site, or of its parts so far.
 
     Attributes:
         folded: Whether no op is left for it: its neighbours took it.
-        into: The nodes that took it.
+        into: The nodes that took it, each once and in order.
         through: The op types it passed through, in order.
         corrected: What makes up for it where others read a value that gained it.
         reason: Why it, or a part of it, was left; empty when folded.
     """
 
-    folded: bool
+    folded: bool = True
     into: tuple[str, ...] = ()
     through: tuple[str, ...] = ()
     corrected: tuple[str, ...] = ()
     reason: str = ""
+
+    def follow(self, plan: Plan, holder: str = "") -> Fate:
+        """A plan took it, or a part of it; or took it on from a normaliser that held it."""
+        into = (name for name in self.into if name != holder)
+        return replace(
+            self,
+            into=once(*into, *plan.targets),
+            through=once(*self.through, *plan.through),
+            corrected=once(*self.corrected, *plan.corrected),
+        )
 
 
 @dataclass(frozen=True)
@@ -87,39 +98,3 @@ class FoldLog:
     applications: tuple[Application, ...]
     merges: tuple[Merge, ...] = ()
     unmerged: tuple[MergeRefusal, ...] = ()
-
-
-@dataclass
-class Route:
-    """Where the parts of a site have gone so far; the values of the dicts mean nothing.
-
-    Attributes:
-        into: The nodes that took them, in order.
-        through: The op types they passed through, in order.
-        corrected: What makes up for them where others read a value that gained one.
-    """
-
-    into: dict[str, None] = field(default_factory=dict)
-    through: dict[str, None] = field(default_factory=dict)
-    corrected: dict[str, None] = field(default_factory=dict)
-
-    def follow(self, plan: Plan) -> None:
-        """A plan took it, or a part of it."""
-        self.into.update(dict.fromkeys(plan.targets))
-        self.through.update(dict.fromkeys(plan.through))
-        self.corrected.update(dict.fromkeys(plan.corrected))
-
-    def fate(self, reason: str | None) -> Fate:
-        """What became of the site, left for ``reason`` if there is one."""
-        return Fate(
-            folded=reason is None,
-            into=tuple(self.into),
-            through=tuple(self.through),
-            corrected=tuple(self.corrected),
-            reason=reason or "",
-        )
-
-    def move_on(self, holder: str, plan: Plan) -> None:
-        """What a normaliser held goes on from it."""
-        self.into.pop(holder, None)
-        self.follow(plan)

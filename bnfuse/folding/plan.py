@@ -1,32 +1,40 @@
-"""What a rule answers: the edits to make, what they demand of the neighbours, or a refusal."""
+"""What a rule answers: edits, what they demand of the neighbours, or a refusal; and how they go."""
 
 from __future__ import annotations
 
 __all__ = [
-    "Absorb",
     "Answer",
-    "Compose",
     "Edit",
+    "Editor",
     "Plan",
     "Rebound",
     "Recompute",
     "Refusal",
-    "Rescale",
     "Response",
+    "Take",
+    "once",
 ]
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from bnfuse.lifting.nodes import affine_of, linear_of
-from bnfuse.lifting.normalizer import normalizer_of
+import numpy as np
+
+from bnfuse.graph.access import given, input_of
+from bnfuse.lifting.linear import LinearMap
+from bnfuse.lifting.nodes import affine_of, held_by, hold
+from bnfuse.lifting.normalizer import Normalizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import onnx_ir as ir
+    from numpy.typing import NDArray
 
     from bnfuse.graph.affine import ChannelAffine
+    from bnfuse.graph.constants import ConstantEvaluator
+    from bnfuse.graph.initializers import Initializers
+    from bnfuse.lifting.linear import Side
+    from bnfuse.lifting.nodes import Held
+    from bnfuse.lifting.sites import Site
 
 
 class Refusal(Exception):  # noqa: N818  (it is an answer, not an error)
@@ -46,30 +54,32 @@ class Refusal(Exception):  # noqa: N818  (it is an answer, not an error)
 
 
 @dataclass(frozen=True, eq=False)
-class Absorb:
-    """A Linear node takes an affine that stands ``after`` or ``before`` it."""
+class Take:
+    """A linear map, a normaliser or an affine takes an affine that stands after or before it."""
 
     node: ir.Node
-    side: Literal["after", "before"]
-    affine: ChannelAffine
-    rule: str
-
-
-@dataclass(frozen=True, eq=False)
-class Compose:
-    """An Affine node takes another affine that stands ``after`` or ``before`` it."""
-
-    node: ir.Node
-    side: Literal["after", "before"]
+    side: Side
     affine: ChannelAffine
 
+    @property
+    def taker(self) -> Held:
+        """What takes it."""
+        held = held_by(self.node)
+        if held is None:
+            raise TypeError(f"{self.node.op_type} {self.node.name!r} takes nothing")
+        return held
 
-@dataclass(frozen=True, eq=False)
-class Rescale:
-    """A normaliser's own scale and shift take an affine that stands after it."""
+    @property
+    def target(self) -> str:
+        """What changes, as in ``Conv features.0``."""
+        return self.taker.title
 
-    node: ir.Node
-    affine: ChannelAffine
+    @property
+    def rule(self) -> str:
+        """What is done to it."""
+        if isinstance(self.taker, Normalizer):
+            return "rescale"
+        return f"{'absorb' if isinstance(self.taker, LinearMap) else 'compose'} {self.side}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +89,12 @@ class Recompute:
     node: ir.Node
     position: int
     affine: ChannelAffine
+    rule = "recompute"
+
+    @property
+    def target(self) -> str:
+        """The constant that is replaced."""
+        return f"constant {input_of(self.node, self.position).name}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +104,11 @@ class Rebound:
     node: ir.Node
     position: int
     value: float
+    rule = "rebound"
+    target = ""
 
 
-Edit = Absorb | Compose | Rebound | Recompute | Rescale
+Edit = Take | Rebound | Recompute
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,42 +164,72 @@ class Plan:
     @property
     def targets(self) -> tuple[str, ...]:
         """What takes the affine, each once, as a person calls it."""
-        return _names(edit for edit in self.edits if edit not in self.corrections)
+        return once(*(edit.target for edit in self.edits if edit not in self.corrections))
 
     @property
     def rules(self) -> tuple[str, ...]:
         """What the edits do, each once, as in ``absorb after``."""
-        return tuple(dict.fromkeys(map(_rule, self.edits)))
+        return once(*(edit.rule for edit in self.edits))
 
     @property
     def corrected(self) -> tuple[str, ...]:
         """What makes up for it where others read a value that gained it."""
-        return _names(edit for edit in self.edits if edit in self.corrections)
+        return once(*(edit.target for edit in self.edits if edit in self.corrections))
 
 
-def _names(edits: Iterable[Edit]) -> tuple[str, ...]:
-    names = (target(edit) for edit in edits if not isinstance(edit, Rebound))
-    return tuple(dict.fromkeys(names))
+def once(*names: str) -> tuple[str, ...]:
+    """Those that there are, each once."""
+    return tuple(dict.fromkeys(filter(None, names)))
 
 
-def target(edit: Absorb | Compose | Recompute | Rescale) -> str:
-    """What an edit changes, as in ``Conv features.0``."""
-    if isinstance(edit, Recompute):
-        constant = edit.node.inputs[edit.position]
-        return f"constant {constant.name if constant is not None else edit.node.name}"
-    linear, lifted = linear_of(edit.node), affine_of(edit.node)
-    normalizer = normalizer_of(edit.node)
-    if normalizer is not None:
-        return normalizer.title
-    if linear is not None:
-        return f"{linear.op_type} {linear.label}"
-    assert lifted is not None
-    return lifted.sites[0].label
+@dataclass(frozen=True, eq=False)
+class Editor:
+    """Edits the nodes of one graph."""
 
+    constants: ConstantEvaluator
+    initializers: Initializers
 
-def _rule(edit: Edit) -> str:
-    if isinstance(edit, Absorb):
-        return f"{edit.rule} {edit.side}"
-    if isinstance(edit, Compose):
-        return f"compose {edit.side}"
-    return type(edit).__name__.lower()
+    def carry_out(self, plan: Plan, sites: tuple[Site, ...]) -> tuple[ir.Node, ...]:
+        """Edit the nodes as ``plan`` says and rename what means something else afterwards.
+
+        Args:
+            plan: The plan.
+            sites: What it is for: those are part of whatever takes them.
+
+        Returns:
+            The Affine nodes that took a part.
+        """
+        takers = []
+        for edit in plan.edits:
+            if isinstance(edit, Rebound):
+                self._rebind(edit)
+            elif isinstance(edit, Recompute):
+                self._recompute(edit)
+            else:
+                own = () if edit in plan.corrections else sites
+                hold(edit.node, edit.taker.taking(edit.side, edit.affine, own))
+                if affine_of(edit.node) is not None:
+                    takers.append(edit.node)
+        self.initializers.names.rename(plan.changed)
+        return tuple(takers)
+
+    def _recompute(self, edit: Recompute) -> None:
+        # Read anew: an edit before this one may have replaced it.
+        constant = self.constants.constant(edit.node.inputs[edit.position])
+        assert constant is not None
+        new = edit.affine(constant.array())
+        self._replace(edit, new, constant.dtype, constant.name)
+
+    def _rebind(self, edit: Rebound) -> None:
+        old, dtype = given(edit.node, edit.position), input_of(edit.node).dtype
+        assert dtype is not None
+        edit.node.resize_inputs(max(len(edit.node.inputs), edit.position + 1))
+        name = (None if old is None else old.name) or f"{edit.node.name}.{edit.position}"
+        self._replace(edit, np.asarray(edit.value), dtype, name)
+
+    def _replace(
+        self, edit: Rebound | Recompute, array: NDArray[np.float64], dtype: ir.DataType, after: str
+    ) -> None:
+        new = self.initializers.add(array, dtype, after=after)
+        self.constants.remember(new, array)
+        edit.node.replace_input_with(edit.position, new)

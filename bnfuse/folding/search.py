@@ -30,13 +30,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from bnfuse.folding.digits import check_gain, check_growth
-from bnfuse.folding.fitting import check_copy, check_repeats
+from bnfuse.folding.fitting import check_copy, check_gain, check_growth, check_repeats
 from bnfuse.folding.plan import Answer, Plan, Recompute, Refusal, Response
+from bnfuse.folding.rule import Crossing, comes_back, is_ours, no_rule, title, two_ways
 from bnfuse.folding.ties import Ties
-from bnfuse.folding.wording import comes_back, is_ours, no_rule, title, two_ways
+from bnfuse.graph.access import Use, readers
 from bnfuse.graph.limits import Limits
-from bnfuse.graph.readers import Use, readers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -222,9 +221,8 @@ class Search:
             flow = _Flow()
             if others:
                 self._arrive(flow, others, value, affine.inverse())
-            index = value.index()
-            assert index is not None
-            plan, _ = self._resolve(rule.backward(node, index, affine, self._constants), node)
+            at = Crossing(node, self._constants, output=node.outputs.index(value))
+            plan, _ = self._resolve(rule.backward(at, affine), node)
             return plan + Plan(changed=(value,)) + self._run(flow).as_correction()
         finally:
             self._open.discard(value)
@@ -297,7 +295,10 @@ class Search:
             if not rule.joins:
                 if len(lost) > 1:
                     raise two_ways(node)
-                flow.asked[node] = rule.forward(node, lost, self._constants)
+                flow.asked[node] = self._ask_on(rule, node, lost)
+
+    def _ask_on(self, rule: Rule, node: ir.Node, lost: Mapping[int, ChannelAffine]) -> Response:
+        return rule.forward(Crossing(node, self._constants, place=next(iter(lost))), lost)
 
     def _run(self, flow: _Flow) -> Plan:
         """Follow the nodes in the graph's order, so that all that one loses has arrived."""
@@ -308,7 +309,7 @@ class Search:
                 response = flow.asked.get(node)
                 if response is None:
                     lost = flow.arrived.pop(node)
-                    response = self._rules[node.op_type].forward(node, lost, self._constants)
+                    response = self._ask_on(self._rules[node.op_type], node, lost)
                 found, answer = self._resolve(response, node)
                 plan += found
                 for value, affine in answer.push:

@@ -12,18 +12,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnfuse.folding.rules.blocks import DEPTH_TO_SPACE, SPACE_TO_DEPTH
-from bnfuse.folding.rules.bounds import clip_bounds, pad_values
-from bnfuse.folding.rules.channels import BROADCAST, REDUCED, SAME, Kept, elements
-from bnfuse.folding.rules.guards import (
+from bnfuse.folding.rules.channels import (
+    BROADCAST,
+    REDUCED,
+    SAME,
+    Kept,
+    behind_channels,
+    elements,
+    padded,
+    resized,
+)
+from bnfuse.folding.rules.conditions import (
+    clip_bounds,
+    pad_values,
     refuse_extrapolation,
     refuse_lost_average,
     refuse_lost_maximum,
     refuse_training,
 )
-from bnfuse.folding.rules.parts import SELECTED
+from bnfuse.folding.rules.parts import DEPTH_TO_SPACE, SELECTED, SPACE_TO_DEPTH
 from bnfuse.folding.rules.row import Flow, Row, Scales
-from bnfuse.folding.rules.touched import behind_channels, padded, resized
 
 if TYPE_CHECKING:
     import onnx_ir as ir

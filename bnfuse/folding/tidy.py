@@ -11,15 +11,13 @@ from __future__ import annotations
 
 __all__ = ["tidy"]
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bnfuse.folding.axes import spread_of
-from bnfuse.folding.rules.rearranged import perm_of, undo
-from bnfuse.graph.readers import readers
+from bnfuse.folding.axes import Spread
+from bnfuse.folding.rules.rearranged import perm_of, rearranged
+from bnfuse.graph.access import given, graph_of, input_of, is_op, readers
 from bnfuse.graph.rewire import output_like, rename_to, substitute
-from bnfuse.lifting.dead_code import drop_dead
-from bnfuse.lifting.nodes import LiftedAffine, affine_of, new_affine
+from bnfuse.lifting.nodes import LiftedAffine, affine_at, affine_of, drop_dead, new_affine
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -32,56 +30,45 @@ _FARTHEST = 8
 """Nodes that are looked at above one: no detour is longer, and the whole is linear."""
 
 
-@dataclass(frozen=True, eq=False)
-class _Detour:
-    """Nodes that lead from a value to the same value, but for one affine.
-
-    Attributes:
-        start: The value.
-        moved: The affine of ``start`` that the detour computes; ``None`` for nothing.
-        affine: The node that computes it on the way.
-    """
-
-    start: ir.Value
-    moved: ChannelAffine | None = None
-    affine: ir.Node | None = None
-
-
 def tidy(graph: ir.Graph, constants: ConstantEvaluator) -> tuple[str, ...]:
     """Take all detours out of a lifted graph; the names of the values that they led to."""
     reached = []
     for node in tuple(graph):
-        if node.graph is None or not _is_layout(node):
+        if node.graph is None or not is_op(node, *_LAYOUT):
             continue
         y = node.outputs[0]
         if constants.pattern(y) is not None:
             continue
         detour = _detour(node)
-        if detour is not None and _take_out(node, detour):
+        if detour is not None and _take_out(node, *detour):
             reached.append(y.name or "")
     if reached:
         drop_dead(graph)
     return tuple(reached)
 
 
-def _take_out(node: ir.Node, detour: _Detour) -> bool:
-    y, graph = node.outputs[0], node.graph
-    assert graph is not None
-    if detour.affine is not None and detour.moved is not None:
-        lifted = affine_of(detour.affine)
-        assert lifted is not None
-        moved = LiftedAffine(detour.moved, lifted.sites, taken=lifted.taken)
-        substitute(node, new_affine(detour.start, output_like(y), moved, detour.affine.name or ""))
+def _take_out(
+    node: ir.Node, start: ir.Value, affine: ir.Node | None, moved: ChannelAffine | None
+) -> bool:
+    y = node.outputs[0]
+    if affine is not None and moved is not None:
+        lifted = affine_at(affine)
+        before = LiftedAffine(moved, lifted.own_sites, taken=lifted.taken)
+        substitute(node, new_affine(start, output_like(y), before, affine.name or ""))
         return True
     if y.is_graph_output():
-        return rename_to(detour.start, node)
-    y.replace_all_uses_with(detour.start)
-    graph.remove(node, safe=True)
+        return rename_to(start, node)
+    y.replace_all_uses_with(start)
+    graph_of(node).remove(node, safe=True)
     return True
 
 
-def _detour(end: ir.Node) -> _Detour | None:
-    """The shortest detour that ends with this node."""
+def _detour(end: ir.Node) -> tuple[ir.Value, ir.Node | None, ChannelAffine | None] | None:
+    """The shortest detour that ends with this node, which leads from a value to that very value.
+
+    Returns:
+        The value; the one Affine on the way, if any, and what it is of that value.
+    """
     passed: list[ir.Node] = []
     stuck: ir.Node | None = None
     above = 0
@@ -95,20 +82,16 @@ def _detour(end: ir.Node) -> _Detour | None:
             if stuck is not None or not _may_move(node):
                 return None
             stuck, above = node, len(passed)
-        elif _is_layout(node) and _goes_on(passed, node):
+        elif is_op(node, *_LAYOUT) and _goes_on(passed, node):
             passed.append(node)
             if _is_undone(passed):
                 moved = None if stuck is None else _moved(stuck, passed[above:])
                 if stuck is None or moved is not None:
-                    return _Detour(x, moved, stuck)
+                    return x, stuck, moved
         else:
             return None
         node = x.producer()
     return None
-
-
-def _is_layout(node: ir.Node) -> bool:
-    return node.domain == "" and node.op_type in _LAYOUT
 
 
 def _goes_on(passed: list[ir.Node], node: ir.Node) -> bool:
@@ -141,9 +124,9 @@ def _is_undone(passed: list[ir.Node]) -> bool:
 
 def _is_shaped_like(node: ir.Node, value: ir.Value | None) -> bool:
     """Whether a Reshape asks for the very shape of ``value``."""
-    target = node.inputs[1] if node.op_type == "Reshape" and len(node.inputs) > 1 else None
+    target = given(node, 1) if node.op_type == "Reshape" else None
     shape = None if target is None else target.producer()
-    if shape is None or shape.op_type != "Shape" or shape.domain or shape.attributes:
+    if not is_op(shape, "Shape") or shape.attributes:
         return False
     asked = shape.inputs[0]
     return asked is value or (
@@ -171,22 +154,17 @@ def _size(dim: int | ir.SymbolicDim) -> int | str | None:
 
 
 def _may_move(node: ir.Node) -> bool:
-    lifted, y = affine_of(node), node.outputs[0]
-    assert lifted is not None
-    return not lifted.anchor and len(readers(y)) == 1 and not y.is_graph_output()
+    y = node.outputs[0]
+    return not affine_at(node).anchor and len(readers(y)) == 1 and not y.is_graph_output()
 
 
 def _moved(affine: ir.Node, nodes: list[ir.Node]) -> ChannelAffine | None:
     """What ``affine`` is before these nodes, the nearest first; ``None`` if not per channel."""
-    lifted, x = affine_of(affine), affine.inputs[0]
-    assert lifted is not None
-    if x is None or x.shape is None or not lifted.affine.is_finite:
+    own, x = affine_at(affine).affine, input_of(affine)
+    if x.shape is None or not own.is_finite:
         return None
-    spread = spread_of(lifted.affine, len(x.shape))
+    spread: Spread | None = Spread.of(own, len(x.shape))
     for node in nodes:
-        if _moves(node):
-            undone = undo(node, spread)
-            if undone is None:
-                return None
-            spread = undone
-    return spread.affine()
+        if spread is not None and _moves(node):
+            spread = rearranged(node, spread, back=True)
+    return None if spread is None else spread.per_channel()

@@ -112,16 +112,10 @@ def apply(source: Source, inputs: Sequence[Array | None], index: int, opset: int
     node.input.extend(f"x{i}" if array is not None else "" for i, array in enumerate(inputs))
     node.ClearField("output")
     node.output.extend(f"y{i}" for i in range(source.outputs))
-    types = {name: helper.np_dtype_to_tensor_dtype(array.dtype) for name, array in feeds.items()}
-    graph = helper.make_graph(
-        [node],
-        "constant",
-        [helper.make_tensor_value_info(name, types[name], feeds[name].shape) for name in feeds],
-        [helper.make_empty_tensor_value_info(f"y{index}")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
-    results: Any = ReferenceEvaluator(model).run(None, feeds)
-    return np.asarray(results[0])
+    imports, results = [helper.make_opsetid("", opset)], [f"y{index}"]
+    alone = helper.make_function("", "constant", list(feeds), results, [node], imports)
+    (result,) = ReferenceEvaluator(alone).run(None, feeds, attributes={})
+    return np.asarray(result)
 
 
 def _attribute(source: Source) -> Array:

@@ -11,8 +11,6 @@ __all__ = [
     "ChannelConstant",
     "NotPerChannel",
     "channel_constant",
-    "same_dim",
-    "same_shape",
     "static_dim",
 ]
 
@@ -47,20 +45,6 @@ def static_dim(shape: ir.Shape | None, axis: int) -> int | None:
         return None
     dim = shape[axis]
     return dim if isinstance(dim, int) else None
-
-
-def same_shape(one: ir.Shape | None, two: ir.Shape | None) -> bool:
-    """Whether two shapes are known to be equal, run-time lengths by their names."""
-    if one is None or two is None or len(one) != len(two):
-        return False
-    return all(same_dim(a, b) for a, b in zip(one, two, strict=True))
-
-
-def same_dim(one: int | ir.SymbolicDim, two: int | ir.SymbolicDim) -> bool:
-    """Whether two lengths are known to be equal, run-time ones by their names."""
-    if isinstance(one, int) or isinstance(two, int):
-        return one == two
-    return one.value is not None and one.value == two.value
 
 
 def channel_constant(

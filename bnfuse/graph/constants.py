@@ -1,7 +1,6 @@
 """Constant sub-expressions: whatever depends on no graph input is a number.
 
-Which number that is, :mod:`bnfuse.graph.evaluation` says; how it is made is kept apart from the
-graph, in :mod:`bnfuse.graph.recipes`.
+Which number that is, and how it is made, :mod:`bnfuse.graph.evaluation` says.
 """
 
 from __future__ import annotations
@@ -15,9 +14,8 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from bnfuse.graph.arithmetic import ELEMENTWISE, Array
-from bnfuse.graph.evaluation import Evaluation
-from bnfuse.graph.recipes import Recipe, flattening, recipe_of
-from bnfuse.graph.size_entries import known_sizes
+from bnfuse.graph.evaluation import Evaluation, Recipe, flattening, inputs_of, recipe_of, settle
+from bnfuse.graph.sizes import known_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -85,7 +83,7 @@ class ConstantEvaluator:
     """Evaluates constant values of one graph on demand and remembers the small ones.
 
     Attributes:
-        tied: The stored tensors that are read in two ways; see :mod:`bnfuse.lifting.tied`.
+        tied: The stored tensors that are read in two ways; see :func:`bnfuse.lifting.tied_tensors`.
     """
 
     def __init__(self, opset: int) -> None:
@@ -93,6 +91,7 @@ class ConstantEvaluator:
         self._evaluation = Evaluation(opset)
         self._recipes = self._evaluation.recipes
         self._known: dict[ir.Value, bool] = {}
+        self._made_by: dict[ir.Value, Recipe | None] = {}
         self._made: set[ir.Value] = set()
         self._roots: dict[ir.Value, ir.Value] = {}
         self._alike: dict[Hashable, ir.Value] = {}
@@ -110,37 +109,40 @@ class ConstantEvaluator:
             return None
         return Constant(value, root, dtype, shape, self)
 
+    def varies(self, value: ir.Value | None) -> bool:
+        """Whether there is a value, and it depends on a run."""
+        return value is not None and self.constant(value) is None
+
     def is_constant(self, value: ir.Value) -> bool:
         """Whether no graph input and no random op reaches ``value``."""
-        pending = [value]
-        while pending:
-            top = pending[-1]
-            if top in self._known:
-                pending.pop()
-                continue
-            node = top.producer()
-            if node is None:
-                self._known[top] = top.const_value is not None and not top.is_graph_input()
-                continue
-            recipe = recipe_of(node, top)
-            inputs = [] if recipe is None else recipe.inputs
-            unknown = [v for v in inputs if v not in self._known]
-            if unknown:
-                pending.extend(unknown)
-                continue
-            self._known[top] = recipe is not None and all(self._known[v] for v in inputs)
-            sizes = None if recipe is None or self._known[top] else known_sizes(top, self)
-            if sizes is not None:
-                self.remember(top, sizes)
-                continue
-            if recipe is not None and self._known[top]:
-                self._recipes[top] = recipe
-                self._roots[top] = self._root(top, recipe)
-        return self._known[value]
+        return settle(value, self._known, lambda v: inputs_of(self._recipe(v)), self._decide)
 
-    def array(self, value: ir.Value) -> Array | None:
+    def _recipe(self, value: ir.Value) -> Recipe | None:
+        if value not in self._made_by:
+            node = value.producer()
+            self._made_by[value] = None if node is None else recipe_of(node, value)
+        return self._made_by[value]
+
+    def _decide(self, value: ir.Value) -> bool:
+        recipe = self._recipe(value)
+        if value.producer() is None:
+            return value.const_value is not None and not value.is_graph_input()
+        if recipe is None:
+            return False
+        if all(self._known[v] for v in recipe.inputs):
+            self._recipes[value] = recipe
+            self._roots[value] = self._root(value, recipe)
+            return True
+        # Asked about itself on the way, it is none.
+        self._known[value] = False
+        sizes = known_sizes(value, self)
+        if sizes is not None:
+            self.remember(value, sizes)
+        return sizes is not None
+
+    def array(self, value: ir.Value | None) -> Array | None:
         """The value's number, or ``None`` when it is not constant."""
-        if not self.is_constant(value):
+        if value is None or not self.is_constant(value):
             return None
         try:
             return self._evaluation.array(value)
@@ -161,7 +163,7 @@ class ConstantEvaluator:
         pending = [value]
         while pending:
             recipe = self._recipes.get(pending.pop())
-            given = [] if recipe is None else [v for v in recipe.inputs if v not in seen]
+            given = [v for v in inputs_of(recipe) if v not in seen]
             seen.update(dict.fromkeys(given))
             pending.extend(given)
         recipes = ((v, self._recipes.get(v)) for v in seen)
@@ -193,27 +195,23 @@ class ConstantEvaluator:
             return None
 
     def _is_pattern(self, value: ir.Value) -> bool:
-        pending = [value]
-        while pending:
-            top = pending[-1]
-            node = top.producer()
-            if top in self._patterns or self.is_constant(top) or node is None:
-                self._patterns.setdefault(top, self.is_constant(top))
-                pending.pop()
-                continue
-            recipe = recipe_of(node, top)
-            if recipe is None or node.op_type not in ELEMENTWISE | {"Expand", "Tile"}:
-                self._patterns[top] = False
-                continue
-            if node.op_type in ("Expand", "Tile"):
-                recipe = recipe.of_its_data()
-            unknown = [v for v in recipe.inputs if v not in self._patterns]
-            if unknown:
-                pending.extend(unknown)
-                continue
-            self._patterns[top] = all(self._patterns[v] for v in recipe.inputs)
-            self._recipes[top] = recipe
-        return self._patterns[value]
+        return settle(
+            value, self._patterns, lambda v: inputs_of(self._repetition(v)), self._repeats
+        )
+
+    def _repetition(self, value: ir.Value) -> Recipe | None:
+        """How a value is made, if it repeats what it is made from."""
+        recipe = None if self.is_constant(value) else self._recipe(value)
+        if recipe is not None and recipe.op_type in ("Expand", "Tile"):
+            return recipe.of_its_data()
+        return recipe if recipe is not None and recipe.op_type in ELEMENTWISE else None
+
+    def _repeats(self, value: ir.Value) -> bool:
+        recipe = self._repetition(value)
+        if recipe is None:
+            return self.is_constant(value)
+        self._recipes[value] = recipe
+        return all(self._patterns[v] for v in recipe.inputs)
 
     def _root(self, value: ir.Value, recipe: Recipe) -> ir.Value:
         """The first value that was made in the same way."""

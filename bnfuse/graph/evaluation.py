@@ -1,4 +1,6 @@
-"""The numbers that recipes make: in float64 where that is only more precise, else as declared.
+"""How constants are made, and the numbers: in float64 where that is only more precise.
+
+Recipes are kept apart from the graph, which may lose the nodes that make its constants.
 
 **Which number.** What the model computes, to the last digit where the digits are the meaning, and
 more precisely where they are not. Every op of a constant sub-expression has its result in the
@@ -11,18 +13,135 @@ holds them all is the identity, and a number beyond the declared dtype is infini
 
 from __future__ import annotations
 
-__all__ = ["Evaluation"]
+__all__ = ["Evaluation", "Recipe", "flattening", "inputs_of", "recipe_of", "settle"]
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
+import onnx_ir as ir
 
+from bnfuse.graph.access import input_of
 from bnfuse.graph.arithmetic import SMOOTH, Array, apply, overflowed, widen, widens
+from bnfuse.graph.source import Source
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
+    from collections.abc import Callable, Hashable, Iterable, Sequence
 
-    from bnfuse.graph.recipes import Recipe
+_NEVER_CONSTANT = frozenset(
+    {"Bernoulli", "Dropout", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform"}
+    | {"RandomUniformLike", "If", "Loop", "Scan"}
+    # Eight bits that a fold would write out as floats are no longer a quantised model.
+    | {"DequantizeLinear", "QuantizeLinear", "DynamicQuantizeLinear"}
+)
+_ATTRIBUTES = frozenset(
+    {ir.AttributeType.FLOAT, ir.AttributeType.FLOATS, ir.AttributeType.INT, ir.AttributeType.INTS}
+    | {ir.AttributeType.STRING, ir.AttributeType.TENSOR}
+)
+_Key = TypeVar("_Key")
+_Result = TypeVar("_Result")
+
+
+def settle(
+    start: _Key,
+    known: dict[_Key, _Result],
+    needs: Callable[[_Key], Iterable[_Key]],
+    decide: Callable[[_Key], _Result],
+) -> _Result:
+    """What is known of ``start``, once it is decided for all that it needs, however deep that goes.
+
+    Args:
+        start: What is asked about.
+        known: What was decided already; grows.
+        needs: What must be known before something can be decided.
+        decide: Decides.
+    """
+    pending = [] if start in known else [start]
+    while pending:
+        top = pending[-1]
+        missing = [] if top in known else [need for need in needs(top) if need not in known]
+        if missing:
+            pending.extend(missing)
+            continue
+        if top not in known:
+            known[top] = decide(top)
+        pending.pop()
+    return known[start]
+
+
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """One output of a node, computed from other values.
+
+    Attributes:
+        source: The node.
+        index: Which of its outputs.
+    """
+
+    source: Source
+    index: int
+
+    @property
+    def op_type(self) -> str:
+        """The operator."""
+        return self.source.op_type
+
+    @property
+    def inputs(self) -> list[ir.Value]:
+        """What must be known."""
+        return [value for value in self.source.inputs if value is not None]
+
+    def of_its_data(self) -> Recipe:
+        """What an Expand or a Tile repeats."""
+        return Recipe(_one_input(self.source, "Identity"), 0)
+
+    def key(self, roots: dict[ir.Value, ir.Value]) -> Hashable:
+        """What tells it apart from another recipe, its inputs being known by their roots."""
+        inputs = tuple(None if v is None else roots.get(v, v) for v in self.source.inputs)
+        attributes = self.source.frame.attributes.values()
+        return (self.op_type, self.index, inputs, frozenset((a.name, _key(a)) for a in attributes))
+
+
+def recipe_of(node: ir.Node, value: ir.Value) -> Recipe | None:
+    """How ``value`` is made, if it is a number whenever what its node reads is one."""
+    if node.domain or node.op_type in _NEVER_CONSTANT:
+        return None
+    if not isinstance(value.type, ir.TensorType | None) or value.dtype is ir.DataType.STRING:
+        return None
+    if any(a.type not in _ATTRIBUTES or a.is_ref() for a in node.attributes.values()):
+        return None
+    source = Source.of(node)
+    if node.op_type == "CastLike":
+        # It reads its second input's type, which is known before a run.
+        like = value.dtype or input_of(node, 1).dtype
+        if like is None:
+            return None
+        return Recipe(_one_input(source, "Cast", [ir.AttrInt64("to", int(like))]), 0)
+    return Recipe(source, node.outputs.index(value))
+
+
+def inputs_of(recipe: Recipe | None) -> list[ir.Value]:
+    """What must be known for a recipe; nothing where there is none."""
+    return [] if recipe is None else recipe.inputs
+
+
+def flattening(value: ir.Value, axis: int) -> Recipe:
+    """A Flatten of a value, which stands in no graph."""
+    frame = ir.Node("", "Flatten", [], attributes=[ir.AttrInt64("axis", axis)])
+    return Recipe(Source("Flatten", "", "", (value,), frame, {}, None, ""), 0)
+
+
+def _one_input(source: Source, op_type: str, attributes: Sequence[ir.Attr] = ()) -> Source:
+    """An op of the first thing that a node reads."""
+    frame = ir.Node("", op_type, [], attributes=attributes)
+    return replace(source, op_type=op_type, inputs=source.inputs[:1], frame=frame, outputs=1)
+
+
+def _key(attribute: ir.Attr) -> Hashable:
+    value = attribute.value
+    if isinstance(value, list | tuple):
+        return tuple(value)
+    return value if isinstance(value, int | float | str) else id(value)
 
 
 class _Step(NamedTuple):
@@ -57,7 +176,10 @@ class Evaluation:
             Exception: It cannot be computed before a run.
         """
         wanted = _Step(value, exact=True)
-        order = self._order(wanted)
+        if wanted in self._small:
+            return self._small[wanted]
+        order: dict[_Step, None] = {}
+        settle(wanted, order, self._open_needs, lambda _: None)
         last = {need: at for at, step in enumerate(order) for need in self._needs(step)}
         results: dict[_Step, Array] = {}
         for at, step in enumerate(order):
@@ -67,26 +189,10 @@ class Evaluation:
             for need in self._needs(step):
                 if last[need] == at:
                     results.pop(need, None)
-        return results[wanted] if wanted in results else self._small[wanted]
+        return results[wanted]
 
-    def _order(self, wanted: _Step) -> list[_Step]:
-        """What must be computed, each after what it needs."""
-        order: dict[_Step, None] = {}
-        pending = [wanted]
-        while pending:
-            step = pending[-1]
-            missing = [
-                need
-                for need in ([] if step in order or step in self._small else self._needs(step))
-                if need not in order and need not in self._small
-            ]
-            if missing:
-                pending.extend(missing)
-                continue
-            if step not in self._small:
-                order[step] = None
-            pending.pop()
-        return list(order)
+    def _open_needs(self, step: _Step) -> list[_Step]:
+        return [need for need in self._needs(step) if need not in self._small]
 
     def _needs(self, step: _Step) -> list[_Step]:
         recipe = self.recipes.get(step.value)

@@ -1,8 +1,11 @@
-"""New constants of a graph: rounded once, named anew, stored once however often they are used."""
+"""New constants of a graph: rounded once, named anew, stored once however often they are used.
+
+A name never denotes two values over a fold, so what means something new gets a new one.
+"""
 
 from __future__ import annotations
 
-__all__ = ["Initializers"]
+__all__ = ["FreshNames", "Initializers"]
 
 import hashlib
 from typing import TYPE_CHECKING
@@ -11,11 +14,33 @@ import numpy as np
 import onnx_ir as ir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterable
 
     from numpy.typing import NDArray
 
-    from bnfuse.graph.names import FreshNames
+_SUFFIX = "folded"
+
+
+class FreshNames:
+    """Hands out names that no value of a graph, its subgraphs included, has or had."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        graphs = (graph, *graph.subgraphs())
+        self._taken = {v.name for g in graphs for v in (*g.inputs, *g.initializers.values())}
+        self._taken.update(v.name for node in graph.all_nodes() for v in node.outputs)
+
+    def after(self, name: str) -> str:
+        """A new name that still shows where the value comes from."""
+        candidate, count = f"{name}.{_SUFFIX}", 2
+        while candidate in self._taken:
+            candidate, count = f"{name}.{_SUFFIX}{count}", count + 1
+        self._taken.add(candidate)
+        return candidate
+
+    def rename(self, values: Iterable[ir.Value]) -> None:
+        """Give each of these values a new name."""
+        for value in values:
+            value.name = self.after(value.name or "value")
 
 
 class Initializers:

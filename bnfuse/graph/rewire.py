@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["bypass", "output_like", "rename_to", "substitute", "substitute_sequence"]
-
-
-from typing import TYPE_CHECKING
+__all__ = ["bypass", "disconnect", "output_like", "rename_to", "substitute"]
 
 import onnx_ir as ir
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from bnfuse.graph.access import graph_of, input_of
 
 
 def output_like(value: ir.Value) -> ir.Value:
@@ -24,19 +20,20 @@ def output_like(value: ir.Value) -> ir.Value:
     )
 
 
-def substitute(old: ir.Node, new: ir.Node) -> ir.Node:
-    """Put ``new``, whose one output stands for ``old``'s first, in ``old``'s place."""
-    return substitute_sequence(old, [new])
-
-
-def substitute_sequence(old: ir.Node, new: Sequence[ir.Node]) -> ir.Node:
-    """Put several nodes in ``old``'s place; the last one's output stands for ``old``'s first."""
-    graph = old.graph
-    assert graph is not None
+def substitute(old: ir.Node, *new: ir.Node) -> ir.Node:
+    """Put nodes in ``old``'s place; the last one's output stands for ``old``'s first."""
+    graph = graph_of(old)
     graph.insert_before(old, new)
     old.outputs[0].replace_all_uses_with(new[-1].outputs[0], replace_graph_outputs=True)
     graph.remove(old, safe=True)
     return new[-1]
+
+
+def disconnect(node: ir.Node) -> None:
+    """Take a one-input node out: its consumers take its input, and its output's name is gone."""
+    graph = graph_of(node)
+    node.outputs[0].replace_all_uses_with(input_of(node))
+    graph.remove(node, safe=True)
 
 
 def bypass(node: ir.Node) -> None:
@@ -44,9 +41,7 @@ def bypass(node: ir.Node) -> None:
 
     The input must be an inner value that nothing else needs under its old name.
     """
-    x = node.inputs[0]
-    assert x is not None
-    _stand_in(x, node)
+    _stand_in(input_of(node), node)
 
 
 def rename_to(value: ir.Value, node: ir.Node) -> bool:
@@ -62,8 +57,7 @@ def rename_to(value: ir.Value, node: ir.Node) -> bool:
 
 
 def _stand_in(x: ir.Value, node: ir.Node) -> None:
-    graph, y = node.graph, node.outputs[0]
-    assert graph is not None
+    graph, y = graph_of(node), node.outputs[0]
     y.replace_all_uses_with(x, replace_graph_outputs=True)
     graph.remove(node, safe=True)
     x.name = y.name

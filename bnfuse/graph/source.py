@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["Source", "module_path"]
+__all__ = ["OfNode", "Source", "module_path"]
 
 import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
+
+from bnfuse.graph.access import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +50,7 @@ class Source:
         return cls(
             op_type=node.op_type,
             domain=node.domain,
-            name=node.name or (node.outputs[0].name or ""),
+            name=name_of(node),
             inputs=tuple(node.inputs),
             frame=ir.Node(node.domain, node.op_type, [], attributes=list(node.attributes.values())),
             metadata=dict(node.metadata_props),
@@ -74,6 +76,37 @@ class Source:
             doc_string=self.doc_string,
             metadata_props=dict(self.metadata),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class OfNode:
+    """What was read from a node of the model, and is called after it.
+
+    Attributes:
+        source: The node, as it stood in the graph.
+    """
+
+    source: Source
+
+    @property
+    def op_type(self) -> str:
+        """The operator."""
+        return self.source.op_type
+
+    @property
+    def name(self) -> str:
+        """The node's name."""
+        return self.source.name
+
+    @property
+    def label(self) -> str:
+        """What a person calls it: its module's path, or the node's name."""
+        return self.source.module or self.source.name
+
+    @property
+    def title(self) -> str:
+        """Its op and what a person calls it, as in ``Conv features.0``."""
+        return f"{self.op_type} {self.label}"
 
 
 def module_path(node: ir.Node) -> str:

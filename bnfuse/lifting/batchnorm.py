@@ -6,15 +6,17 @@ BatchNormalization-15).
 
 from __future__ import annotations
 
-__all__ = ["DEFAULT_EPSILON", "read_batch_norm"]
+__all__ = ["DEFAULT_EPSILON", "batch_statistics", "read_batch_norm"]
 
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bnfuse.graph.access import given, is_op
 from bnfuse.graph.affine import ChannelAffine
 from bnfuse.graph.channel import NotPerChannel
-from bnfuse.lifting.batch_statistics import batch_statistics
+from bnfuse.lifting.elementwise import AffineRead
+from bnfuse.lifting.sites import Step
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -26,13 +28,15 @@ _MODE_BY_OUTPUTS = 7
 """From this opset on the op trains if it has more than one output; before, unless ``is_test``."""
 _MODE_BY_ATTRIBUTE = 14
 """From this opset on it trains if ``training_mode`` says so."""
+_FURTHEST = 24
+"""Nodes looked at before a value: a variance is seven ops behind its mean."""
 
 
 def read_batch_norm(
     node: ir.Node, constants: ConstantEvaluator
-) -> ChannelAffine | NotPerChannel | None:
+) -> AffineRead | NotPerChannel | None:
     """Read ``node``, or say why it is no constant map; ``None`` for any other op."""
-    if node.op_type != "BatchNormalization" or node.domain not in ("", "ai.onnx"):
+    if not is_op(node, "BatchNormalization"):
         return None
     training = _training(node)
     if training:
@@ -50,7 +54,8 @@ def read_batch_norm(
     with np.errstate(all="ignore"):
         scale = gamma / np.sqrt(variance + epsilon)
         centred = mean * scale
-    return ChannelAffine.of(1, scale, beta - centred, magnitude=np.abs(centred) + np.abs(beta))
+    affine = ChannelAffine.of(1, scale, beta - centred, np.abs(centred) + np.abs(beta))
+    return AffineRead(affine, Step.of(node, scales=True, shifts=True, per_channel=True))
 
 
 def _training(node: ir.Node) -> str:
@@ -63,3 +68,32 @@ def _training(node: ir.Node) -> str:
     if opset < _MODE_BY_ATTRIBUTE and len(node.outputs) > 1:
         return f"before opset {_MODE_BY_ATTRIBUTE} more than one output means training"
     return ""
+
+
+def batch_statistics(node: ir.Node) -> str | None:
+    """Why a norm that ends in ``node`` cannot be folded, if a mean over the batch goes into it."""
+    pending, seen = [node], {node}
+    while pending and len(seen) < _FURTHEST:
+        current = pending.pop(0)
+        if current.op_type == "ReduceMean" and _is_over_batch(current):
+            return (
+                f"its statistics are computed from the batch at run time (ReduceMean "
+                f"{current.name!r}): there are no constants of it to fold"
+            )
+        for value in current.inputs:
+            maker = None if value is None else value.producer()
+            if maker is not None and maker not in seen:
+                seen.add(maker)
+                pending.append(maker)
+    return None
+
+
+def _is_over_batch(mean: ir.Node) -> bool:
+    """Whether the first axis is among those that a mean is taken over, beside others or alone."""
+    axes = list(mean.attributes.get_ints("axes", []))
+    stored = given(mean, 1)
+    if stored is not None and stored.const_value is not None:
+        axes = [int(axis) for axis in stored.const_value.numpy().reshape(-1)]
+    x = mean.inputs[0]
+    rank = len(x.shape) if x is not None and x.shape is not None else None
+    return 0 in axes or (rank is not None and -rank in axes)

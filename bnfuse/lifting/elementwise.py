@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["ElementwiseRead", "read_elementwise"]
+__all__ = ["AffineRead", "read_elementwise"]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnfuse.graph.affine import ChannelAffine
-from bnfuse.graph.channel import ChannelConstant, NotPerChannel, channel_constant, same_shape
+from bnfuse.graph.channel import ChannelConstant, NotPerChannel, channel_constant
+from bnfuse.graph.sizes import same_shape
+from bnfuse.lifting.sites import Step
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -22,71 +24,57 @@ _BINARY = frozenset({"Add", "Sub", "Mul", "Div", "Sum"})
 
 
 @dataclass(frozen=True, eq=False)
-class ElementwiseRead:
-    """An elementwise op read as a map of its one run-time input.
+class AffineRead:
+    """An op read as a map of its one run-time input.
 
     Attributes:
-        x: The run-time input.
         affine: The map.
-        scales: Whether the op multiplies.
-        shifts: Whether the op adds.
-        per_channel: Whether the constant has a dimension.
+        step: The op.
     """
 
-    x: ir.Value
     affine: ChannelAffine
-    scales: bool
-    shifts: bool
-    per_channel: bool
+    step: Step
 
 
 def read_elementwise(
     node: ir.Node, constants: ConstantEvaluator
-) -> ElementwiseRead | NotPerChannel | None:
+) -> AffineRead | NotPerChannel | None:
     """Read ``node``, or say why its constant is not per channel; ``None`` for any other op."""
-    if node.domain not in ("", "ai.onnx") or not _is_float(node.outputs[0], node):
+    given = [value for value in node.inputs if value is not None]
+    if node.domain or not _is_float(node):
         return None
-    if node.op_type == "Neg" and node.inputs[0] is not None:
-        if constants.is_constant(node.inputs[0]):
-            return None
-        return ElementwiseRead(node.inputs[0], ChannelAffine.of(None, -1.0), True, False, False)
-    if len(node.inputs) != 2 or None in node.inputs:
+    if node.op_type == "Neg" and not constants.is_constant(given[0]):
+        return AffineRead(ChannelAffine.of(None, -1.0), Step.of(node, scales=True))
+    if len(node.inputs) != 2 or len(given) != 2:
         return None
-    left, right = (value for value in node.inputs if value is not None)
+    left, right = given
     if node.op_type == "Einsum":
-        return _read_einsum(node, left, right, constants)
-    if node.op_type not in _BINARY:
+        op_type, arrays = "Mul", _factors_by_name(node, left, right, constants)
+    else:
+        op_type = node.op_type
+        arrays = [_operand(left, right, constants), _operand(right, left, constants)]
+    found = [array for array in arrays if array is not None]
+    constant_first = arrays[0] is not None
+    if op_type not in _BINARY or len(found) != 1 or (op_type == "Div" and constant_first):
         return None
-    left_array = _operand(left, right, constants)
-    right_array = _operand(right, left, constants)
-    if (left_array is None) == (right_array is None):
-        return None
-    x, array = (left, right_array) if left_array is None else (right, left_array)
-    assert array is not None
-    constant_first = left_array is not None
-    if node.op_type == "Div" and constant_first:
-        return None
-    constant = channel_constant(array, x.shape)
+    position, (array,) = int(constant_first), found
+    constant = channel_constant(array, given[position].shape)
     if isinstance(constant, NotPerChannel):
         return constant
-    return ElementwiseRead(
-        x,
-        _affine(node.op_type, constant, constant_first),
-        scales=node.op_type in ("Mul", "Div"),
-        shifts=node.op_type in ("Add", "Sub", "Sum"),
-        per_channel=array.ndim > 0,
-    )
+    scales, per_channel = op_type in ("Mul", "Div"), array.ndim > 0 or node.op_type == "Einsum"
+    step = Step.of(node, position, scales=scales, shifts=not scales, per_channel=per_channel)
+    return AffineRead(_affine(op_type, constant, constant_first), step)
 
 
-def _read_einsum(
+def _factors_by_name(
     node: ir.Node, left: ir.Value, right: ir.Value, constants: ConstantEvaluator
-) -> ElementwiseRead | NotPerChannel | None:
-    """``einsum('nchw,c->nchw', x, s)``: an elementwise product by name."""
+) -> list[NDArray[Any] | None]:
+    """``einsum('nchw,c->nchw', x, s)``: the constant of an elementwise product by name."""
     equation = node.attributes.get_string("equation", "").replace(" ", "")
     operands, arrow, result = equation.partition("->")
     terms = operands.split(",")
     if not arrow or len(terms) != 2 or "." in equation:
-        return None
+        return [None, None]
     for x, constant, names, others in (
         (left, right, terms[0], terms[1]),
         (right, left, terms[1], terms[0]),
@@ -96,14 +84,12 @@ def _read_einsum(
             continue
         distinct = len(set(names)) == len(names) and len(set(others)) == len(others)
         if not distinct or not set(others) <= set(names):
-            return None
+            break
         ordered = np.transpose(array, [others.index(n) for n in names if n in others])
         shape = [array.shape[others.index(n)] if n in others else 1 for n in names]
-        found = channel_constant(ordered.reshape(shape), x.shape)
-        if isinstance(found, NotPerChannel):
-            return found
-        return ElementwiseRead(x, _affine("Mul", found, False), True, False, True)
-    return None
+        shaped = ordered.reshape(shape)
+        return [shaped, None] if constant is left else [None, shaped]
+    return [None, None]
 
 
 def _affine(op_type: str, constant: ChannelConstant, constant_first: bool) -> ChannelAffine:
@@ -127,6 +113,6 @@ def _operand(value: ir.Value, other: ir.Value, constants: ConstantEvaluator) -> 
     return constants.pattern(value) if same_shape(value.shape, other.shape) else None
 
 
-def _is_float(value: ir.Value, node: ir.Node) -> bool:
-    dtype = value.dtype or next((v.dtype for v in node.inputs if v and v.dtype), None)
+def _is_float(node: ir.Node) -> bool:
+    dtype = next((v.dtype for v in (*node.outputs[:1], *node.inputs) if v and v.dtype), None)
     return dtype is not None and dtype.is_floating_point()

@@ -7,8 +7,9 @@ absorption costs O(channels), and the weight is read and rounded once, when it i
 
 from __future__ import annotations
 
-__all__ = ["Absorbed", "LinearMap", "read_linear"]
+__all__ = ["Absorbed", "LinearMap", "Side", "read_linear"]
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -16,33 +17,35 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from bnfuse.graph.source import Source
-from bnfuse.lifting.weight import StoredWeight
-from bnfuse.lifting.weight_layout import Layout
+from bnfuse.graph.access import given, input_of
+from bnfuse.graph.source import OfNode, Source
+from bnfuse.lifting.weight import Layout, StoredWeight
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from bnfuse.graph.affine import ChannelAffine
     from bnfuse.graph.constants import Constant, ConstantEvaluator
+    from bnfuse.lifting.sites import Site
 
 Vector = NDArray[np.float64]
+Side = Literal["after", "before"]
+"""Where an affine stands beside an op that takes it."""
 
 
 @dataclass(frozen=True, eq=False)
 class Absorbed:
     """One absorption: on which side of the linear map the affine stood."""
 
-    side: Literal["after", "before"]
+    side: Side
     affine: ChannelAffine
-    rule: str
 
 
 @dataclass(frozen=True, eq=False)
-class LinearMap:
-    """``y = W · x + b`` with constant ``W`` and ``b``.
+class LinearMap(OfNode):
+    """``y = W · x + b`` with constant ``W`` and ``b``: a Conv, a product or a recurrent op.
 
     Attributes:
-        op_type: Conv, ConvTranspose, Gemm, MatMul or a recurrent op.
-        source: The node, as it stood in the graph.
         bias_source: The Add of a MatMul's bias, as it stood in the graph.
         weight: The stored weight.
         bias: The stored bias, if there is one.
@@ -61,12 +64,8 @@ class LinearMap:
             bias; ``None`` for any other op.
     """
 
-    op_type: str
-    source: Source
-    bias_source: Source | None
     weight: StoredWeight
     bias: Constant | None
-    constant_on_left: bool
     input_axis: int
     output_axis: int
     rows: Vector
@@ -74,10 +73,48 @@ class LinearMap:
     offset: Vector
     offset_magnitude: Vector
     stored_offset: Vector
+    bias_source: Source | None = None
+    constant_on_left: bool = False
     product: str = ""
     history: tuple[Absorbed, ...] = ()
     is_merged: bool = False
     recurrent_bias: Vector | None = None
+
+    @classmethod
+    def of(
+        cls,
+        source: Source,
+        weight: StoredWeight,
+        bias: Constant | None,
+        offset: Vector,
+        axes: tuple[int, int] = (1, 1),
+        *,
+        on_left: bool = False,
+    ) -> LinearMap:
+        """A map that has absorbed nothing.
+
+        Args:
+            source: The node.
+            weight: The stored weight.
+            bias: The stored bias.
+            offset: (O,), the whole bias.
+            axes: The axes of the channels in ``x`` and in ``y``.
+            on_left: Whether the weight is the left factor.
+        """
+        offset = offset.astype(np.float64)
+        return cls(
+            source=source,
+            weight=weight,
+            bias=bias,
+            input_axis=axes[0],
+            output_axis=axes[1],
+            rows=np.ones(weight.layout.outputs),
+            columns=np.ones(weight.layout.inputs),
+            offset=offset,
+            offset_magnitude=np.abs(offset),
+            stored_offset=offset,
+            constant_on_left=on_left,
+        )
 
     @property
     def pads_with_zeros(self) -> bool:
@@ -98,14 +135,9 @@ class LinearMap:
         return self.weight.layout
 
     @property
-    def name(self) -> str:
-        """The name of the node it was read from."""
-        return self.source.name
-
-    @property
-    def label(self) -> str:
-        """What a person calls it: its module's path, or the node's name."""
-        return self.source.module or self.source.name
+    def has_bias(self) -> bool:
+        """Whether it adds anything, or stores a bias that is 0."""
+        return self.bias is not None or bool(np.any(self.offset != 0.0))
 
     @property
     def is_changed(self) -> bool:
@@ -117,6 +149,25 @@ class LinearMap:
         """Whether the weight that must be stored is another one than the model's."""
         pending = self.has_pending_rows or self.has_pending_columns
         return self.is_merged or (self.is_changed and (pending or self.weight.gain != 1.0))
+
+    @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """The shape of the weight as the op stores it."""
+        if self.recurrent_bias is None:
+            return self.layout.shape
+        return (*self.recurrent_bias.shape, self.layout.inputs)
+
+    @property
+    def weight_key(self) -> Hashable:
+        """What the numbers of the weight follow from: a stored tensor and O(channels) scales.
+
+        A merged weight is stored nowhere yet: there it is the numbers themselves.
+        """
+        stored: Hashable = self.weight.constant.root
+        if self.is_merged:
+            stored = hashlib.sha256(self.weight.constant.array().tobytes()).digest()
+        pending = (self.rows.tobytes(), self.columns.tobytes())
+        return (stored, self.weight.gain, self.layout, self.stored_shape, *pending)
 
     def with_bias(self, source: Source, bias: Constant, offset: Vector, product: str) -> LinearMap:
         """The same map with the bias that an Add after a MatMul stores."""
@@ -143,7 +194,11 @@ class LinearMap:
             return vector.reshape(-1, 1)
         return vector
 
-    def after(self, affine: ChannelAffine, rule: str) -> LinearMap:
+    def taking(self, side: Side, affine: ChannelAffine, _: tuple[Site, ...] = ()) -> LinearMap:
+        """The same with an affine after or before it, whose sites are gone then."""
+        return self.after(affine) if side == "after" else self.before(affine)
+
+    def after(self, affine: ChannelAffine) -> LinearMap:
         """``affine(W · x + b)``: ``W[o] *= s[o]``, ``b = s · b + t``."""
         scale, shift, magnitude = affine.expanded(self.layout.outputs)
         return replace(
@@ -151,10 +206,10 @@ class LinearMap:
             rows=scale * self.rows,
             offset=scale * self.offset + shift,
             offset_magnitude=np.abs(scale) * self.offset_magnitude + magnitude,
-            history=(*self.history, Absorbed("after", affine, rule)),
+            history=(*self.history, Absorbed("after", affine)),
         )
 
-    def before(self, affine: ChannelAffine, rule: str) -> LinearMap:
+    def before(self, affine: ChannelAffine) -> LinearMap:
         """``W · affine(x) + b``: ``W[:, i] *= s[i]``, ``b += Σ W[:, i] · t[i]``."""
         scale, shift, magnitude = affine.expanded(self.layout.inputs)
         offset, offset_magnitude = self.offset, self.offset_magnitude
@@ -172,7 +227,7 @@ class LinearMap:
             columns=scale * self.columns,
             offset=offset,
             offset_magnitude=offset_magnitude,
-            history=(*self.history, Absorbed("before", affine, rule)),
+            history=(*self.history, Absorbed("before", affine)),
         )
 
     def channel_bounds(self) -> tuple[Vector, Vector]:
@@ -214,31 +269,18 @@ class LinearMap:
 
 def read_linear(node: ir.Node, constants: ConstantEvaluator) -> LinearMap | None:
     """The linear map that ``node`` is, or ``None``; a MatMul's bias is joined later."""
-    if node.domain not in ("", "ai.onnx"):
-        return None
-    linear = _read(node, constants)
+    read = _READERS.get(node.op_type)
+    linear = None if read is None or node.domain else read(node, constants)
     if linear is None or not linear.weight.constant.dtype.is_floating_point():
         return None
     return linear if all(linear.layout.shape) else None
 
 
-def _read(node: ir.Node, constants: ConstantEvaluator) -> LinearMap | None:
-    if node.op_type in ("Conv", "ConvTranspose"):
-        return _read_conv(node, constants)
-    if node.op_type == "Gemm":
-        return _read_gemm(node, constants)
-    if node.op_type == "MatMul":
-        return _read_matmul(node, constants)
-    return None
-
-
 def _read_conv(node: ir.Node, constants: ConstantEvaluator) -> LinearMap | None:
-    weight = constants.constant(node.inputs[1])
-    bias_value = node.inputs[2] if len(node.inputs) > 2 else None
-    bias = constants.constant(bias_value)
-    if weight is None or (bias_value is not None and bias is None):
+    weight, bias = constants.constant(node.inputs[1]), constants.constant(given(node, 2))
+    if weight is None or constants.varies(given(node, 2)):
         return None
-    if constants.is_constant(_present(node.inputs[0])):
+    if constants.is_constant(input_of(node)):
         return None
     transposed = node.op_type == "ConvTranspose"
     layout = Layout(
@@ -249,19 +291,14 @@ def _read_conv(node: ir.Node, constants: ConstantEvaluator) -> LinearMap | None:
         transposed=transposed,
     )
     offset = np.zeros(layout.outputs) if bias is None else bias.array().reshape(-1)
-    return _fresh(node, layout, weight, bias, offset, input_axis=1, output_axis=1)
+    return LinearMap.of(Source.of(node), StoredWeight(weight, layout), bias, offset)
 
 
 def _read_gemm(node: ir.Node, constants: ConstantEvaluator) -> LinearMap | None:
-    left, right = (_present(v) for v in node.inputs[:2])
-    on_left = constants.is_constant(left)
-    if on_left == constants.is_constant(right):
+    factors, bias = _factors(node, constants), constants.constant(given(node, 2))
+    if factors is None or constants.varies(given(node, 2)):
         return None
-    weight = constants.constant(left if on_left else right)
-    bias_value = node.inputs[2] if len(node.inputs) > 2 else None
-    bias = constants.constant(bias_value)
-    if weight is None or (bias_value is not None and bias is None):
-        return None
+    weight, _, on_left = factors
     transposed = bool(node.attributes.get_int("transA" if on_left else "transB", 0))
     # As a matrix the left operand is (outputs, inputs) and the right one (inputs, outputs).
     out_axis = int(on_left == transposed)
@@ -274,27 +311,22 @@ def _read_gemm(node: ir.Node, constants: ConstantEvaluator) -> LinearMap | None:
         offset = vector * node.attributes.get_float("beta", 1.0)
     other_transposed = bool(node.attributes.get_int("transB" if on_left else "transA", 0))
     inner = 0 if on_left else 1
-    return _fresh(
-        node,
-        layout,
-        weight,
+    return LinearMap.of(
+        Source.of(node),
+        StoredWeight(weight, layout, gain=node.attributes.get_float("alpha", 1.0)),
         bias,
         offset,
-        input_axis=1 - inner if other_transposed else inner,
-        output_axis=0 if on_left else 1,
-        gain=node.attributes.get_float("alpha", 1.0),
+        axes=(1 - inner if other_transposed else inner, inner),
         on_left=on_left,
     )
 
 
 def _read_matmul(node: ir.Node, constants: ConstantEvaluator) -> LinearMap | None:
-    left, right = (_present(v) for v in node.inputs)
-    on_left = constants.is_constant(left)
-    if on_left == constants.is_constant(right):
+    factors, y = _factors(node, constants), node.outputs[0]
+    if factors is None:
         return None
-    weight = constants.constant(left if on_left else right)
-    x, y = (right if on_left else left), node.outputs[0]
-    if weight is None or x.shape is None or len(x.shape) < 2:
+    weight, x, on_left = factors
+    if x.shape is None or len(x.shape) < 2:
         return None
     shape = weight.shape
     # A batch of matrices is a linear map per batch index, and a vector drops an axis: neither is
@@ -309,46 +341,31 @@ def _read_matmul(node: ir.Node, constants: ConstantEvaluator) -> LinearMap | Non
         in_axis=last if on_left else before_last,
     )
     if y.shape is None:
-        y.shape = ir.Shape([*x.shape.dims[:-2], *_product_dims(x.shape, layout.outputs, on_left)])
-    return _fresh(
-        node,
-        layout,
-        weight,
-        None,
-        np.zeros(layout.outputs),
-        input_axis=rank - 2 if on_left else rank - 1,
-        output_axis=rank - 2 if on_left else rank - 1,
-        on_left=on_left,
+        dims = [layout.outputs, x.shape[-1]] if on_left else [x.shape[-2], layout.outputs]
+        y.shape = ir.Shape([*x.shape.dims[:-2], *dims])
+    axis = rank - 2 if on_left else rank - 1
+    offset = np.zeros(layout.outputs)
+    return LinearMap.of(
+        Source.of(node), StoredWeight(weight, layout), None, offset, (axis, axis), on_left=on_left
     )
 
 
-def _fresh(
-    node: ir.Node,
-    layout: Layout,
-    weight: Constant,
-    bias: Constant | None,
-    offset: Vector,
-    *,
-    input_axis: int,
-    output_axis: int,
-    gain: float = 1.0,
-    on_left: bool = False,
-) -> LinearMap:
-    return LinearMap(
-        op_type=node.op_type,
-        source=Source.of(node),
-        bias_source=None,
-        weight=StoredWeight(weight, layout, gain),
-        bias=bias,
-        constant_on_left=on_left,
-        input_axis=input_axis,
-        output_axis=output_axis,
-        rows=np.ones(layout.outputs),
-        columns=np.ones(layout.inputs),
-        offset=offset.astype(np.float64),
-        offset_magnitude=np.abs(offset).astype(np.float64),
-        stored_offset=offset.astype(np.float64),
-    )
+_READERS = {
+    "Conv": _read_conv,
+    "ConvTranspose": _read_conv,
+    "Gemm": _read_gemm,
+    "MatMul": _read_matmul,
+}
+
+
+def _factors(node: ir.Node, constants: ConstantEvaluator) -> tuple[Constant, ir.Value, bool] | None:
+    """The one constant factor of a product, the other factor, and whether it is the left one."""
+    left, right = input_of(node, 0), input_of(node, 1)
+    on_left = constants.is_constant(left)
+    if on_left == constants.is_constant(right):
+        return None
+    weight = constants.constant(left if on_left else right)
+    return None if weight is None else (weight, right if on_left else left, on_left)
 
 
 def _bias_vector(array: NDArray[np.float64], outputs: int, axis: int, rank: int) -> Vector | None:
@@ -357,12 +374,3 @@ def _bias_vector(array: NDArray[np.float64], outputs: int, axis: int, rank: int)
     if any(n != 1 for i, n in enumerate(aligned.shape) if i != axis):
         return None
     return np.broadcast_to(aligned.reshape(-1), (outputs,))
-
-
-def _product_dims(shape: ir.Shape, outputs: int, on_left: bool) -> list[int | ir.SymbolicDim]:
-    return [outputs, shape[-1]] if on_left else [shape[-2], outputs]
-
-
-def _present(value: ir.Value | None) -> ir.Value:
-    assert value is not None
-    return value

@@ -8,32 +8,27 @@ of the output, so they can be moved like any other, and what follows can be take
 
 from __future__ import annotations
 
-__all__ = [
-    "NORMALIZERS",
-    "Normalizer",
-    "forget_normalizer",
-    "normalizer_of",
-    "read_normalizer",
-    "set_normalizer",
-]
+__all__ = ["NORMALIZERS", "Normalizer", "Place", "read_normalizer"]
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx_ir as ir
+from numpy.typing import NDArray
 
+from bnfuse.graph.access import given, input_of, opset_of
 from bnfuse.graph.affine import ChannelAffine
 from bnfuse.graph.channel import NotPerChannel, static_dim
-from bnfuse.graph.source import module_path
-from bnfuse.lifting.sites import Kind, Site
+from bnfuse.graph.source import OfNode, Source
+from bnfuse.lifting.sites import Kind, Site, Step
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    import onnx_ir as ir
 
     from bnfuse.graph.constants import ConstantEvaluator
+    from bnfuse.lifting.linear import Side
 
-_PAYLOAD = "bnfuse.normalizer"
+Array = NDArray[np.float64]
 _OVER_LAST_AXES = frozenset({"LayerNormalization", "RMSNormalization"})
 _OVER_POSITIONS = frozenset({"InstanceNormalization", "GroupNormalization"})
 NORMALIZERS = _OVER_LAST_AXES | _OVER_POSITIONS
@@ -41,46 +36,66 @@ _SCALE_PER_CHANNEL = 21
 """From this opset on GroupNormalization has one scale a channel; before, one a group."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a normaliser's constants lie.
+
+    Attributes:
+        axis: The axis that they can run along; ``None`` where they can only be uniform.
+        shape: The shape that they are stored in.
+        repeats: How many channels share one stored number.
+    """
+
+    axis: int | None
+    shape: tuple[int, ...]
+    repeats: int = 1
+
+    def read(self, array: Array) -> Array | None:
+        """One number per channel, or a single one; ``None`` where it is neither."""
+        if self.axis is None:
+            numbers = np.unique(array)
+            return numbers.reshape(()) if numbers.size == 1 else None
+        if any(length != 1 for length in array.shape[:-1]):
+            return None
+        return np.repeat(array.reshape(-1), self.repeats)
+
+    def stored(self, vector: Array) -> Array:
+        """The inverse of :meth:`read`."""
+        if vector.ndim == 0:
+            return np.full(self.shape, vector)
+        numbers = vector[:: self.repeats]
+        # One stored number served a width that was not known; what was taken has all of them.
+        return numbers.reshape(self.shape if numbers.size == np.prod(self.shape) else -1)
+
+
 @dataclass(frozen=True, eq=False)
-class Normalizer:
+class Normalizer(OfNode):
     """The scale and shift of a normaliser.
 
     Attributes:
-        op_type: The operator.
-        name: The node's name.
-        label: What a person calls it: its module's path, or the node's name.
         site: Its own scale and shift as a site of the model; ``None`` where they change nothing.
         stored: The map as the model stores it.
         affine: The map as it stands now.
         sites: What the map holds: the normaliser's own, and the norms that it took.
-        axis: The axis that its constants can run along; ``None`` where they can only be uniform.
-        shape: The shape that its constants are stored in.
-        repeats: How many channels share one stored number.
+        place: Where its constants lie.
         dtype: The element type of the scale.
-        shifts: Whether the op has a shift at all.
         taken: What was taken since the map was last given away, in order.
         given: Whether the stored map was given away.
     """
 
-    op_type: str
-    name: str
-    label: str
     site: Site | None
     stored: ChannelAffine
     affine: ChannelAffine
     sites: tuple[Site, ...]
-    axis: int | None
-    shape: tuple[int, ...]
-    repeats: int
+    place: Place
     dtype: ir.DataType
-    shifts: bool
     taken: tuple[ChannelAffine, ...] = ()
     given: bool = False
 
     @property
-    def title(self) -> str:
-        """The normaliser as a person calls it, as in ``LayerNormalization encoder.norm``."""
-        return f"{self.op_type} {self.label}"
+    def shifts(self) -> bool:
+        """Whether the op has a shift at all."""
+        return self.op_type != "RMSNormalization"
 
     @property
     def is_changed(self) -> bool:
@@ -92,8 +107,14 @@ class Normalizer:
         """Its own scale and shift, while it still has them."""
         return tuple(site for site in self.sites if site is self.site)
 
-    def then(self, affine: ChannelAffine, sites: tuple[Site, ...]) -> Normalizer:
-        """The normaliser with ``affine`` after it."""
+    def taking(self, side: Side, affine: ChannelAffine, sites: tuple[Site, ...]) -> Normalizer:
+        """The same with an affine of these sites after it.
+
+        Raises:
+            ValueError: It stands before it, where the statistics are taken.
+        """
+        if side != "after":
+            raise ValueError(f"{self.title} takes its statistics from it")
         return replace(
             self,
             affine=self.affine.then(affine),
@@ -107,22 +128,6 @@ class Normalizer:
         return replace(self, affine=nothing, sites=(), taken=(), given=True)
 
 
-def normalizer_of(node: ir.Node | None) -> Normalizer | None:
-    """What a normaliser ends with; ``None`` for any other node, or where it is no constant."""
-    payload = None if node is None else node.meta.get(_PAYLOAD)
-    return payload if isinstance(payload, Normalizer) else None
-
-
-def set_normalizer(node: ir.Node, normalizer: Normalizer) -> None:
-    """Say what a normaliser ends with; the node itself follows when the model is lowered."""
-    node.meta[_PAYLOAD] = normalizer
-
-
-def forget_normalizer(node: ir.Node) -> None:
-    """Leave nothing of ours at a node."""
-    node.meta.pop(_PAYLOAD, None)
-
-
 def read_normalizer(
     node: ir.Node, constants: ConstantEvaluator
 ) -> Normalizer | NotPerChannel | None:
@@ -131,12 +136,10 @@ def read_normalizer(
     Returns:
         ``None`` for any other op.
     """
-    if node.op_type not in NORMALIZERS or node.domain not in ("", "ai.onnx"):
+    if node.op_type not in NORMALIZERS or node.domain:
         return None
-    scale = constants.constant(node.inputs[1])
-    shift_value = node.inputs[2] if len(node.inputs) > 2 else None
-    shift = constants.constant(shift_value)
-    if scale is None or (shift_value is not None and shift is None):
+    scale, shift = constants.constant(node.inputs[1]), constants.constant(given(node, 2))
+    if scale is None or constants.varies(given(node, 2)):
         return NotPerChannel("its scale or shift is computed at run time")
     place = _place(node, scale.shape)
     if isinstance(place, NotPerChannel):
@@ -148,68 +151,31 @@ def read_normalizer(
     affine = ChannelAffine.of(place.axis, *(v for v in vectors if v is not None))
     if not affine.is_finite:
         return NotPerChannel("its scale or shift is not finite")
-    site = None if affine.is_identity else _site(node)
+    site = None if affine.is_identity else Site.of([Step.of(node)], Kind.AFFINE)
     return Normalizer(
-        op_type=node.op_type,
-        name=_name(node),
-        label=module_path(node) or _name(node),
+        source=Source.of(node),
         site=site,
         stored=affine,
         affine=affine,
         sites=() if site is None else (site,),
-        axis=place.axis,
-        shape=place.shape,
-        repeats=place.repeats,
+        place=place,
         dtype=scale.dtype,
-        shifts=node.op_type != "RMSNormalization",
     )
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a normaliser's constants lie: see the attributes of :class:`Normalizer`."""
-
-    axis: int | None
-    shape: tuple[int, ...]
-    repeats: int = 1
-
-    def read(self, array: NDArray[np.float64]) -> NDArray[np.float64] | None:
-        """One number per channel, or a single one; ``None`` where it is neither."""
-        if self.axis is None:
-            numbers = np.unique(array)
-            return numbers.reshape(()) if numbers.size == 1 else None
-        if any(length != 1 for length in array.shape[:-1]):
-            return None
-        return np.repeat(array.reshape(-1), self.repeats)
-
-
-def _place(node: ir.Node, shape: tuple[int, ...]) -> _Place | NotPerChannel:
-    x = node.inputs[0]
-    assert x is not None
-    if node.op_type == "GroupNormalization" and _opset(node) < _SCALE_PER_CHANNEL:
+def _place(node: ir.Node, shape: tuple[int, ...]) -> Place | NotPerChannel:
+    x = input_of(node)
+    if node.op_type == "GroupNormalization" and opset_of(node) < _SCALE_PER_CHANNEL:
         channels = static_dim(x.shape, 1)
         if channels is None:
             return NotPerChannel("its number of channels is not known")
-        return _Place(1, shape, channels // node.attributes.get_int("num_groups", 1))
+        return Place(1, shape, channels // node.attributes.get_int("num_groups", 1))
     if node.op_type in _OVER_POSITIONS:
-        return _Place(1, shape)
+        return Place(1, shape)
     if x.shape is None:
         return NotPerChannel("the rank of its input is not known")
     last = len(x.shape) - 1
     if node.attributes.get_int("axis", -1) % len(x.shape) != last:
-        return _Place(None, shape)
+        return Place(None, shape)
     channels = static_dim(x.shape, last)
-    return _Place(last, shape if channels is None else (channels,))
-
-
-def _opset(node: ir.Node) -> int:
-    return 0 if node.graph is None else node.graph.opset_imports.get("", 0)
-
-
-def _site(node: ir.Node) -> Site:
-    output = node.outputs[0].name or ""
-    return Site(output, module_path(node), (node.op_type,), (_name(node),), Kind.AFFINE)
-
-
-def _name(node: ir.Node) -> str:
-    return node.name or (node.outputs[0].name or "")
+    return Place(last, shape if channels is None else (channels,))

@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bnfuse.graph.access import input_of, is_op
 from bnfuse.graph.affine import ChannelAffine
-from bnfuse.graph.channel import ChannelConstant, channel_constant, same_shape, static_dim
+from bnfuse.graph.channel import ChannelConstant, channel_constant, static_dim
 from bnfuse.graph.limits import fits
+from bnfuse.graph.sizes import same_shape
 from bnfuse.graph.slices import is_whole, slices_of
-from bnfuse.lifting.elementwise import ElementwiseRead, read_elementwise
+from bnfuse.lifting.elementwise import AffineRead, read_elementwise
 from bnfuse.lifting.form import Form
 from bnfuse.lifting.picks import read_pick
 
@@ -91,7 +93,7 @@ class _Reader:
     def read(self, node: ir.Node) -> Form | None:
         """Find and keep the form of what a node computes; the nodes are read in order."""
         self._places[node] = len(self._places)
-        if node.domain not in ("", "ai.onnx") or self._constants.is_constant(node.outputs[0]):
+        if not is_op(node) or self._constants.is_constant(node.outputs[0]):
             return None
         if node.op_type == "Split":
             self._split(node)
@@ -165,8 +167,8 @@ class _Reader:
         if node.op_type == "Identity":
             return self._form(node.inputs[0])
         read = read_elementwise(node, self._constants)
-        if isinstance(read, ElementwiseRead):
-            form = self._form(read.x)
+        if isinstance(read, AffineRead):
+            form = self._form(input_of(node, read.step.position))
             return form and form.then(read.affine)
         if read is not None or node.op_type not in ("Add", "Sub"):
             return None

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 __all__ = ["RECURRENT", "lift_recurrent"]
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
+from bnfuse.graph.access import given, graph_of, input_of, is_op
 from bnfuse.graph.source import Source
 from bnfuse.lifting.linear import LinearMap
 from bnfuse.lifting.nodes import new_linear
-from bnfuse.lifting.weight import StoredWeight
-from bnfuse.lifting.weight_layout import Layout
+from bnfuse.lifting.weight import Layout, StoredWeight
 
 if TYPE_CHECKING:
     from bnfuse.graph.constants import ConstantEvaluator
@@ -31,12 +32,11 @@ _BIAS = 3
 
 def lift_recurrent(node: ir.Node, constants: ConstantEvaluator) -> None:
     """Put a Linear node before a recurrent op, in place, if its weight and bias are constants."""
-    if node.op_type not in RECURRENT or node.domain not in ("", "ai.onnx"):
+    if not is_op(node, *RECURRENT):
         return
-    x, stored = node.inputs[0], constants.constant(node.inputs[1])
-    bias_value = node.inputs[_BIAS] if len(node.inputs) > _BIAS else None
-    bias = constants.constant(bias_value)
-    if x is None or stored is None or (bias_value is not None and bias is None):
+    x, stored = input_of(node), constants.constant(node.inputs[1])
+    bias = constants.constant(given(node, _BIAS))
+    if stored is None or constants.varies(given(node, _BIAS)):
         return
     # (directions, gates · hidden, features) as one matrix.
     weight = constants.flattened(stored, axis=_FEATURES)
@@ -48,23 +48,9 @@ def lift_recurrent(node: ir.Node, constants: ConstantEvaluator) -> None:
         # The bias of the input's product, then that of the recurrent one.
         own, rest = np.split(bias.array(), 2, axis=1)
         offset = own.reshape(-1)
-    linear = LinearMap(
-        op_type=node.op_type,
-        source=Source.of(node),
-        bias_source=None,
-        weight=StoredWeight(weight, layout),
-        bias=bias,
-        constant_on_left=False,
-        input_axis=_FEATURES,
-        output_axis=_FEATURES,
-        rows=np.ones(layout.outputs),
-        columns=np.ones(layout.inputs),
-        offset=offset,
-        offset_magnitude=np.abs(offset),
-        stored_offset=offset,
-        recurrent_bias=rest,
-    )
+    axes = (_FEATURES, _FEATURES)
+    linear = LinearMap.of(Source.of(node), StoredWeight(weight, layout), bias, offset, axes)
     product = ir.Value(type=x.type)
-    assert node.graph is not None
-    node.graph.insert_before(node, new_linear(x, product, linear))
+    product_node = new_linear(x, product, replace(linear, recurrent_bias=rest))
+    graph_of(node).insert_before(node, product_node)
     node.replace_input_with(0, product)

@@ -12,8 +12,12 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bnfuse.graph.source import Source
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import onnx_ir as ir
 
 
 class Kind(enum.Enum):
@@ -32,27 +36,44 @@ class Kind(enum.Enum):
     """The same number for every channel: part of an activation, an attention's 1/sqrt(d)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
-    """One node of a run.
+    """One node of the model that an Affine stands for.
 
     Attributes:
-        op_type: The operator; several, with spaces, of a map that is put together from pieces.
-        node: The node's name.
-        output: The name of the value it computes.
-        module: The dotted path of its module, or the empty string.
+        source: The node as it stood.
+        output: The name of the value that it computes.
+        type: That value's type.
+        position: Which of its inputs is the run-time one.
         scales: Whether the op multiplies.
         shifts: Whether the op adds.
         per_channel: Whether its constant has a dimension: not a Python number.
+        spelling: The operators of a map that is put together from pieces, of which the node is the
+            last; empty where the node is the map.
     """
 
-    op_type: str
-    node: str
+    source: Source
     output: str
-    module: str
-    scales: bool
-    shifts: bool
-    per_channel: bool
+    type: ir.TypeProtocol | None
+    position: int = 0
+    scales: bool = False
+    shifts: bool = False
+    per_channel: bool = False
+    spelling: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        node: ir.Node,
+        position: int = 0,
+        *,
+        scales: bool = False,
+        shifts: bool = False,
+        per_channel: bool = False,
+    ) -> Step:
+        """A node of the model, before it is lifted."""
+        y = node.outputs[0]
+        return cls(Source.of(node), y.name or "", y.type, position, scales, shifts, per_channel)
 
 
 @dataclass(frozen=True)
@@ -83,9 +104,9 @@ class Site:
         """The site that these steps are, in order; of the kind that they look like or are told."""
         return cls(
             name=steps[-1].output,
-            module=steps[-1].module,
-            spelling=tuple(op_type for step in steps for op_type in step.op_type.split()),
-            nodes=tuple(step.node for step in steps),
+            module=steps[-1].source.module,
+            spelling=tuple(op for step in steps for op in step.spelling or (step.source.op_type,)),
+            nodes=tuple(step.source.name for step in steps),
             kind=kind or _kind(steps),
         )
 
@@ -103,7 +124,7 @@ def cut_into_sites(steps: Sequence[Step]) -> list[list[Step]]:
 
 def _belongs(group: Sequence[Step], step: Step) -> bool:
     last = group[-1]
-    if last.module != step.module or _is_whole(last) or _is_whole(step):
+    if last.source.module != step.source.module or _is_whole(last) or _is_whole(step):
         return False
     scaled = any(s.scales for s in group)
     if step.scales:

@@ -10,17 +10,15 @@ import numpy as np
 
 from bnfuse.graph.affine import ChannelAffine
 from bnfuse.lifting.batchnorm import DEFAULT_EPSILON
-from bnfuse.lifting.moments import Moments
-from bnfuse.lifting.nodes import affine_of, composed
+from bnfuse.lifting.nodes import Moments, affine_at, composed
 from bnfuse.lifting.sites import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     import onnx_ir as ir
 
     from bnfuse.graph.constants import ConstantEvaluator
-    from bnfuse.lifting.nodes import Origin
     from bnfuse.lifting.sites import Site, Step
 
 _WIDEST = 4.0
@@ -28,35 +26,29 @@ _WIDEST = 4.0
 
 
 def moments_of(
-    parts: Iterable[tuple[Site, Sequence[ir.Node]]],
-    steps: Mapping[ir.Node, Step],
-    constants: ConstantEvaluator,
+    parts: Iterable[tuple[Site, Sequence[ir.Node]]], constants: ConstantEvaluator
 ) -> Moments | None:
     """Read them from the first norm of a run; ``None`` where there is none.
 
     Args:
         parts: The run's sites, and the Affine nodes that each is made of.
-        steps: What each of those nodes was.
         constants: The graph's constants.
     """
     passed = ChannelAffine.of(None)
     for site, members in parts:
         if site.kind is Kind.NORM:
-            found = passed.then(_whitening(members, steps, constants))
+            found = passed.then(_whitening(members, constants))
             return Moments(found, found) if found.is_finite else None
         passed = passed.then(composed(members))
     return None
 
 
-def _whitening(
-    members: Sequence[ir.Node], steps: Mapping[ir.Node, Step], constants: ConstantEvaluator
-) -> ChannelAffine:
+def _whitening(members: Sequence[ir.Node], constants: ConstantEvaluator) -> ChannelAffine:
     """What a norm does to its input before gamma and beta."""
-    first = affine_of(members[0])
-    assert first is not None
-    if first.origins and first.origins[0].source.op_type == "BatchNormalization":
-        return _by_statistics(first.origins[0], constants)
-    scales = [place for place, member in enumerate(members) if steps[member].scales]
+    steps = [affine_at(member).origins[0] for member in members]
+    if steps[0].source.op_type == "BatchNormalization":
+        return _by_statistics(steps[0], constants)
+    scales = [place for place, step in enumerate(steps) if step.scales]
     # Without a product of its own, gamma is in the one with the deviation.
     alone = len(scales) == 1
     end = scales[0] + 1 if alone else scales[-1]
@@ -69,10 +61,10 @@ def _whitening(
     return ChannelAffine.of(known.axis, scale, known.shift * factor)
 
 
-def _by_statistics(origin: Origin, constants: ConstantEvaluator) -> ChannelAffine:
-    stored = (constants.constant(origin.source.inputs[place]) for place in (3, 4))
+def _by_statistics(step: Step, constants: ConstantEvaluator) -> ChannelAffine:
+    stored = (constants.constant(step.source.inputs[place]) for place in (3, 4))
     mean, variance = (constant.array() for constant in stored if constant is not None)
-    epsilon = origin.source.frame.attributes.get_float("epsilon", DEFAULT_EPSILON)
+    epsilon = step.source.frame.attributes.get_float("epsilon", DEFAULT_EPSILON)
     with np.errstate(all="ignore"):
         scale = 1.0 / np.sqrt(variance + epsilon)
     return ChannelAffine.of(1, scale, -mean * scale)

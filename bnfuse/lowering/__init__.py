@@ -14,22 +14,16 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 import onnx_ir.passes.common as common
 
-from bnfuse.graph.initializers import Initializers
-from bnfuse.graph.names import FreshNames
-from bnfuse.graph.rewire import substitute_sequence
-from bnfuse.lifting.nodes import DOMAIN, affine_of, linear_of
-from bnfuse.lifting.normalizer import normalizer_of
+from bnfuse.graph.initializers import FreshNames, Initializers
+from bnfuse.graph.rewire import substitute
+from bnfuse.lifting.nodes import DOMAIN, affine_of, linear_of, normalizer_of
 from bnfuse.lowering.affine import lower_affine
-from bnfuse.lowering.derive import Derivation, DerivedConstant, StoredConstants
+from bnfuse.lowering.derive import Derivation, DerivedConstant, FoldedWeight
 from bnfuse.lowering.linear import lower_linear
 from bnfuse.lowering.normalizer import lower_normalizer
-from bnfuse.lowering.recurrent import lower_recurrent
-from bnfuse.lowering.weight import FoldedWeight
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from bnfuse.lifting.linear import LinearMap
 
 
 @dataclass(frozen=True)
@@ -81,15 +75,12 @@ def lower(model: ir.Model, *, lazily: bool = False) -> Lowered:
     for node in tuple(graph):
         linear, lifted, normalizer = linear_of(node), affine_of(node), normalizer_of(node)
         if linear is not None:
-            if linear.recurrent_bias is not None:
-                stored = lower_recurrent(node, linear, initializers)
-            else:
-                new, stored = lower_linear(node, linear, initializers)
-                substitute_sequence(node, new)
-            if stored is not None:
-                derivations.append(_derivation(linear, stored))
+            derivation = lower_linear(node, linear, initializers)
+            if derivation is not None:
+                _bind(derivation)
+                derivations.append(derivation)
         elif lifted is not None:
-            substitute_sequence(node, lower_affine(node, lifted, initializers))
+            substitute(node, *lower_affine(node, lifted, initializers))
         elif normalizer is not None:
             rescaled.extend(lower_normalizer(node, normalizer, initializers))
     common.RemoveUnusedNodesPass()(model)
@@ -100,15 +91,13 @@ def lower(model: ir.Model, *, lazily: bool = False) -> Lowered:
     return Lowered(model, tuple(derivations), tuple(rescaled))
 
 
-def _derivation(linear: LinearMap, stored: StoredConstants) -> Derivation:
-    """How the new constants follow from the old ones, bound to hold whenever they are computed."""
-    derivation = Derivation(linear, stored)
-    weight = stored.weight.const_value
-    if linear.weight_changed and isinstance(weight, FoldedWeight):
+def _bind(derivation: Derivation) -> None:
+    """Have the constants held to their derivation whenever they are computed."""
+    weight = derivation.weight.const_value if derivation.linear.weight_changed else None
+    if isinstance(weight, FoldedWeight):
         weight.derivations.append(derivation)
     else:
         derivation.check(None)
-    return derivation
 
 
 def _compute_weights(graph: ir.Graph) -> None:

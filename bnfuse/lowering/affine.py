@@ -4,16 +4,18 @@ from __future__ import annotations
 
 __all__ = ["lower_affine"]
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
 
+from bnfuse.graph.access import input_of, is_op
 from bnfuse.graph.rewire import output_like
 from bnfuse.lifting.nodes import linear_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from bnfuse.graph.affine import ChannelAffine
@@ -30,8 +32,7 @@ def lower_affine(node: ir.Node, lifted: LiftedAffine, initializers: Initializers
 
     Where the model's own nodes are as few, they are put back as they were.
     """
-    x = node.inputs[0]
-    assert x is not None
+    x = input_of(node)
     form = _product_and_sum(lifted) or _cheapest(lifted.affine, x, node.outputs[0])
     keeps = bool(lifted.anchor) or _computes_wider(lifted)
     misread = _is_misread(x)
@@ -40,17 +41,51 @@ def lower_affine(node: ir.Node, lifted: LiftedAffine, initializers: Initializers
     misread &= any(origin.source.op_type == "BatchNormalization" for origin in lifted.origins)
     if lifted.origins and (keeps or len(lifted.origins) <= len(form)) and not misread:
         return _as_it_was(lifted, x, node.outputs[0])
-    stored = _Constants(lifted, x, node.outputs[0], initializers)
-    if form == ("BatchNormalization",):
-        return [_batch_norm(node, x, stored)]
+    start, y, dtype = x, node.outputs[0], node.outputs[0].dtype or x.dtype
+    assert dtype is not None
     nodes: list[ir.Node] = []
     for op_type in form:
-        last = op_type == form[-1]
-        output = output_like(node.outputs[0]) if last else stored.between(node.outputs[0])
-        operands = [x] if op_type == "Identity" else [x, stored.of(op_type)]
-        nodes.append(_node(node, op_type, operands, output))
+        if op_type == form[-1]:
+            output = output_like(y)
+        else:
+            name = initializers.names.after(f"{y.name}.scaled")
+            output = ir.Value(name=name, type=y.type, shape=y.shape)
+        operands = [
+            initializers.add(vector, dtype, after=f"{lifted.title}.{what}")
+            for what, vector in _operands(op_type, lifted.affine, start.shape)
+        ]
+        # With variance 1 and epsilon 0 the op divides by exactly 1.
+        is_norm = op_type == "BatchNormalization"
+        nodes.append(
+            ir.Node(
+                "",
+                op_type,
+                [x, *operands],
+                attributes=[ir.AttrFloat32("epsilon", 0.0)] if is_norm else [],
+                outputs=[output],
+                name=f"{node.name}.{op_type}",
+                metadata_props=dict(node.metadata_props),
+            )
+        )
         x = output
     return nodes
+
+
+def _operands(
+    op_type: str, affine: ChannelAffine, shape: ir.Shape | None
+) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    """The constants of an op, and what each is called; of a Mul or Add shaped to broadcast."""
+    assert shape is not None or affine.axis is None or op_type == "BatchNormalization"
+    rank = 0 if shape is None else len(shape)
+    if op_type == "Mul":
+        yield "scale", affine.shaped(affine.scale, rank)
+    elif op_type == "Add":
+        yield "shift", affine.shaped(affine.shift, rank)
+    elif op_type == "BatchNormalization":
+        yield "scale", affine.scale
+        yield "shift", affine.shift
+        yield "mean", np.zeros_like(affine.shift)
+        yield "variance", np.ones_like(affine.scale)
 
 
 def _product_and_sum(lifted: LiftedAffine) -> tuple[str, ...]:
@@ -87,15 +122,11 @@ def _is_misread(x: ir.Value) -> bool:
     the channels. It leaves a Mul and an Add alone.
     """
     reshape = x.producer()
-    if reshape is None or reshape.op_type != "Reshape" or reshape.inputs[0] is None:
+    if not is_op(reshape, "Reshape"):
         return False
-    product = reshape.inputs[0].producer()
+    product = input_of(reshape).producer()
     linear = linear_of(product)
-    return (
-        linear.op_type == "MatMul"
-        if linear
-        else product is not None and product.op_type == "MatMul"
-    )
+    return linear.op_type == "MatMul" if linear else is_op(product, "MatMul")
 
 
 def _computes_wider(lifted: LiftedAffine) -> bool:
@@ -115,66 +146,3 @@ def _as_it_was(lifted: LiftedAffine, x: ir.Value, y: ir.Value) -> list[ir.Node]:
         nodes.append(origin.source.emit(inputs, output))
         x = output
     return nodes
-
-
-@dataclass(frozen=True, eq=False)
-class _Constants:
-    """The constants of one affine, stored when an op asks for them."""
-
-    lifted: LiftedAffine
-    x: ir.Value
-    y: ir.Value
-    initializers: Initializers
-
-    def of(self, op_type: str) -> ir.Value:
-        """The operand of a Mul or an Add, shaped to broadcast."""
-        affine = self.lifted.affine
-        assert self.x.shape is not None or affine.axis is None
-        rank = 0 if self.x.shape is None else len(self.x.shape)
-        what, vector = ("scale", affine.scale) if op_type == "Mul" else ("shift", affine.shift)
-        return self.vector(what, affine.shaped(vector, rank))
-
-    def vector(self, what: str, vector: NDArray[np.float64]) -> ir.Value:
-        """A constant under a name that shows whose it is."""
-        dtype = self.y.dtype or self.x.dtype
-        assert dtype is not None
-        stem = self.lifted.sites[0].label
-        return self.initializers.add(vector, dtype, after=f"{stem}.{what}")
-
-    def between(self, y: ir.Value) -> ir.Value:
-        """The value between a Mul and an Add."""
-        name = self.initializers.names.after(f"{y.name}.scaled")
-        return ir.Value(name=name, type=y.type, shape=y.shape)
-
-
-def _batch_norm(node: ir.Node, x: ir.Value, stored: _Constants) -> ir.Node:
-    """One op, and one that keeps ONNX Runtime's convolutions in their blocked layout."""
-    affine = stored.lifted.affine
-    constants = [
-        stored.vector("scale", affine.scale),
-        stored.vector("shift", affine.shift),
-        stored.vector("mean", np.zeros_like(affine.shift)),
-        stored.vector("variance", np.ones_like(affine.scale)),
-    ]
-    # With variance 1 and epsilon 0 the op divides by exactly 1.
-    epsilon = ir.AttrFloat32("epsilon", 0.0)
-    output = output_like(node.outputs[0])
-    return _node(node, "BatchNormalization", [x, *constants], output, [epsilon])
-
-
-def _node(
-    node: ir.Node,
-    op_type: str,
-    inputs: list[ir.Value],
-    output: ir.Value,
-    attributes: list[ir.Attr] | None = None,
-) -> ir.Node:
-    return ir.Node(
-        "",
-        op_type,
-        inputs,
-        attributes=attributes or [],
-        outputs=[output],
-        name=f"{node.name}.{op_type}",
-        metadata_props=dict(node.metadata_props),
-    )

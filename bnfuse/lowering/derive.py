@@ -8,13 +8,14 @@ wrong in one shows. A slab is small enough to stay in the processor's cache.
 
 from __future__ import annotations
 
-__all__ = ["Derivation", "DerivedConstant", "StoredConstants"]
+__all__ = ["Derivation", "DerivedConstant", "FoldedWeight"]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ml_dtypes
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from bnfuse.errors import FoldError
@@ -22,10 +23,8 @@ from bnfuse.errors import FoldError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import onnx_ir as ir
-
     from bnfuse.lifting.linear import LinearMap
-    from bnfuse.lifting.weight_layout import Layout
+    from bnfuse.lifting.weight import Layout
 
 Array = NDArray[np.float64]
 Index = NDArray[np.intp]
@@ -35,14 +34,6 @@ _SLAB = 1 << 16
 
 _SLACK_UNITS = 1.001
 """Rounding to nearest is half a unit; through float32 on the way to bfloat16 a little more."""
-
-
-@dataclass(frozen=True, eq=False)
-class StoredConstants:
-    """The new constants of a changed linear map; the weight is computed when it is read."""
-
-    weight: ir.Value
-    bias: ir.Value | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +54,33 @@ class DerivedConstant:
     rule: str
     node: str
 
+    def check(self, stored: NDArray[Any], double_units: float) -> None:
+        """Hold the stored constant to it.
+
+        Args:
+            stored: The constant as it was rounded.
+            double_units: What two orders of computing it in float64 may differ by, relatively.
+
+        Raises:
+            FoldError: It is further away than rounding explains.
+        """
+        if not _Allowed.of(stored.dtype, double_units).holds(stored, self.value, self.unit):
+            raise _differing(self.tensor, self.node, self.rule)
+
 
 @dataclass(frozen=True, eq=False)
 class Derivation:
-    """How one linear map's constants follow from the stored ones."""
+    """How one linear map's constants follow from the stored ones.
+
+    Attributes:
+        linear: The map.
+        weight: What is stored of its weight; computed when it is read, where it changed.
+        bias: What is stored of its bias.
+    """
 
     linear: LinearMap
-    stored: StoredConstants
+    weight: ir.Value
+    bias: ir.Value | None
 
     def constants(self) -> Iterator[DerivedConstant]:
         """Derive the weight and the bias anew, from the stored tensors."""
@@ -78,14 +89,13 @@ class Derivation:
             weight = np.empty(linear.layout.shape)
             for where, part in walk.slabs():
                 weight[where] = part
-            name, tensor = self.stored.weight.name or "", self.stored.weight.const_value
-            assert tensor is not None
+            name, tensor = self.weight.name or "", _tensor(self.weight)
             weight = weight.reshape(tensor.shape.numpy())
             yield DerivedConstant(name, weight, np.abs(weight), self._rule, linear.name)
         elif walk.sums:
             walk.go()
-        if self.stored.bias is not None:
-            yield self._bias(walk)
+        if self.bias is not None:
+            yield self._bias(self.bias, walk)
 
     def check(self, weight: NDArray[Any] | None) -> None:
         """Hold constants to the derived ones.
@@ -101,30 +111,21 @@ class Derivation:
             allowed = _Allowed.of(weight.dtype, self._double_units)
             for where, part in walk.slabs():
                 if not allowed.holds(weight[where], part, part):
-                    raise self._differs(self.stored.weight.name)
+                    raise self._differs(self.weight.name)
         elif walk.sums:
             walk.go()
-        if self.stored.bias is not None:
-            derived = self._bias(walk)
-            tensor = self.stored.bias.const_value
-            assert tensor is not None
-            stored = tensor.numpy()
-            allowed = _Allowed.of(stored.dtype, self._double_units)
-            if not allowed.holds(stored, derived.value, derived.unit):
-                raise self._differs(derived.tensor)
+        if self.bias is not None:
+            stored = _tensor(self.bias).numpy()
+            self._bias(self.bias, walk).check(stored, self._double_units)
 
-    def _bias(self, walk: _Walk) -> DerivedConstant:
-        bias = self.stored.bias
-        assert bias is not None
-        assert bias.const_value is not None
-        shape = bias.const_value.shape.numpy()
-        stored_bias = self.linear.stored_bias
-        offset, magnitude = (stored_bias(vector).reshape(shape) for vector in walk.offset())
+    def _bias(self, bias: ir.Value, walk: _Walk) -> DerivedConstant:
+        shape, stored = _tensor(bias).shape.numpy(), self.linear.stored_bias
+        offset, magnitude = (stored(vector).reshape(shape) for vector in walk.offset())
         return DerivedConstant(bias.name or "", offset, magnitude, self._rule, self.linear.name)
 
     @property
     def _rule(self) -> str:
-        return ", ".join(dict.fromkeys(step.rule for step in self.linear.history))
+        return "absorb" if self.linear.history else ""
 
     @property
     def _double_units(self) -> float:
@@ -134,11 +135,56 @@ class Derivation:
         return float(np.finfo(np.float64).eps) * (terms + 2) * (len(self.linear.history) + 1)
 
     def _differs(self, name: str | None) -> FoldError:
-        return FoldError(
-            f"{name!r} of {self.linear.name!r} differs from its independent derivation "
-            f"(rule: {self._rule}).",
-            "This is a bug in bnfuse: please report it with the model.",
-        )
+        return _differing(name, self.linear.name, self._rule)
+
+
+class FoldedWeight(ir.LazyTensor):
+    """The weight of a changed linear map, computed when it is asked for.
+
+    The last moment is when it is written, so a model's folded weights are never in memory together.
+    Each is read, multiplied in float64, rounded once and held to its derivation, one by one.
+
+    Attributes:
+        derivations: What it is held to whenever it is computed.
+    """
+
+    __slots__ = ("_linear", "derivations")
+
+    def __init__(self, linear: LinearMap, name: str) -> None:
+        shape = ir.Shape(linear.stored_shape)
+        super().__init__(self._fold, linear.weight.constant.dtype, shape, name=name)
+        self._linear = linear
+        self.derivations: list[Derivation] = []
+
+    def __repr__(self) -> str:
+        # The base class shows the function, which shows this again.
+        return f"FoldedWeight<{self.dtype},{self.shape}>(name={self.name!r})"
+
+    def _fold(self) -> ir.TensorProtocol:
+        """Compute it.
+
+        Raises:
+            FoldError: It differs from a derivation.
+        """
+        exact = self._linear.layout.stored(self._linear.exact_weight())
+        rounded = np.ascontiguousarray(exact.astype(self.dtype.numpy()))
+        for derivation in self.derivations:
+            derivation.check(rounded)
+        shaped = rounded.reshape(self.shape.numpy())
+        return ir.Tensor(shaped, dtype=self.dtype, name=self.name)
+
+
+def _differing(tensor: str | None, node: str, rule: str) -> FoldError:
+    return FoldError(
+        f"{tensor!r} of {node!r} differs from its independent derivation (rule: {rule}).",
+        "This is a bug in bnfuse: please report it with the model.",
+    )
+
+
+def _tensor(value: ir.Value) -> ir.TensorProtocol:
+    tensor = value.const_value
+    assert tensor is not None
+    return tensor
 
 
 @dataclass(frozen=True)

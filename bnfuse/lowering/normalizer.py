@@ -8,15 +8,14 @@ from __future__ import annotations
 
 __all__ = ["lower_normalizer"]
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from bnfuse.errors import FoldError
+from bnfuse.graph.access import given, input_of
 from bnfuse.graph.affine import ChannelAffine
-from bnfuse.lifting.normalizer import forget_normalizer
+from bnfuse.lifting.nodes import release
 from bnfuse.lowering.derive import DerivedConstant
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from bnfuse.lifting.normalizer import Normalizer
 
 Array = NDArray[np.float64]
-_SHIFT_IS_OPTIONAL = ("LayerNormalization",)
 _DOUBLE_UNITS = 8 * float(np.finfo(np.float64).eps)
 
 
@@ -43,18 +41,18 @@ def lower_normalizer(
     Raises:
         FoldError: A new constant differs from its derivation.
     """
-    forget_normalizer(node)
+    release(node)
     if not normalizer.is_changed:
         return ()
-    affine = normalizer.affine
+    affine, stored = normalizer.affine, normalizer.place.stored
     scale_stem, shift_stem = _stems(node)
     stem = scale_stem if affine.has_scale else "ones"
-    scale = initializers.add(_stored(normalizer, affine.scale), normalizer.dtype, after=stem)
+    scale = initializers.add(stored(affine.scale), normalizer.dtype, after=stem)
     node.replace_input_with(1, scale)
     constants = [scale]
-    if normalizer.shifts and (affine.has_shift or node.op_type not in _SHIFT_IS_OPTIONAL):
+    if normalizer.shifts and (affine.has_shift or node.op_type != "LayerNormalization"):
         stem = shift_stem if affine.has_shift else "zeros"
-        shift = initializers.add(_stored(normalizer, affine.shift), normalizer.dtype, after=stem)
+        shift = initializers.add(stored(affine.shift), normalizer.dtype, after=stem)
         node.resize_inputs(3)
         node.replace_input_with(2, shift)
         constants.append(shift)
@@ -62,27 +60,17 @@ def lower_normalizer(
         node.resize_inputs(2)
     derived = tuple(_derive(normalizer, constants))
     for constant, value in zip(derived, constants, strict=False):
-        _check(constant, value)
+        assert value.const_value is not None
+        constant.check(value.const_value.numpy(), _DOUBLE_UNITS)
     return derived
 
 
 def _stems(node: ir.Node) -> tuple[str, str]:
     """What new constants are called after: the old ones."""
-    scale = node.inputs[1]
-    assert scale is not None
-    shift = node.inputs[2] if len(node.inputs) > 2 else None
-    stem = scale.name or "scale"
+    shift, stem = given(node, 2), input_of(node, 1).name or "scale"
     if shift is None:
         return stem, f"{stem.removesuffix('.weight')}.bias"
     return stem, shift.name or "bias"
-
-
-def _stored(normalizer: Normalizer, vector: Array) -> Array:
-    if vector.ndim == 0:
-        return np.full(normalizer.shape, vector)
-    numbers = vector[:: normalizer.repeats]
-    # One stored number served a width that was not known; what was taken has as many as there are.
-    return numbers.reshape(normalizer.shape if numbers.size == np.prod(normalizer.shape) else -1)
 
 
 def _derive(normalizer: Normalizer, constants: list[ir.Value]) -> Iterator[DerivedConstant]:
@@ -98,21 +86,8 @@ def _derive(normalizer: Normalizer, constants: list[ir.Value]) -> Iterator[Deriv
     for value, (vector, size) in zip(constants, parts, strict=False):
         yield DerivedConstant(
             tensor=value.name or "",
-            value=_stored(normalizer, vector),
-            unit=_stored(normalizer, size),
+            value=normalizer.place.stored(vector),
+            unit=normalizer.place.stored(size),
             rule="absorb",
             node=normalizer.name,
-        )
-
-
-def _check(derived: DerivedConstant, value: ir.Value) -> None:
-    assert value.const_value is not None
-    stored = value.const_value.numpy()
-    info: Any = ml_dtypes.finfo(stored.dtype)  # type: ignore[no-untyped-call]
-    slack = (float(info.eps) + _DOUBLE_UNITS) * derived.unit + float(info.smallest_subnormal)
-    if not np.all(np.abs(stored.astype(np.float64) - derived.value) <= slack):
-        raise FoldError(
-            f"{derived.tensor!r} of {derived.node!r} differs from its independent derivation "
-            f"(rule: {derived.rule}).",
-            "This is a bug in bnfuse: please report it with the model.",
         )

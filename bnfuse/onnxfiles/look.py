@@ -5,6 +5,8 @@ from __future__ import annotations
 import enum
 from typing import IO
 
+from bnfuse.onnxfiles.wire import BYTES, VARINT
+
 __all__ = ["OnnxLook", "look_at_onnx"]
 
 
@@ -16,20 +18,19 @@ class OnnxLook(enum.Enum):
     OTHER = "something else"
 
 
-_VARINT, _BYTES = 0, 2
 _WIRE_TYPES = {
-    1: _VARINT,  # ir_version
-    2: _BYTES,  # producer_name
-    3: _BYTES,  # producer_version
-    4: _BYTES,  # domain
-    5: _VARINT,  # model_version
-    6: _BYTES,  # doc_string
-    7: _BYTES,  # graph
-    8: _BYTES,  # opset_import
-    14: _BYTES,  # metadata_props
-    20: _BYTES,  # training_info
-    25: _BYTES,  # functions
-    26: _BYTES,  # configuration
+    1: VARINT,  # ir_version
+    2: BYTES,  # producer_name
+    3: BYTES,  # producer_version
+    4: BYTES,  # domain
+    5: VARINT,  # model_version
+    6: BYTES,  # doc_string
+    7: BYTES,  # graph
+    8: BYTES,  # opset_import
+    14: BYTES,  # metadata_props
+    20: BYTES,  # training_info
+    25: BYTES,  # functions
+    26: BYTES,  # configuration
 }
 _GRAPH = 7
 _LATEST_IR_VERSION = 64
@@ -43,27 +44,23 @@ def look_at_onnx(file: IO[bytes], size: int) -> OnnxLook:
         file: Open for reading at its start.
         size: Its bytes.
     """
-    fields: list[int] = []
-    complete = False
-    while True:
-        if file.tell() == size:
-            complete = True
-            break
+    numbers: list[int] = []
+    while file.tell() < size:
         tag = _varint(file)
         if tag is None or _WIRE_TYPES.get(tag >> 3) != tag & 7:
             break
-        number = tag >> 3
         value = _varint(file)
-        if value is None or (number == 1 and not 1 <= value <= _LATEST_IR_VERSION):
+        if value is None or (tag >> 3 == 1 and not 1 <= value <= _LATEST_IR_VERSION):
             break
-        fields.append(number)
-        if tag & 7 == _BYTES:
+        numbers.append(tag >> 3)
+        if tag & 7 == BYTES:
             if value > size - file.tell():
                 break
             file.seek(value, 1)
-    if complete and _GRAPH in fields:
-        return OnnxLook.MODEL
-    return OnnxLook.CUT if fields[:1] == [1] and len(fields) > 1 else OnnxLook.OTHER
+    else:
+        if _GRAPH in numbers:
+            return OnnxLook.MODEL
+    return OnnxLook.CUT if numbers[:1] == [1] and len(numbers) > 1 else OnnxLook.OTHER
 
 
 def _varint(file: IO[bytes]) -> int | None:

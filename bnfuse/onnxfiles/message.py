@@ -8,9 +8,10 @@ behind the rest and its constants behind its nodes; all lengths are known before
 
 from __future__ import annotations
 
-__all__ = ["Heard", "ModelMessage"]
+__all__ = ["Heard", "ModelMessage", "headers_only"]
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, Any
@@ -19,18 +20,14 @@ import onnx
 import onnx_ir as ir
 
 from bnfuse.errors import OutputError
-from bnfuse.onnxfiles.headers import headers_only
 from bnfuse.onnxfiles.protos import TRAINING_INFO
-from bnfuse.onnxfiles.varint import varint
+from bnfuse.onnxfiles.wire import field_header
 
 Heard = Callable[[int, int], None]
 """Is told of the bytes that were written and of all there are to write."""
 
 _LARGE = 1 << 14
 """Bytes of a tensor that is worth its own write; smaller ones are serialised with the graph."""
-
-_BYTES = 2
-"""Protobuf's wire type of a message or a string of bytes."""
 
 _GRAPH = onnx.ModelProto.GRAPH_FIELD_NUMBER
 _INITIALIZER = onnx.GraphProto.INITIALIZER_FIELD_NUMBER
@@ -55,15 +52,15 @@ class _Constant:
         if self.tensor is None:
             return len(self.message)
         raw: int = self.tensor.nbytes
-        return len(self.message) + len(_key(_RAW, raw)) + raw
+        return len(self.message) + len(field_header(_RAW, raw)) + raw
 
     def write(self, file: IO[bytes]) -> None:
         """Write it, computing what is still to be computed."""
-        file.write(_key(_INITIALIZER, self.length))
+        file.write(field_header(_INITIALIZER, self.length))
         file.write(self.message)
         if self.tensor is None:
             return
-        file.write(_key(_RAW, self.tensor.nbytes))
+        file.write(field_header(_RAW, self.tensor.nbytes))
         begin = file.tell()
         self.tensor.tofile(file)
         written = file.tell() - begin
@@ -102,14 +99,14 @@ class ModelMessage:
     def length(self) -> int:
         """The bytes of the file."""
         graph = self._graph_length
-        return len(self.model) + len(_key(_GRAPH, graph)) + graph
+        return len(self.model) + len(field_header(_GRAPH, graph)) + graph
 
     @cached_property
     def _graph_length(self) -> int:
         lengths = [constant.length for constant in self.constants]
-        return len(self.graph) + sum(len(_key(_INITIALIZER, n)) + n for n in lengths)
+        return len(self.graph) + sum(len(field_header(_INITIALIZER, n)) + n for n in lengths)
 
-    def write(self, file: IO[bytes], heard: Heard) -> None:
+    def write(self, file: IO[bytes], heard: Heard | None = None) -> None:
         """Write the message to a file opened for writing bytes.
 
         Raises:
@@ -117,10 +114,10 @@ class ModelMessage:
             FoldError: A folded constant differs from its independent derivation.
         """
         file.write(self.model)
-        file.write(_key(_GRAPH, self._graph_length))
+        file.write(field_header(_GRAPH, self._graph_length))
         file.write(self.graph)
         for constant in self.constants:
-            if constant.tensor is not None:
+            if constant.tensor is not None and heard is not None:
                 heard(file.tell(), self.length)
             constant.write(file)
 
@@ -130,6 +127,40 @@ def _comes_later(tensor: ir.TensorProtocol) -> bool:
     return isinstance(tensor, ir.LazyTensor) or tensor.nbytes >= _LARGE
 
 
-def _key(number: int, length: int) -> bytes:
-    """What stands before a field of that length: its number, its wire type and the length."""
-    return varint(number << 3 | _BYTES) + varint(length)
+@contextmanager
+def headers_only(
+    graph: ir.Graph, chosen: Callable[[ir.TensorProtocol], bool]
+) -> Iterator[dict[str | None, ir.TensorProtocol]]:
+    """Let some constants serialise to name, dtype and shape, as long as this lasts.
+
+    Args:
+        graph: Whose initialisers are replaced, and put back afterwards.
+        chosen: Which tensors are meant; strings never are.
+
+    Yields:
+        Those tensors by name.
+    """
+    large = {
+        value: tensor
+        for value in graph.initializers.values()
+        if (tensor := value.const_value) is not None
+        and tensor.dtype is not ir.DataType.STRING
+        and chosen(tensor)
+    }
+    try:
+        for value, tensor in large.items():
+            value.const_value = _header(value.name, tensor)
+        yield {value.name: tensor for value, tensor in large.items()}
+    finally:
+        for value, tensor in large.items():
+            value.const_value = tensor
+
+
+def _header(name: str | None, tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+    header = onnx.TensorProto(name=name, data_type=int(tensor.dtype), dims=tensor.shape.numpy())
+    if tensor.doc_string:
+        header.doc_string = tensor.doc_string
+    named = ir.serde.TensorProtoTensor(header)
+    # Not in the message: onnx_ir would write them a second time.
+    named.metadata_props.update(tensor.metadata_props)
+    return named

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING
 
 import onnx
 
-from bnfuse.onnxfiles.varint import varint
+from bnfuse.onnxfiles.wire import BYTES, FormatError, field_header, fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 _LARGE = 1 << 14
 """Bytes of raw data that are worth a mapping of their own."""
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_FIXED = {_FIXED64: 8, _FIXED32: 4}
 _INSIDE = {
     "model": {onnx.ModelProto.GRAPH_FIELD_NUMBER: "graph"},
     "graph": {
@@ -40,10 +38,6 @@ _LOCATION = {
     onnx.TensorProto.EXTERNAL_DATA_FIELD_NUMBER,
     onnx.TensorProto.DATA_LOCATION_FIELD_NUMBER,
 }
-
-
-class _FormatError(Exception):
-    """The bytes do not end where a field says that they do."""
 
 
 def outline(file: IO[bytes], location: str) -> bytes | None:
@@ -62,7 +56,7 @@ def outline(file: IO[bytes], location: str) -> bytes | None:
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as pages:
         try:
             return b"".join(_message(pages, 0, len(pages), "model", location))
-        except _FormatError:
+        except FormatError:
             return None
 
 
@@ -70,25 +64,25 @@ def _message(pages: mmap.mmap, start: int, end: int, kind: str, location: str) -
     """The bytes of a message in pieces, everything as it lies but the large tensors."""
     inside = _INSIDE[kind]
     copied = start
-    for number, wire, field, first, last in _fields(pages, start, end):
+    for number, wire, field, first, last in fields(pages, start, end):
         inner = inside.get(number)
-        if inner is None or wire != _BYTES or last - first < _LARGE:
+        if inner is None or wire != BYTES or last - first < _LARGE:
             continue
         yield pages[copied:field]
         if inner == "tensor":
             new = _tensor(pages, first, last, location)
         else:
             new = b"".join(_message(pages, first, last, inner, location))
-        yield varint(number << 3 | _BYTES) + varint(len(new)) + new
+        yield field_header(number, len(new)) + new
         copied = last
     yield pages[copied:end]
 
 
 def _tensor(pages: mmap.mmap, start: int, end: int, location: str) -> bytes:
-    fields = list(_fields(pages, start, end))
-    large = [field for field in fields if field[0] == _RAW and field[1] == _BYTES]
+    found = list(fields(pages, start, end))
+    large = [field for field in found if field.number == _RAW and field.wire == BYTES]
     # Two of them, or one beside a mention of another file, are for the parser to judge.
-    if len(large) != 1 or _LOCATION & {number for number, *_ in fields}:
+    if len(large) != 1 or _LOCATION & {field.number for field in found}:
         return pages[start:end]
     ((_, _, field, first, last),) = large
     if last - first < _LARGE:
@@ -99,37 +93,3 @@ def _tensor(pages: mmap.mmap, start: int, end: int, location: str) -> bytes:
     # Messages that follow one another are merged: these fields are added to the tensor's own.
     added: bytes = there.SerializeToString()
     return pages[start:field] + pages[last:end] + added
-
-
-def _fields(pages: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int, int, int]]:
-    """Each field's number, wire type, and where it, its value and what follows it begin."""
-    position = start
-    while position < end:
-        tag, first = _varint(pages, position, end)
-        wire = tag & 7
-        if wire == _BYTES:
-            length, first = _varint(pages, first, end)
-            last = first + length
-        elif wire == _VARINT:
-            _, last = _varint(pages, first, end)
-        elif wire in _FIXED:
-            last = first + _FIXED[wire]
-        else:
-            raise _FormatError
-        if last > end:
-            raise _FormatError
-        yield tag >> 3, wire, position, first, last
-        position = last
-
-
-def _varint(pages: mmap.mmap, position: int, end: int) -> tuple[int, int]:
-    """A number in sevens of bits, lowest first, and where it ends."""
-    value = shift = 0
-    while position < end and shift < 64:
-        byte = pages[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-    raise _FormatError

@@ -20,7 +20,7 @@ import onnx
 
 from bnfuse.fingerprint import Fingerprint, fingerprint
 from bnfuse.onnxfiles.outline import outline
-from bnfuse.onnxfiles.varint import varint
+from bnfuse.onnxfiles.wire import field_header
 from bnfuse.version import __version__
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _PROOF = f"{_PREFIX}proof"
 _DATA = f"{_PREFIX}data_sha256"
 _SEAL = (_VERDICT, _PROOF, _DATA, _BODY)
 """The entries behind the message, in their order."""
-_PROPS_KEY = varint(onnx.ModelProto.METADATA_PROPS_FIELD_NUMBER << 3 | 2)
+_PROPS = onnx.ModelProto.METADATA_PROPS_FIELD_NUMBER
 
 
 def describe(model: ir.Model, source: str, files: Sequence[Fingerprint], folded: str) -> None:
@@ -128,7 +128,7 @@ def _sealed(said: dict[str, str]) -> bytes:
         for key in _SEAL
         if key in said
     ]
-    return b"".join(_PROPS_KEY + varint(len(entry)) + entry for entry in entries)
+    return b"".join(field_header(_PROPS, len(entry)) + entry for entry in entries)
 
 
 def _name(path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +11,13 @@ from bnfuse.errors import BnfuseError, DamagedFileError, LoadError, UnsafeFileEr
 from bnfuse.wording import first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import onnx
     import onnx_ir as ir
 
 __all__ = ["read_onnx"]
 
-_STANDARD_DOMAINS = ("", "ai.onnx")
 _LARGE = 1 << 20
 _SLACK = 1 << 16
 """What name, shape and documentation of a tensor may add to its bytes."""
@@ -69,27 +69,12 @@ def _map_tensors(path: Path, model: ir.Model) -> None:
 
     folder = path.resolve().parent
     files: dict[str, MappedFile] = {}
-
-    def mapped(tensor: Any) -> Any:
-        if not isinstance(tensor, ir.ExternalTensor):
-            return tensor
-        location = str(tensor.location)
-        if location not in files:
-            files[location] = MappedFile(folder / location)
-        return MappedTensor(tensor, files[location])
-
-    for graph in _graphs(model):
-        for value in getattr(graph, "initializers", {}).values():
-            value.const_value = mapped(value.const_value)
-        for node in graph:
-            for attribute in tuple(node.attributes.values()):
-                if attribute.is_ref():
-                    continue
-                if attribute.type is ir.AttributeType.TENSOR:
-                    node.attributes.add(ir.AttrTensor(attribute.name, mapped(attribute.value)))
-                elif attribute.type is ir.AttributeType.TENSORS:
-                    tensors = [mapped(tensor) for tensor in attribute.value]
-                    node.attributes.add(ir.AttrTensors(attribute.name, tensors))
+    for tensor, put in tuple(_tensors(model)):
+        if isinstance(tensor, ir.ExternalTensor):
+            location = str(tensor.location)
+            if location not in files:
+                files[location] = MappedFile(folder / location)
+            put(MappedTensor(tensor, files[location]))
 
 
 def _check_graphs(path: Path, model: ir.Model) -> None:
@@ -98,38 +83,19 @@ def _check_graphs(path: Path, model: ir.Model) -> None:
     versions = model.opset_imports
     if not versions:
         raise DamagedFileError(f"{path} is cut off or damaged: it names no opset.")
-    for domain in _STANDARD_DOMAINS:
+    for domain in ("", "ai.onnx"):
         if domain in versions and not 1 <= versions[domain] <= 1 << 16:
             raise DamagedFileError(f"{path} is for opset {versions[domain]}, which does not exist.")
     known = {(function.domain, function.name) for function in model.functions.values()}
-    for graph in _outer_graphs(model):
-        _check_graph(path, graph, known)
-
-
-def _outer_graphs(model: ir.Model) -> Iterator[Any]:
-    yield model.graph
-    yield from model.functions.values()
+    for outer in (model.graph, *model.functions.values()):
+        _check_graph(path, outer, known)
 
 
 def _graphs(model: ir.Model) -> Iterator[Any]:
-    """The graph, the functions and the graphs inside their nodes, each once."""
-    import onnx_ir as ir
-
-    pending, seen = list(_outer_graphs(model)), set()
-    while pending:
-        graph = pending.pop()
-        if id(graph) in seen:
-            continue
-        seen.add(id(graph))
-        yield graph
-        for node in graph:
-            for attribute in node.attributes.values():
-                if attribute.is_ref():
-                    continue
-                if attribute.type is ir.AttributeType.GRAPH:
-                    pending.append(attribute.value)
-                elif attribute.type is ir.AttributeType.GRAPHS:
-                    pending.extend(attribute.value)
+    """The graph, the functions and the graphs inside their nodes."""
+    for outer in (model.graph, *model.functions.values()):
+        yield outer
+        yield from outer.subgraphs()
 
 
 def _check_graph(path: Path, graph: Any, functions: set[tuple[str, str]]) -> None:
@@ -137,32 +103,24 @@ def _check_graph(path: Path, graph: Any, functions: set[tuple[str, str]]) -> Non
     import onnx
 
     for node in graph.all_nodes():
-        if (
-            node.domain in _STANDARD_DOMAINS
-            and (node.domain, node.op_type) not in functions
-            and not onnx.defs.has(node.op_type, "")
-        ):
+        is_own = node.domain or (node.domain, node.op_type) in functions
+        if not is_own and not onnx.defs.has(node.op_type, ""):
             raise DamagedFileError(
                 f"{path} has a node of type {node.op_type}, which ONNX does not define."
             )
     for node in graph:
         for value in node.inputs:
-            if (
-                value is not None
-                and value.producer() is None
-                and not value.is_graph_input()
-                and not value.is_initializer()
-            ):
+            if value is not None and not _is_made(value):
                 raise DamagedFileError(
                     f"{path} is damaged: {node.op_type} reads {value.name}, which nothing makes."
                 )
     for output in graph.outputs:
-        if (
-            output.producer() is None
-            and not output.is_graph_input()
-            and not output.is_initializer()
-        ):
+        if not _is_made(output):
             raise DamagedFileError(f"{path} is damaged: nothing makes the output {output.name}.")
+
+
+def _is_made(value: ir.Value) -> bool:
+    return value.producer() is not None or value.is_graph_input() or value.is_initializer()
 
 
 def _check_tensors(path: Path, model: ir.Model) -> None:
@@ -171,7 +129,7 @@ def _check_tensors(path: Path, model: ir.Model) -> None:
 
     folder = path.resolve().parent
     sizes: dict[str, int] = {}
-    for tensor in _tensors(model):
+    for tensor, _ in _tensors(model):
         if tensor.dtype in (ir.DataType.STRING, ir.DataType.UNDEFINED):
             continue
         if any(not isinstance(size, int) or size < 0 for size in tensor.shape):
@@ -235,18 +193,28 @@ def _inline_bytes(tensor: Any, wanted: int) -> int | None:
     return None
 
 
-def _tensors(model: ir.Model) -> Iterator[Any]:
+def _tensors(model: ir.Model) -> Iterator[tuple[Any, Callable[[Any], None]]]:
+    """Every tensor, and what puts another in its place."""
     import onnx_ir as ir
+
+    def put(node: ir.Node, name: str, tensor: Any) -> None:
+        node.attributes.add(ir.AttrTensor(name, tensor))
+
+    def put_in(node: ir.Node, name: str, tensors: list[Any], position: int, tensor: Any) -> None:
+        tensors[position] = tensor
+        node.attributes.add(ir.AttrTensors(name, tensors))
 
     for graph in _graphs(model):
         for value in getattr(graph, "initializers", {}).values():
             if value.const_value is not None:
-                yield value.const_value
+                yield value.const_value, partial(setattr, value, "const_value")
         for node in graph:
-            for attribute in node.attributes.values():
+            for attribute in tuple(node.attributes.values()):
                 if attribute.is_ref():
                     continue
                 if attribute.type is ir.AttributeType.TENSOR:
-                    yield attribute.value
+                    yield attribute.value, partial(put, node, attribute.name)
                 elif attribute.type is ir.AttributeType.TENSORS:
-                    yield from attribute.value
+                    tensors = list(attribute.value)
+                    for position, tensor in enumerate(tensors):
+                        yield tensor, partial(put_in, node, attribute.name, tensors, position)

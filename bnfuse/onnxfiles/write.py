@@ -102,10 +102,10 @@ class Writing:
             FoldError: A folded constant differs from its independent derivation.
         """
         with self._disk_errors():
-            if _in_two_files(model):
+            if _constant_bytes(model) > _INLINE_LIMIT:
                 self._check_second_file()
-            _save(model, self.candidate, heard or _unheard)
-        return _size(self.candidate)
+            _save(model, self.candidate, heard)
+        return sum(file.stat().st_size for file in self.candidate.parent.iterdir())
 
     def _check_second_file(self) -> None:
         """Readers look for the data beside the name that they were given, link or not."""
@@ -180,36 +180,20 @@ def _uninterrupted() -> Iterator[None]:
         before(*caught)
 
 
-def _unheard(done: int, total: int) -> None:
-    del done, total
-
-
-def _save(model: ir.Model, path: Path, heard: Heard) -> None:
-    if _in_two_files(model):
-        _save_beside(model, path, heard)
-    else:
+def _save(model: ir.Model, path: Path, heard: Heard | None) -> None:
+    if _constant_bytes(model) <= _INLINE_LIMIT:
         with path.open("wb") as file:
             ModelMessage.of(model).write(file, heard)
+        return
+    total = _constant_bytes(model)
 
-
-def _size(path: Path) -> int:
-    return sum(file.stat().st_size for file in path.parent.iterdir())
-
-
-def _in_two_files(model: ir.Model) -> bool:
-    constants = [value.const_value for value in model.graph.initializers.values()]
-    return sum(tensor.nbytes for tensor in constants if tensor is not None) > _INLINE_LIMIT
-
-
-def _save_beside(model: ir.Model, path: Path, heard: Heard) -> None:
-    total = sum(
-        value.const_value.nbytes
-        for value in model.graph.initializers.values()
-        if value.const_value is not None
-    )
-
-    def begun(tensor: ir.TensorProtocol, info: ir.external_data.CallbackInfo) -> None:
-        del tensor
-        heard(info.offset, total)
+    def begun(_: ir.TensorProtocol, info: ir.external_data.CallbackInfo) -> None:
+        if heard is not None:
+            heard(info.offset, total)
 
     ir.save(model, path, external_data=targets(path)[1].name, callback=begun)
+
+
+def _constant_bytes(model: ir.Model) -> int:
+    constants = [value.const_value for value in model.graph.initializers.values()]
+    return sum(tensor.nbytes for tensor in constants if tensor is not None)

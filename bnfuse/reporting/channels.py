@@ -56,9 +56,9 @@ def channels_of(lifted: Lifted) -> Mapping[Site, Channels]:
     moments: dict[Site, ChannelAffine] = {}
     for node in lifted.model.graph:
         found = affine_of(node)
-        if found is not None and found.moments is not None and found.sites[0].kind is Kind.NORM:
+        if found is not None and found.moments is not None and found.own_sites[0].kind is Kind.NORM:
             # They are those of the run's input: of its first site, if that is the norm.
-            moments[found.sites[0]] = found.moments.stored
+            moments[found.own_sites[0]] = found.moments.stored
     return {site: Channels(affine, moments.get(site)) for site, affine in lifted.maps.items()}
 
 

@@ -140,8 +140,8 @@ def test_a_weight_that_differs_from_its_derivation_is_an_error(monkeypatch, what
 def test_a_bias_that_differs_from_its_derivation_is_an_error(monkeypatch, channel):
     original = LinearMap.after
 
-    def tampered(self: LinearMap, affine, rule):
-        folded = original(self, affine, rule)
+    def tampered(self: LinearMap, affine):
+        folded = original(self, affine)
         object.__setattr__(folded, "offset", _off_by(folded.offset, channel, 1 + 1e-5))
         return folded
 

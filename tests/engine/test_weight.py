@@ -8,8 +8,7 @@ import onnx_ir as ir
 import pytest
 
 from bnfuse.graph.constants import ConstantEvaluator
-from bnfuse.lifting.weight import StoredWeight
-from bnfuse.lifting.weight_layout import Layout
+from bnfuse.lifting.weight import Layout, StoredWeight
 
 LAYOUTS = {
     "conv": Layout((6, 4, 3, 3), 0, 1),

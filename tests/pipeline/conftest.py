@@ -71,8 +71,8 @@ def one_shift_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rule that loses the shift of one norm, and no second derivation to notice."""
     after = LinearMap.after
 
-    def wrong(self: LinearMap, affine: ChannelAffine, rule: str) -> LinearMap:
-        return after(self, affine.only_scale() if "conv2" in self.label else affine, rule)
+    def wrong(self: LinearMap, affine: ChannelAffine) -> LinearMap:
+        return after(self, affine.only_scale() if "conv2" in self.label else affine)
 
     monkeypatch.setattr(LinearMap, "after", wrong)
     monkeypatch.setattr(Derivation, "check", lambda *_: None)

@@ -14,7 +14,7 @@ from torch import nn
 import bnfuse
 from bnfuse.cli.main import main
 from bnfuse.errors import FoldError
-from bnfuse.folding.merges import matrices, sequence
+from bnfuse.folding.merges import sequence
 from bnfuse.graph.affine import ChannelAffine
 from bnfuse.lifting.linear import LinearMap
 from bnfuse.lowering.derive import Derivation
@@ -82,9 +82,9 @@ def test_what_a_rule_wrongly_takes_is_undone(net: nn.Module) -> None:
 def two_shifts_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     after = LinearMap.after
 
-    def wrong(self: LinearMap, affine: ChannelAffine, rule: str) -> LinearMap:
+    def wrong(self: LinearMap, affine: ChannelAffine) -> LinearMap:
         bad = "conv2" in self.label or "conv0" in self.label
-        return after(self, affine.only_scale() if bad else affine, rule)
+        return after(self, affine.only_scale() if bad else affine)
 
     monkeypatch.setattr(LinearMap, "after", wrong)
     monkeypatch.setattr(Derivation, "check", lambda *_: None)
@@ -117,9 +117,9 @@ def test_a_merge_that_is_wrong_is_undone(monkeypatch: pytest.MonkeyPatch) -> Non
     nn.init.normal_(net[2].bias)
     x = torch.randn(5, 16)
     assert folded(net, inputs=x).report.merges
-    right = sequence.product_of
+    right = sequence.merged_product
     wrong = ChannelAffine.of(None, 1.5)
-    monkeypatch.setattr(sequence, "product_of", lambda *maps: right(*maps).after(wrong, "absorb"))
+    monkeypatch.setattr(sequence, "merged_product", lambda *maps: right(*maps).after(wrong))
     report = folded(net, inputs=x).report
     assert report.verdict == "PASS"
     assert [norm.folded for norm in report.norms] == [True]
@@ -183,7 +183,7 @@ def test_a_merge_that_its_parts_do_not_confirm_ends_the_fold_before_it(
     def differs(*_: Any) -> None:
         raise FoldError("They differ from the product.", "Report it.")
 
-    monkeypatch.setattr(matrices, "_agree", differs)
+    monkeypatch.setattr(sequence, "agree", differs)
     report = folded(net, inputs=torch.randn(5, 4, 6)).report
     assert report.verdict == "PASS"
     assert [norm.folded for norm in report.norms] == [True]

@@ -10,11 +10,9 @@ __all__ = ["Cost", "Merge", "MergeRefusal", "Rewrite", "find_merges"]
 
 from typing import TYPE_CHECKING
 
-from bnfuse.folding.merges.merge import Cost, Merge, MergeRefusal, Rewrite
-from bnfuse.folding.merges.padding import find_padding
+from bnfuse.folding.merges.merge import Cost, Merge, MergeRefusal, Rewrite, Storage
 from bnfuse.folding.merges.parallel import find_parallel
-from bnfuse.folding.merges.sequence import find_sequence
-from bnfuse.folding.merges.storage import Storage
+from bnfuse.folding.merges.sequence import find_padding, find_sequence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,37 +10,19 @@ from __future__ import annotations
 __all__ = ["Axis", "Footprint", "axes_of"]
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
+
+from bnfuse.graph.sizes import Window, windows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-@dataclass(frozen=True)
-class Axis:
-    """How a kernel slides along one spatial axis.
-
-    Attributes:
-        taps: The kernel's size.
-        stride: The stride.
-        dilation: The dilation.
-        begin: Zeros before the input.
-        end: Zeros after it.
-    """
-
-    taps: int
-    stride: int = 1
-    dilation: int = 1
-    begin: int = 0
-    end: int = 0
-
-    @property
-    def span(self) -> int:
-        """From the first tap to the last."""
-        return self.dilation * (self.taps - 1)
+class Axis(Window):
+    """How a kernel slides along one spatial axis, over an input with zeros around it."""
 
     @property
     def margin(self) -> int:
@@ -99,15 +81,31 @@ class Footprint:
     outputs: int
     inputs: int
 
+    @classmethod
+    def identity(cls, shape: ir.Shape | None) -> Footprint | None:
+        """One tap for each channel of an image of this shape; ``None`` if it is of none."""
+        if shape is None or len(shape) < 3 or not isinstance(shape[1], int):
+            return None
+        return cls((Axis(1),) * (len(shape) - 2), shape[1], shape[1], shape[1])
+
+    def along(self, axes: tuple[Axis, ...]) -> Footprint:
+        """The same channels with a kernel of other axes."""
+        return replace(self, axes=axes)
+
     @property
     def kernel(self) -> tuple[int, ...]:
         """The kernel's sizes."""
         return tuple(axis.taps for axis in self.axes)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape (G, O/G, I/G, *kernel) of the weight."""
+        return (self.group, self.outputs // self.group, self.inputs // self.group, *self.kernel)
+
+    @property
     def weights(self) -> int:
         """How many numbers the weight holds."""
-        return math.prod(self.kernel) * self.outputs * self.inputs // self.group
+        return math.prod(self.shape)
 
     @property
     def pads(self) -> bool:
@@ -148,18 +146,12 @@ def axes_of(frame: ir.Node, kernel: Sequence[int]) -> tuple[Axis, ...] | None:
 
     A padding of fewer than no zeros, which some runtimes take to crop, is none that it knows.
     """
-    attributes, rank = frame.attributes, len(kernel)
-    automatic = attributes.get_string("auto_pad", "NOTSET")
-    pads = list(attributes.get_ints("pads", [0] * (2 * rank)))
-    if automatic == "VALID":
-        pads = [0] * (2 * rank)
-    elif automatic != "NOTSET" or min(pads, default=0) < 0:
-        return None
-    parts = (
-        kernel,
-        attributes.get_ints("strides", [1] * rank),
-        attributes.get_ints("dilations", [1] * rank),
-        pads[:rank],
-        pads[rank:],
+    automatic, windows = (
+        frame.attributes.get_string("auto_pad", "NOTSET"),
+        windows_of(frame, kernel),
     )
-    return tuple(Axis(*(int(n) for n in axis)) for axis in zip(*parts, strict=True))
+    if automatic == "VALID":
+        return tuple(Axis(*window[:3]) for window in windows)
+    if automatic != "NOTSET" or any(min(window.begin, window.end) < 0 for window in windows):
+        return None
+    return tuple(Axis(*window) for window in windows)

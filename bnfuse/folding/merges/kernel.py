@@ -7,7 +7,7 @@ at ``s₁ · q₂ + q₁``, and the bias is ``Σ M₂ · b₁ + b₂``. Groups m
 
 from __future__ import annotations
 
-__all__ = ["Kernel", "convolve", "windows"]
+__all__ = ["Kernel", "windows"]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -39,10 +39,34 @@ class Kernel:
     offset: Array
     magnitude: Array
 
+    @classmethod
+    def of(
+        cls,
+        footprint: Footprint,
+        weight: Array | float,
+        offset: Array | float = 0.0,
+        magnitude: Array | float = 0.0,
+    ) -> Kernel:
+        """Numbers in the order of the axes above, or one number for all."""
+        shape, outputs = footprint.shape, (footprint.outputs,)
+        filled = np.reshape(weight, shape) if np.ndim(weight) else np.full(shape, weight)
+        vectors = (np.broadcast_to(vector, outputs) for vector in (offset, magnitude))
+        return cls(footprint, filled, *vectors)
+
+    def __call__(self, x: Array) -> Array:
+        """Applied to one image (I, …)."""
+        offset = self.offset.reshape(-1, *(1,) * (x.ndim - 1))
+        return convolve(x, self.weight, self.footprint) + offset
+
+    def sizes(self, x: Array) -> Array:
+        """The sum of the absolute terms of each number of the result."""
+        offset = np.abs(self.offset).reshape(-1, *(1,) * (x.ndim - 1))
+        return convolve(np.abs(x), np.abs(self.weight), self.footprint) + offset
+
     def after(self, first: Kernel) -> Kernel:
         """This one applied to what ``first`` gives."""
         joined = self.footprint.after(first.footprint)
-        weight = _zeros(joined)
+        weight = np.zeros(joined.shape)
         for tap in np.ndindex(self.footprint.kernel):
             for before in np.ndindex(first.footprint.kernel):
                 place = tuple(
@@ -62,7 +86,7 @@ class Kernel:
 
     def added(self, others: Sequence[Kernel], footprint: Footprint) -> Kernel:
         """The sum of this one and others, on a grid that holds them all."""
-        weight = _zeros(footprint)
+        weight = np.zeros(footprint.shape)
         offset, magnitude = np.zeros_like(self.offset), np.zeros_like(self.magnitude)
         for part in (self, *others):
             weight[_places(part.footprint, footprint)] += _regrouped(part.weight, footprint.group)
@@ -97,12 +121,6 @@ def windows(x: Array, footprint: Footprint) -> Array:
     taps = tuple(slice(None, None, axis.dilation) for axis in axes)
     seen: Array = every[(slice(None), *steps, *taps)]
     return seen
-
-
-def _zeros(footprint: Footprint) -> Array:
-    group = footprint.group
-    channels = (group, footprint.outputs // group, footprint.inputs // group)
-    return np.zeros((*channels, *footprint.kernel))
 
 
 def _places(part: Footprint, whole: Footprint) -> Any:

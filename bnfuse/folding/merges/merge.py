@@ -1,14 +1,22 @@
-"""What a merge says of itself, and what the fold asks of it."""
+"""What a merge says of itself, what it costs, and what the fold asks of it."""
 
 from __future__ import annotations
 
-__all__ = ["Cost", "Merge", "MergeRefusal", "Rewrite"]
+__all__ = ["Cost", "Merge", "MergeRefusal", "Rewrite", "Storage", "bytes_of"]
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
+
+from bnfuse.lifting.nodes import linear_of
 
 if TYPE_CHECKING:
-    from bnfuse.graph.names import FreshNames
+    from collections.abc import Callable, Hashable, Sequence
+
+    import onnx_ir as ir
+
+    from bnfuse.graph.initializers import FreshNames
+    from bnfuse.lifting.linear import LinearMap
     from bnfuse.lifting.sites import Site
 
 
@@ -60,12 +68,54 @@ class MergeRefusal:
     reason: str
 
 
-class Rewrite(Protocol):
-    """One change of the graph, decided and not yet made."""
+@dataclass(frozen=True, eq=False)
+class Rewrite:
+    """One change of the graph, decided and not yet made.
 
-    @property
-    def merges(self) -> tuple[Merge, ...]:
-        """What becomes one by it."""
+    Attributes:
+        merges: What becomes one by it.
+        apply: Makes the change.
+    """
 
-    def apply(self, names: FreshNames) -> None:
-        """Make the change."""
+    merges: tuple[Merge, ...]
+    apply: Callable[[FreshNames], None]
+
+
+class Storage:
+    """How many linear maps of a graph use each weight that is to be stored."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        maps = (linear for node in graph if (linear := linear_of(node)) is not None)
+        self._users = Counter(map(_stored_as, maps))
+
+    def freed(self, linears: Sequence[LinearMap]) -> int:
+        """The bytes that are no longer stored once these maps are gone.
+
+        A weight that another map still uses stays.
+        """
+        users = Counter(map(_stored_as, linears))
+        last = {
+            key: linear
+            for linear in linears
+            if users[key := _stored_as(linear)] >= self._users[key]
+        }
+        weights = sum(map(_freed, last.values()))
+        biases = sum(bytes_of(m.layout.outputs, m) for m in linears if m.has_bias)
+        return weights + biases
+
+
+def bytes_of(numbers: int, like: LinearMap) -> int:
+    """The size of so many numbers of the map's type."""
+    return round(numbers * like.weight.constant.dtype.itemsize)
+
+
+def _stored_as(linear: LinearMap) -> Hashable:
+    """What tells the weight that is to be stored apart: uses that change apart no longer share."""
+    return linear.weight_key if linear.weight_changed else linear.weight.constant.root
+
+
+def _freed(linear: LinearMap) -> int:
+    constant = linear.weight.constant
+    if linear.weight_changed:
+        return constant.nbytes
+    return 0 if constant.is_tied else min(constant.nbytes, constant.stored_bytes)

@@ -6,30 +6,26 @@ the parts one by one and the whole are applied to random images and must agree.
 
 from __future__ import annotations
 
-__all__ = ["agree", "merged_conv", "misfit"]
+__all__ = ["agree", "merged_conv", "merged_product", "misfit"]
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from bnfuse.errors import FoldError
-from bnfuse.folding.merges.kernel import convolve
 from bnfuse.graph.limits import Limits
 from bnfuse.lifting.linear import LinearMap
-from bnfuse.lifting.weight import StoredWeight
-from bnfuse.lifting.weight_layout import Layout
+from bnfuse.lifting.weight import Layout, StoredWeight
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bnfuse.folding.merges.chain import Chain
-    from bnfuse.folding.merges.kernel import Kernel
+    from bnfuse.folding.merges.kernel import Array, Kernel
+    from bnfuse.folding.merges.links import Chain
     from bnfuse.graph.constants import ConstantEvaluator
 
-Array = NDArray[np.float64]
 _TOLERANCE = 1e-11
 
 
@@ -46,59 +42,49 @@ def merged_conv(kernel: Kernel, heir: LinearMap, constants: ConstantEvaluator) -
     layout = Layout(stored.shape, out_axis=0, in_axis=1, group=footprint.group)
     # A node without inputs lends its attribute container and consumes nothing.
     frame = ir.Node("", "Conv", [], attributes=footprint.attributes())
-    return merged_map(
-        "Conv", frame, stored, layout, kernel.offset, kernel.magnitude, heir, constants
-    )
+    weight = _weight(stored, layout, heir, constants)
+    source = replace(heir.source, op_type="Conv", frame=frame, inputs=())
+    new = LinearMap.of(source, weight, None, kernel.offset)
+    return replace(new, offset_magnitude=kernel.magnitude, is_merged=True)
 
 
-def merged_map(
-    op_type: str,
-    frame: ir.Node,
-    stored: Array,
-    layout: Layout,
-    offset: Array,
-    magnitude: Array,
-    heir: LinearMap,
-    constants: ConstantEvaluator,
-    *,
-    on_left: bool = False,
-    axes: tuple[int, int] = (1, 1),
+def merged_product(
+    kernel: Kernel, first: LinearMap, second: LinearMap, constants: ConstantEvaluator
 ) -> LinearMap:
-    """A linear map with these constants.
+    """One matrix product in the place of two, with the constant where the second has it."""
+    on_left = second.constant_on_left
+    matrix = kernel.weight[0]
+    stored = np.ascontiguousarray(matrix if on_left else matrix.T)
+    layout = Layout(stored.shape, out_axis=1 - on_left, in_axis=int(on_left))
+    op_type = "MatMul" if first.op_type == second.op_type == "MatMul" else "Gemm"
+    attributes = _attributes(op_type, first.input_axis, on_left)
+    frame = ir.Node("", op_type, [], attributes=attributes)
+    source = replace(second.source, op_type=op_type, frame=frame, inputs=())
+    weight, axes = (
+        _weight(stored, layout, second, constants),
+        (first.input_axis, second.output_axis),
+    )
+    new = LinearMap.of(source, weight, None, kernel.offset, axes, on_left=on_left)
+    return replace(new, offset_magnitude=kernel.magnitude, is_merged=True)
 
-    Args:
-        op_type: Conv, Gemm or MatMul.
-        frame: A node without inputs that holds its attributes.
-        stored: float64, the weight as the op wants it.
-        layout: Where its channels lie.
-        offset: float64 (O,).
-        magnitude: float64 (O,), the sum of the absolute terms of ``offset``.
-        heir: The part whose name, module and weight's name it takes.
-        constants: Where the new weight is remembered in full precision.
-        on_left: Whether the weight is the left factor.
-        axes: The axes of the channels in the input and in the output.
-    """
+
+def _attributes(op_type: str, input_axis: int, on_left: bool) -> list[ir.Attr]:
+    """A Gemm reads its other factor as (inputs, n) on the right and as (n, inputs) on the left."""
+    if op_type == "MatMul":
+        return []
+    transposed = int(input_axis == 1) if on_left else int(input_axis == 0)
+    return [ir.AttrInt64("transB" if on_left else "transA", transposed)]
+
+
+def _weight(
+    stored: Array, layout: Layout, heir: LinearMap, constants: ConstantEvaluator
+) -> StoredWeight:
     old = heir.weight.constant
     value = ir.Value(name=old.name, type=ir.TensorType(old.dtype), shape=ir.Shape(stored.shape))
     constants.remember(value, stored)
     constant = constants.constant(value)
     assert constant is not None
-    return LinearMap(
-        op_type=op_type,
-        source=replace(heir.source, op_type=op_type, frame=frame, inputs=()),
-        bias_source=None,
-        weight=StoredWeight(constant, layout),
-        bias=None,
-        constant_on_left=on_left,
-        input_axis=axes[0],
-        output_axis=axes[1],
-        rows=np.ones(layout.outputs),
-        columns=np.ones(layout.inputs),
-        offset=offset,
-        offset_magnitude=magnitude,
-        stored_offset=offset,
-        is_merged=True,
-    )
+    return StoredWeight(constant, layout)
 
 
 def misfit(merged: LinearMap, last: LinearMap | None = None) -> str | None:
@@ -122,23 +108,30 @@ def misfit(merged: LinearMap, last: LinearMap | None = None) -> str | None:
     return None
 
 
-def agree(chains: Sequence[Chain], identities: int, merged: Kernel, name: str) -> None:
-    """Hold a merged kernel to the sum of the chains it stands for, and of so many identities.
+def agree(chains: Sequence[Chain], merged: Kernel, name: str) -> None:
+    """Hold a merged kernel to the sum of the chains it stands for.
+
+    They may differ by rounding alone, relative to the sums of the absolute terms.
 
     Raises:
         FoldError: They differ.
     """
     rng = np.random.default_rng(0)
     footprint = merged.footprint
+    kernels = [chain.kernels() for chain in chains]
     # A stride is to end once on the last position and once before it.
     for more in range(2 if any(axis.stride > 1 for axis in footprint.axes) else 1):
         size = [axis.stride + axis.span + axis.dilation + more for axis in footprint.axes]
         x = rng.standard_normal((footprint.inputs, *size))
-        whole = convolve(x, merged.weight, footprint)
-        whole += merged.offset.reshape(-1, *(1,) * len(size))
-        parts = [chain(x) for chain in chains] + [x] * identities
-        expected = np.sum(parts, axis=0)
-        scale = max(float(np.max(np.abs(part), initial=1e-300)) for part in parts)
+        whole, scale, made = merged(x), 1e-300, []
+        for chain, numbers in zip(chains, kernels, strict=True):
+            part, terms = x, np.abs(x)
+            for link, kernel in zip(chain.links, numbers, strict=False):
+                part = kernel(part) if link.own is None else link.own(part)
+                terms = kernel.sizes(terms)
+            made.append(part)
+            scale = max(scale, float(np.max(terms, initial=0.0)))
+        expected = np.sum(made, axis=0)
         if whole.shape != expected.shape or np.max(np.abs(whole - expected)) > _TOLERANCE * scale:
             raise FoldError(
                 f"the maps that {name!r} was merged from differ from the one they merge into.",

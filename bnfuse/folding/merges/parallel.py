@@ -19,73 +19,44 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnfuse.folding.merges.chain import Chain
-from bnfuse.folding.merges.geometry import Axis, Footprint
-from bnfuse.folding.merges.kernel import Kernel
-from bnfuse.folding.merges.links import Link, read_link
-from bnfuse.folding.merges.merge import Cost, Merge, MergeRefusal
+from bnfuse.folding.merges.geometry import Footprint
+from bnfuse.folding.merges.links import Chain, Link, read_link
+from bnfuse.folding.merges.merge import Cost, Merge, MergeRefusal, Rewrite, bytes_of
 from bnfuse.folding.merges.merged import agree, merged_conv, misfit
-from bnfuse.folding.merges.storage import Storage, bytes_of
-from bnfuse.folding.merges.sums import Sum, SumRewrite, Together, sum_at
+from bnfuse.folding.merges.sums import Sum, Together, rewrite_sum, sum_at
+from bnfuse.graph.access import input_of
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from bnfuse.folding.merges.merge import Storage
     from bnfuse.graph.constants import ConstantEvaluator
-    from bnfuse.lifting.linear import LinearMap
-
-
-@dataclass(frozen=True, eq=False)
-class _Branch:
-    """One term of a sum as a convolution of ``x``; without a chain it is ``x`` itself."""
-
-    place: int
-    chain: Chain | None
-    footprint: Footprint
-
-    @property
-    def flops(self) -> int:
-        return 0 if self.chain is None else self.chain.flops
-
-    @property
-    def label(self) -> str:
-        if self.chain is None:
-            return "the identity"
-        return " then ".join(link.label for link in self.chain.links)
 
 
 @dataclass(eq=False)
 class _Group:
-    """Branches that are one kernel together."""
+    """Terms of a sum that are one kernel together, by their places in it."""
 
     footprint: Footprint
     flops: int
-    branches: list[_Branch]
+    branches: dict[int, Chain]
 
-    def joined_by(self, branch: _Branch) -> str | None:
+    def joined_by(self, place: int, chain: Chain, footprint: Footprint) -> str | None:
         """Take a branch in; or say why not."""
-        union = self.footprint.union(branch.footprint)
+        union = self.footprint.union(footprint)
         if isinstance(union, str):
             return union
-        before = self.flops + branch.flops + union.outputs
+        before = self.flops + chain.flops + union.outputs
         if 2 * union.weights > before:
             return f"one kernel would cost more: FLOPs {before:,} → {2 * union.weights:,}"
         self.footprint, self.flops = union, 2 * union.weights
-        self.branches.append(branch)
+        self.branches[place] = chain
         return None
-
-    @property
-    def chains(self) -> tuple[Chain, ...]:
-        return tuple(b.chain for b in self.branches if b.chain is not None)
-
-    @property
-    def linears(self) -> tuple[LinearMap, ...]:
-        return tuple(linear for chain in self.chains for linear in chain.linears)
 
 
 def find_parallel(
     root: ir.Node, constants: ConstantEvaluator, storage: Storage
-) -> Iterator[SumRewrite | MergeRefusal]:
+) -> Iterator[Rewrite | MergeRefusal]:
     """The one rewrite of the sum that ``root`` gives, if any, and what it leaves with its reasons.
 
     No weight is read before it is known that a merge will happen.
@@ -106,10 +77,10 @@ def find_parallel(
                 continue
             together.append(made[0])
             merges.append(made[1])
-            taken.update(branch.place for branch in group.branches)
+            taken.update(group.branches)
     if together:
         rest = tuple(leaf for place, leaf in enumerate(whole.leaves) if place not in taken)
-        yield SumRewrite(whole, tuple(together), rest, tuple(merges))
+        yield Rewrite(tuple(merges), lambda names: rewrite_sum(whole, together, rest, names))
 
 
 def _by_input(whole: Sum, constants: ConstantEvaluator) -> dict[ir.Value, list[tuple[int, Chain]]]:
@@ -123,9 +94,7 @@ def _by_input(whole: Sum, constants: ConstantEvaluator) -> dict[ir.Value, list[t
         x, links = leaf, list[Link]()
         while (link := _link_of(x, whole.root, constants)) is not None:
             links.insert(0, link)
-            above = link.node.inputs[0]
-            assert above is not None
-            x = above
+            x = input_of(link.node)
         if links:
             found.setdefault(x, []).append((place, Chain(tuple(links))))
     return found
@@ -144,79 +113,64 @@ def _grouped(
     whole: Sum, x: ir.Value, chains: list[tuple[int, Chain]]
 ) -> tuple[list[_Group], list[MergeRefusal]]:
     """The branches of one input in groups of two or more with a convolution among them."""
+    own = Footprint.identity(x.shape)
     identities = [place for place, leaf in enumerate(whole.leaves) if leaf is x]
     if len(chains) + len(identities) < 2 or not any(chain.linears for _, chain in chains):
         return [], []
     refusals: list[MergeRefusal] = []
-    branches: list[_Branch] = []
+    branches: list[tuple[int, Chain, Footprint]] = []
     for place, chain in chains:
-        if isinstance(chain.footprint, str):
-            if len(chain.links) > 1:
-                refusals.append(MergeRefusal(_labels(chain), chain.footprint))
-            continue
-        branches.append(_Branch(place, chain, chain.footprint))
-    own = _identity(x)
-    branches += [_Branch(place, None, own) for place in identities if own is not None]
+        if not isinstance(chain.footprint, str):
+            branches.append((place, chain, chain.footprint))
+        elif len(chain.links) > 1:
+            labels = tuple(link.label for link in chain.links)
+            refusals.append(MergeRefusal(labels, chain.footprint))
+    if own is not None:
+        branches += [(place, Chain((), own), own) for place in identities]
     # The widest first: what is narrower fits into it.
-    branches.sort(key=lambda b: (b.chain is None or not b.chain.linears, -b.footprint.weights))
+    branches.sort(key=lambda branch: (not branch[1].linears, -branch[2].weights))
     groups: list[_Group] = []
-    for branch in branches:
+    for place, chain, footprint in branches:
         reasons = []
         for group in groups:
-            reason = group.joined_by(branch)
+            reason = group.joined_by(place, chain, footprint)
             if reason is None:
                 break
-            reasons.append(MergeRefusal((group.branches[0].label, branch.label), reason))
+            first = next(iter(group.branches.values()))
+            reasons.append(MergeRefusal((first.label, chain.label), reason))
         else:
             refusals += reasons[:1]
-            if branch.chain is not None and branch.chain.linears:
-                groups.append(_Group(branch.footprint, branch.flops, [branch]))
+            if chain.linears:
+                groups.append(_Group(footprint, chain.flops, {place: chain}))
     return [group for group in groups if len(group.branches) > 1], refusals
 
 
 def _merged(
     group: _Group, x: ir.Value, whole: Sum, constants: ConstantEvaluator, storage: Storage
 ) -> tuple[Together, Merge] | MergeRefusal:
-    identities = len(group.branches) - len(group.chains)
-    kernels = [chain.kernel() for chain in group.chains]
-    kernels += [_unit(group.footprint)] * identities
-    kernel = kernels[0].added(kernels[1:], group.footprint)
-    heir = max(group.linears, key=lambda linear: linear.layout.taps)
+    chains = tuple(group.branches.values())
+    linears = [linear for chain in chains for linear in chain.linears]
+    # The identity, of which there may be several, last: sums are rounded.
+    first, *others = (chain.kernel() for chain in sorted(chains, key=lambda c: not c.links))
+    kernel = first.added(others, group.footprint)
+    heir = max(linears, key=lambda linear: linear.layout.taps)
     linear = merged_conv(kernel, heir, constants)
-    parts = tuple(branch.label for branch in group.branches)
+    parts = tuple(chain.label for chain in chains)
     reason = misfit(linear)
     if reason is not None:
         return MergeRefusal(parts, reason)
-    agree(group.chains, identities, kernel, heir.name)
+    agree(chains, kernel, heir.name)
     weights, outputs = group.footprint.weights, group.footprint.outputs
     numbers = weights + (outputs if np.any(kernel.offset != 0.0) else 0)
-    flops = sum(branch.flops for branch in group.branches) + outputs * (len(group.branches) - 1)
+    flops = sum(chain.flops for chain in chains) + outputs * (len(chains) - 1)
     merge = Merge(
         kind="parallel",
         parts=parts,
-        into=f"Conv {linear.label}",
-        before=Cost(flops, storage.freed(group.linears)),
+        into=linear.title,
+        before=Cost(flops, storage.freed(linears)),
         after=Cost(2 * weights, bytes_of(numbers, linear)),
-        sites=tuple(site for chain in group.chains for site in chain.sites),
+        sites=tuple(site for chain in chains for site in chain.sites),
     )
-    shape = whole.leaves[group.branches[0].place].shape
-    nodes = tuple(node for chain in group.chains for node in chain.nodes)
+    shape = whole.leaves[next(iter(group.branches))].shape
+    nodes = tuple(node for chain in chains for node in chain.nodes)
     return Together(x, linear, shape, nodes), merge
-
-
-def _identity(x: ir.Value) -> Footprint | None:
-    if x.shape is None or len(x.shape) < 3 or not isinstance(x.shape[1], int):
-        return None
-    return Footprint((Axis(1),) * (len(x.shape) - 2), x.shape[1], x.shape[1], x.shape[1])
-
-
-def _unit(like: Footprint) -> Kernel:
-    """The identity as a kernel of one tap."""
-    channels, rank = like.inputs, len(like.axes)
-    own = Footprint((Axis(1),) * rank, channels, channels, channels)
-    zeros = np.zeros(channels)
-    return Kernel(own, np.ones((channels, 1, 1, *(1,) * rank)), zeros, zeros)
-
-
-def _labels(chain: Chain) -> tuple[str, ...]:
-    return tuple(link.label for link in chain.links)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["Sum", "SumRewrite", "sum_at"]
+__all__ = ["Sum", "Together", "rewrite_sum", "sum_at"]
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from bnfuse.graph.rewire import output_like, substitute_sequence
+from bnfuse.graph.access import graph_of, is_op
+from bnfuse.graph.rewire import output_like, substitute
 from bnfuse.lifting.nodes import new_linear
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bnfuse.folding.merges.merge import Merge
-    from bnfuse.graph.names import FreshNames
+    from bnfuse.graph.initializers import FreshNames
     from bnfuse.lifting.linear import LinearMap
 
 
@@ -48,8 +48,7 @@ def sum_at(root: ir.Node) -> Sum | None:
     while pending:
         node = pending.pop()
         adds.append(node)
-        for value in node.inputs:
-            assert value is not None
+        for value in filter(None, node.inputs):
             producer = value.producer()
             if producer is not None and _is_add(producer) and _is_inner(producer):
                 pending.append(producer)
@@ -75,53 +74,31 @@ class Together:
     nodes: tuple[ir.Node, ...]
 
 
-@dataclass(frozen=True, eq=False)
-class SumRewrite:
-    """Some terms of a sum become one linear map each; the others are added as before.
-
-    Attributes:
-        sum: The sum.
-        together: The terms that become one.
-        rest: The other terms.
-        merges: What the report says.
-    """
-
-    sum: Sum
-    together: tuple[Together, ...]
-    rest: tuple[ir.Value, ...]
-    merges: tuple[Merge, ...]
-
-    def apply(self, names: FreshNames) -> None:
-        """Put the new maps, and Adds of what is left, in the place of the old ones."""
-        graph, y = self.sum.root.graph, self.sum.root.outputs[0]
-        assert graph is not None
-        count = len(self.together) + len(self.rest)
-        linears = [self._linear(item, names, alone=count == 1) for item in self.together]
-        nodes = list(linears)
-        value = linears[0].outputs[0]
-        others = (*(node.outputs[0] for node in linears[1:]), *self.rest)
-        for position, other in enumerate(others, 1):
-            output = output_like(y)
-            if position < len(others):
-                # Terms that are left may broadcast the sum, which is smaller until then.
-                output.name = names.after(y.name or "sum")
-                output.shape = _broadcast(value.shape, other.shape, output.name)
-            name = f"{self.sum.root.name}.rest{position}"
-            nodes.append(ir.Node("", "Add", [value, other], outputs=[output], name=name))
-            value = output
-        substitute_sequence(self.sum.root, nodes)
-        for node in (*self.sum.adds[1:], *_nodes(self.together)):
-            graph.remove(node, safe=True)
-
-    def _linear(self, item: Together, names: FreshNames, *, alone: bool) -> ir.Node:
-        output = output_like(self.sum.root.outputs[0])
-        if not alone:
-            output.name, output.shape = names.after(output.name or "sum"), item.shape
-        return new_linear(item.x, output, item.linear)
-
-
-def _nodes(together: Sequence[Together]) -> tuple[ir.Node, ...]:
-    return tuple(dict.fromkeys(node for item in together for node in item.nodes))
+def rewrite_sum(
+    whole: Sum, together: Sequence[Together], rest: Sequence[ir.Value], names: FreshNames
+) -> None:
+    """Put the maps that terms become, and Adds of the other terms, in the place of the old ones."""
+    graph, y = graph_of(whole.root), whole.root.outputs[0]
+    nodes: list[ir.Node] = []
+    for item in together:
+        output = output_like(y)
+        if len(together) + len(rest) > 1:
+            output.name, output.shape = names.after(y.name or "sum"), item.shape
+        nodes.append(new_linear(item.x, output, item.linear))
+    value, *others = (*(node.outputs[0] for node in nodes), *rest)
+    for position, other in enumerate(others, 1):
+        output = output_like(y)
+        if position < len(others):
+            # Terms that are left may broadcast the sum, which is smaller until then.
+            output.name = names.after(y.name or "sum")
+            output.shape = _broadcast(value.shape, other.shape, output.name)
+        name = f"{whole.root.name}.rest{position}"
+        nodes.append(ir.Node("", "Add", [value, other], outputs=[output], name=name))
+        value = output
+    substitute(whole.root, *nodes)
+    gone = dict.fromkeys(node for item in together for node in item.nodes)
+    for node in (*whole.adds[1:], *gone):
+        graph.remove(node, safe=True)
 
 
 def _broadcast(one: ir.Shape | None, other: ir.Shape | None, name: str) -> ir.Shape | None:
@@ -144,12 +121,7 @@ def _dim(one: int | ir.SymbolicDim, other: int | ir.SymbolicDim) -> int | ir.Sym
 
 
 def _is_add(node: ir.Node) -> bool:
-    return (
-        node.op_type in ("Add", "Sum")
-        and node.domain in ("", "ai.onnx")
-        and len(node.inputs) > 1
-        and all(value is not None for value in node.inputs)
-    )
+    return is_op(node, "Add", "Sum") and len(node.inputs) > 1 and None not in node.inputs
 
 
 def _is_inner(node: ir.Node) -> bool:

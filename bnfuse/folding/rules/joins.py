@@ -20,23 +20,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnfuse.folding.plan import Answer, Refusal
-from bnfuse.folding.rules.crossing import Crossing
+from bnfuse.folding.rule import two_ways
 from bnfuse.folding.rules.parts import axis_of, embed, spans
-from bnfuse.folding.wording import two_ways
+from bnfuse.graph.access import input_of, readers
 from bnfuse.graph.affine import ChannelAffine
 from bnfuse.graph.channel import static_dim
-from bnfuse.graph.readers import readers
-from bnfuse.lifting.batch_statistics import batch_statistics
+from bnfuse.lifting.batchnorm import batch_statistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    import onnx_ir as ir
     from numpy.typing import NDArray
 
     from bnfuse.folding.plan import Response
+    from bnfuse.folding.rule import Crossing
     from bnfuse.folding.rules.row import Row
-    from bnfuse.graph.constants import ConstantEvaluator
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,10 @@ class _Join:
     row: Row
     joins = True
 
-    def _places(self, node: ir.Node) -> list[int]:
-        """The inputs that are joined."""
-        places = range(len(node.inputs))[slice(*self.row.places)]
-        return [place for place in places if node.inputs[place] is not None]
+    def _places(self, at: Crossing, lost: Mapping[int, ChannelAffine] | None = None) -> list[int]:
+        """The inputs that are joined, without those that have lost something."""
+        places = range(len(at.node.inputs))[slice(*self.row.places)]
+        return [p for p in places if at.node.inputs[p] is not None and p not in (lost or ())]
 
     def _pull(
         self, at: Crossing, parts: Iterable[tuple[int, ChannelAffine]], *push: ChannelAffine
@@ -81,26 +79,21 @@ class _Join:
 class Sum(_Join):
     """Every input takes the scale, and one of them the shift."""
 
-    def backward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
+    def backward(self, at: Crossing, affine: ChannelAffine) -> Response:
         """Each branch in turn is tried for the shift."""
-        at, places = Crossing(node, constants, output=index), self._places(node)
+        places = self._places(at)
         self.row.check(at, affine)
         takers = places if affine.has_shift else places[:1]
         return _any(partial(self._shared, at, taker, places, affine) for taker in takers)
 
-    def forward(
-        self, node: ir.Node, lost: Mapping[int, ChannelAffine], constants: ConstantEvaluator
-    ) -> Response:
+    def forward(self, at: Crossing, lost: Mapping[int, ChannelAffine]) -> Response:
         """The other branches are divided by the scale; one may take the shift, or the sum has it.
 
         ``(s · u + t) + v = s · (u + (v + t) / s)``.
         """
-        at = Crossing(node, constants)
         out = self._total(at, lost)
         self.row.check(at, out)
-        others = [place for place in self._places(node) if place not in lost]
+        others = self._places(at, lost)
         if not others:
             return Answer(push=((at.y, out),))
         undo = _undo(at, out).shift_times(-1.0)
@@ -129,27 +122,23 @@ class Sum(_Join):
         parts = [(p, affine.shift_times(self._weight(p) / times)) for p in taking]
         return self._pull(at, [*parts, *((p, scale) for p in places if p not in taking)], *push)
 
-    def _places(self, node: ir.Node) -> list[int]:
+    def _places(self, at: Crossing, lost: Mapping[int, ChannelAffine] | None = None) -> list[int]:
         """Those that nothing else reads first: there a walk is short."""
-        return sorted(super()._places(node), key=lambda p: len(readers(_input(node, p))) > 1)
+        places = super()._places(at, lost)
+        return sorted(places, key=lambda p: len(readers(input_of(at.node, p))) > 1)
 
 
 class Choice(_Join):
     """Every input takes the whole affine."""
 
-    def backward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
+    def backward(self, at: Crossing, affine: ChannelAffine) -> Response:
         """So does every branch."""
-        at = Crossing(node, constants, output=index)
         self.row.check(at, affine)
-        return self._pull(at, ((place, affine) for place in self._places(node)))
+        return self._pull(at, zip(self._places(at), repeat(affine)))
 
-    def forward(
-        self, node: ir.Node, lost: Mapping[int, ChannelAffine], constants: ConstantEvaluator
-    ) -> Response:
+    def forward(self, at: Crossing, lost: Mapping[int, ChannelAffine]) -> Response:
         """The other branches take the inverse; a mean keeps its part of each one's shift."""
-        at, (first, *rest) = Crossing(node, constants), lost.values()
+        first, *rest = lost.values()
         self.row.check(at, first)
         out = self._total(at, lost)
         if self.row.count is not None:
@@ -157,40 +146,35 @@ class Choice(_Join):
         elif all(first.agrees(affine) for affine in rest):
             out = out.shift_times(1.0 / len(lost))
         else:
-            raise two_ways(node)
-        others = [place for place in self._places(node) if place not in lost]
+            raise two_ways(at.node)
+        others = self._places(at, lost)
         if not others:
             return Answer(push=((at.y, out),))
         undo = _undo(at, out.only_scale() if self.row.count is not None else out)
-        return self._pull(at, ((place, undo) for place in others), out)
+        return self._pull(at, zip(others, repeat(undo)), out)
 
 
 class Product(_Join):
     """One factor takes the scale; a quotient's is its numerator."""
 
-    def backward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
+    def backward(self, at: Crossing, affine: ChannelAffine) -> Response:
         """Each factor is tried."""
-        at = Crossing(node, constants, output=index)
         self._check(at, affine)
-        return _any(partial(self._pull, at, [(place, affine)]) for place in self._places(node))
+        return _any(partial(self._pull, at, [(place, affine)]) for place in self._places(at))
 
-    def forward(
-        self, node: ir.Node, lost: Mapping[int, ChannelAffine], constants: ConstantEvaluator
-    ) -> Response:
+    def forward(self, at: Crossing, lost: Mapping[int, ChannelAffine]) -> Response:
         """The product lost the scales that the factors lost."""
         product = ChannelAffine.of(None)
         for place, affine in lost.items():
-            at = Crossing(node, constants, place)
-            if place not in self._places(node):
-                raise at.refusal("it is the divisor of")
-            self._check(at, affine)
-            out = self.row.channels.on(at, affine)
+            way = replace(at, place=place)
+            if place not in self._places(at):
+                raise way.refusal("it is the divisor of")
+            self._check(way, affine)
+            out = self.row.channels.on(way, affine)
             if not product.composes_with(out):
-                raise two_ways(node)
+                raise two_ways(at.node)
             product = product.then(out)
-        return Answer(push=((node.outputs[0], product),))
+        return Answer(push=((at.y, product),))
 
     def _check(self, at: Crossing, affine: ChannelAffine) -> None:
         # A norm by the statistics of its batch ends in a product too, and deserves its own reason.
@@ -203,26 +187,22 @@ class Product(_Join):
 class Together(_Join):
     """Every input takes its part of the output: along another axis the part is the whole."""
 
-    def backward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
+    def backward(self, at: Crossing, affine: ChannelAffine) -> Response:
         """Each its own channels."""
-        at, places = Crossing(node, constants, output=index), self._places(node)
+        places = self._places(at)
         self.row.check(at, affine)
         if affine.axis is None or affine.axis != axis_of(at):
-            return self._pull(at, ((place, affine) for place in places))
+            return self._pull(at, zip(places, repeat(affine)))
         parts = [affine.take(part) for part in self._parts(at, affine.axis)]
         return self._pull(at, zip(places, parts, strict=True))
 
-    def forward(
-        self, node: ir.Node, lost: Mapping[int, ChannelAffine], constants: ConstantEvaluator
-    ) -> Response:
+    def forward(self, at: Crossing, lost: Mapping[int, ChannelAffine]) -> Response:
         """The channels of the inputs that lost nothing keep what they have."""
-        at, (first, *rest) = Crossing(node, constants), lost.values()
+        first, *rest = lost.values()
         axis = axis_of(at)
         for affine in lost.values():
             self.row.check(at, affine)
-        others = [place for place in self._places(node) if place not in lost]
+        others = self._places(at, lost)
         is_one = all(first.agrees(affine) for affine in rest)
         if is_one and not others and (first.axis is None or first.axis != axis):
             return Answer(push=((at.y, first),))
@@ -266,9 +246,3 @@ def _undo(at: Crossing, affine: ChannelAffine) -> ChannelAffine:
     if np.any(affine.scale == 0.0):
         raise Refusal(f"a scale of 0 cannot be undone in {at.node.name!r}")
     return affine.inverse()
-
-
-def _input(node: ir.Node, place: int) -> ir.Value:
-    x = node.inputs[place]
-    assert x is not None
-    return x

@@ -1,19 +1,26 @@
-"""Where channels are behind an op that takes some of them.
+"""Where channels are behind an op that takes some of them, or each of them several times.
 
 Split, Slice and Gather: ``A(x[index]) = (A'(x))[index]`` where ``A'`` holds the constants of ``A``
 at the channels that ``index`` names. The other channels feed nothing through this op, and nothing
 else reads ``x`` (a Split's other outputs are left as they are), so they keep the identity.
+
+DepthToSpace and SpaceToDepth trade channels for positions: each channel on one side is several on
+the other. DepthToSpace with block size b makes output channel c of the input channels
+``(i·b + j)·C' + c`` (DCR) or ``c·b² + i·b + j`` (CRD); SpaceToDepth makes input channel c into the
+output channels of these numbers (ONNX operator specifications, DepthToSpace-13, SpaceToDepth-28).
 """
 
 from __future__ import annotations
 
-__all__ = ["SELECTED", "axis_of", "embed", "spans"]
+__all__ = ["DEPTH_TO_SPACE", "SELECTED", "SPACE_TO_DEPTH", "axis_of", "embed", "spans"]
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bnfuse.graph.access import given
 from bnfuse.graph.affine import ChannelAffine
 from bnfuse.graph.channel import static_dim
 from bnfuse.graph.slices import slices_of
@@ -24,7 +31,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from bnfuse.folding.plan import Refusal
-    from bnfuse.folding.rules.crossing import Crossing
+    from bnfuse.folding.rule import Crossing
 
 Index = NDArray[np.intp]
 
@@ -49,12 +56,8 @@ class _Selected:
             return affine.along(axis)
         if channels is None:
             raise _unknown(at)
-        merged = embed([(affine, selected)], axis, channels)
-        scale, shift, _ = merged.expanded(channels)
-        same = (scale[selected] == affine.scale) & (shift[selected] == affine.shift)
-        if not np.all(same):
-            raise at.refusal("", " takes a channel twice, with other constants each time")
-        return merged
+        differs = " takes a channel twice, with other constants each time"
+        return _scattered(at, affine, selected, axis, channels, differs)
 
     def on(self, at: Crossing, affine: ChannelAffine) -> ChannelAffine:
         """The channels that are selected take their constants after the selection."""
@@ -104,7 +107,47 @@ class _Selected:
         return axis if axis <= gathered else axis + spread - 1
 
 
+@dataclass(frozen=True)
+class _Blocks:
+    """Each channel on one side is a block of channels on the other.
+
+    Attributes:
+        widens_back: Whether the input is the side with more channels.
+    """
+
+    widens_back: bool
+
+    def back(self, at: Crossing, affine: ChannelAffine) -> ChannelAffine:
+        """Spread over, or gathered from, the channels of the input."""
+        return self._moved(at, affine, at.y, self.widens_back)
+
+    def on(self, at: Crossing, affine: ChannelAffine) -> ChannelAffine:
+        """Spread over, or gathered from, the channels of the output."""
+        return self._moved(at, affine, at.x, not self.widens_back)
+
+    def _moved(
+        self, at: Crossing, affine: ChannelAffine, value: ir.Value, widens: bool
+    ) -> ChannelAffine:
+        """The affine of ``value`` on the node's other side."""
+        channels, block = (
+            static_dim(value.shape, 1),
+            at.node.attributes.get_int("blocksize", 1) ** 2,
+        )
+        if affine.axis in (None, 0):
+            return affine
+        if affine.axis != 1 or channels is None:
+            raise at.refusal("", " moves the axis that its constants run along")
+        few = channels if widens else channels // block
+        by_channel = at.node.attributes.get_string("mode", "DCR") == "CRD"
+        narrow = np.repeat(np.arange(few), block) if by_channel else np.tile(np.arange(few), block)
+        if widens:
+            return affine.take(narrow)
+        return _scattered(at, affine, narrow, 1, few, " joins channels with different constants")
+
+
 SELECTED = _Selected()
+DEPTH_TO_SPACE = _Blocks(widens_back=True)
+SPACE_TO_DEPTH = _Blocks(widens_back=False)
 
 
 def axis_of(at: Crossing) -> int | None:
@@ -118,7 +161,7 @@ def _gathered(at: Crossing) -> tuple[int, int | None]:
     """The axis that a Gather selects along, and how many axes its indices put in its place."""
     if at.node.op_type != "Gather":
         return 0, 1
-    indices, axis = at.node.inputs[1], axis_of(at)
+    indices, axis = given(at.node, 1), axis_of(at)
     shape = None if indices is None or axis is None else indices.shape
     return axis or 0, None if shape is None else len(shape)
 
@@ -138,6 +181,17 @@ def embed(parts: Iterable[tuple[ChannelAffine, Index]], axis: int, channels: int
     for affine, index in parts:
         scale[index], shift[index], magnitude[index] = affine.expanded(len(index))
     return ChannelAffine.of(axis, scale, shift, magnitude)
+
+
+def _scattered(
+    at: Crossing, affine: ChannelAffine, index: Index, axis: int, channels: int, differs: str
+) -> ChannelAffine:
+    """The constants at the channels that ``index`` names; refused where they would need several."""
+    merged = embed([(affine, index)], axis, channels)
+    scale, shift, _ = merged.expanded(channels)
+    if np.any((scale[index] != affine.scale) | (shift[index] != affine.shift)):
+        raise at.refusal("", differs)
+    return merged
 
 
 def _unknown(at: Crossing) -> Refusal:

@@ -13,18 +13,15 @@ diag(s) · (A · V)``, and where each row of ``A`` sums to 1, as behind a Softma
 
 from __future__ import annotations
 
-__all__ = ["Rearranged", "perm_of", "undo"]
+__all__ = ["Rearranged", "perm_of", "rearranged"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from bnfuse.folding.axes import Spread, spread_of
+from bnfuse.folding.axes import Spread
 from bnfuse.folding.plan import Answer
-from bnfuse.folding.rules.crossing import Crossing
+from bnfuse.graph.access import given, input_of, is_op, readers
 from bnfuse.graph.channel import static_dim
-from bnfuse.graph.readers import readers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +29,8 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from bnfuse.folding.plan import Refusal, Response
+    from bnfuse.folding.rule import Crossing
     from bnfuse.graph.affine import ChannelAffine
-    from bnfuse.graph.constants import ConstantEvaluator
 
 
 @dataclass(frozen=True)
@@ -43,61 +40,49 @@ class Rearranged:
     ops: tuple[str, ...]
     joins = False
 
-    def backward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
+    def backward(self, at: Crossing, affine: ChannelAffine) -> Response:
         """Walk up until the constants are per-channel."""
-        at = Crossing(node, constants, output=index)
-        if at.y.shape is None:
-            raise _unknown(at)
-        spread = spread_of(affine, len(at.y.shape))
+        spread = _spread(at, affine, at.y)
         passed: list[ir.Node] = []
         while True:
-            at = Crossing(at.node, constants, _carrier(at.node, spread))
-            spread = _before(at, spread)
-            found = spread.affine()
+            at = replace(at, place=_carrier(at.node, spread))
+            spread = _moved(at, spread, back=True)
+            found = spread.per_channel()
             if found is not None:
                 return Answer(pull=((at.x, found),), passed=tuple(passed))
             producer = at.x.producer()
-            if producer is None or not self._moves(producer) or not _is_inner(at.x):
+            if not is_op(producer, *self.ops, "Identity") or not _is_inner(at.x):
                 raise _several_axes(at)
-            at = Crossing(producer, constants)
+            at = replace(at, node=producer, place=0, output=0)
             passed.append(producer)
 
-    def forward(
-        self, node: ir.Node, lost: Mapping[int, ChannelAffine], constants: ConstantEvaluator
-    ) -> Response:
+    def forward(self, at: Crossing, lost: Mapping[int, ChannelAffine]) -> Response:
         """Walk down until the constants are per-channel."""
-        ((place, affine),) = lost.items()
-        at = Crossing(node, constants, place)
-        if at.x.shape is None:
-            raise _unknown(at)
-        spread = spread_of(affine, len(at.x.shape))
+        spread = _spread(at, lost[at.place], at.x)
         passed: list[ir.Node] = []
         while True:
-            spread = _behind(at, spread)
-            found = spread.affine()
+            spread = _moved(at, spread, back=False)
+            found = spread.per_channel()
             if found is not None:
                 return Answer(push=((at.y, found),), passed=tuple(passed))
             uses = readers(at.y)
-            if not _is_inner(at.y) or not self._moves(uses[0].node):
+            if not _is_inner(at.y) or not is_op(uses[0].node, *self.ops, "Identity"):
                 raise _several_axes(at)
             passed.append(at.node)
-            at = Crossing(uses[0].node, constants, uses[0].idx)
-
-    def _moves(self, node: ir.Node) -> bool:
-        return node.op_type in (*self.ops, "Identity") and node.domain in ("", "ai.onnx")
+            at = replace(at, node=uses[0].node, place=uses[0].idx)
 
 
-def undo(node: ir.Node, spread: Spread) -> Spread | None:
-    """The constants of the input of a rearrangement from those of its output."""
-    x, y = node.inputs[0], node.outputs[0]
-    if x is None or x.shape is None or y.shape is None:
+def rearranged(node: ir.Node, spread: Spread, *, back: bool) -> Spread | None:
+    """The constants of one end of a rearrangement from those of the other; ``None`` if unknown."""
+    x, y = input_of(node).shape, node.outputs[0].shape
+    if x is None or y is None:
         return None
     if node.op_type == "Transpose":
         perm = perm_of(node) or []
-        return spread.transposed([perm.index(i) for i in range(len(perm))])
-    return spread if node.op_type == "Identity" else spread.reshaped(y.shape, x.shape)
+        return spread.transposed([perm.index(i) for i in range(len(perm))] if back else perm)
+    if node.op_type == "Identity":
+        return spread
+    return spread.reshaped(y, x) if back else spread.reshaped(x, y)
 
 
 def perm_of(node: ir.Node) -> list[int] | None:
@@ -108,45 +93,40 @@ def perm_of(node: ir.Node) -> list[int] | None:
     return None if x is None or x.shape is None else list(reversed(range(len(x.shape))))
 
 
+def _spread(at: Crossing, affine: ChannelAffine, value: ir.Value) -> Spread:
+    if value.shape is None:
+        raise _unknown(at)
+    return Spread.of(affine, len(value.shape))
+
+
 def _carrier(node: ir.Node, spread: Spread) -> int:
     """Which input the constants of the output are those of: a product has its rows of the first."""
-    rows = len(spread.scale.shape) - 2
+    rows = spread.which.ndim - 2
     return 0 if node.op_type != "MatMul" or rows in spread.axes else 1
 
 
-def _before(at: Crossing, spread: Spread) -> Spread:
-    """The constants of the input from those of the output."""
-    if at.node.op_type != "MatMul":
-        moved = undo(at.node, spread)
-        if moved is None:
-            raise _unknown(at)
-        return moved
-    x, y = at.x.shape, at.y.shape
-    if x is None or y is None:
-        raise _unknown(at)
-    _check_product(at, spread, len(y))
-    for axis in spread.axes:
-        place = axis - (len(y) - len(x))
-        if place < 0 or static_dim(x, place) != spread.scale.shape[axis]:
-            raise _unknown(at)
-    return Spread(*(array.reshape(array.shape[-len(x) :]) for array in spread.arrays))
-
-
-def _behind(at: Crossing, spread: Spread) -> Spread:
-    """The constants of the output from those of the input."""
-    x, y, op_type = at.x.shape, at.y.shape, at.node.op_type
-    if x is None or y is None or (at.place != 0 and op_type != "MatMul"):
-        raise _unknown(at)
-    if op_type == "MatMul":
-        _check_product(at, spread, len(x))
-        front = (1,) * (len(y) - len(x))
-        return Spread(*(array.reshape(front + array.shape) for array in spread.arrays))
-    if op_type == "Transpose":
-        return spread.transposed(perm_of(at.node) or [])
-    moved = spread if op_type == "Identity" else spread.reshaped(x, y)
+def _moved(at: Crossing, spread: Spread, *, back: bool) -> Spread:
+    """The constants of the input from those of the output, or the other way round."""
+    if at.node.op_type == "MatMul":
+        moved = _through_product(at, spread, back=back)
+    else:
+        moved = rearranged(at.node, spread, back=back) if at.place == 0 else None
     if moved is None:
         raise _unknown(at)
     return moved
+
+
+def _through_product(at: Crossing, spread: Spread, *, back: bool) -> Spread | None:
+    x, y, shape = at.x.shape, at.y.shape, spread.which.shape
+    if x is None or y is None:
+        return None
+    _check_product(at, spread, len(y) if back else len(x))
+    raised = len(y) - len(x)
+    if not back:
+        return spread.shaped((1,) * raised + shape)
+    if any(a < raised or static_dim(x, a - raised) != shape[a] for a in spread.axes):
+        return None
+    return spread.shaped(shape[raised:])
 
 
 def _check_product(at: Crossing, spread: Spread, rank: int) -> None:
@@ -156,7 +136,7 @@ def _check_product(at: Crossing, spread: Spread, rank: int) -> None:
     # Of a factor the axis that is summed over, of the product the other factor's.
     if rank - (1 if at.place == 0 else 2) in spread.axes:
         raise at.refusal("its constants run along an axis that", " does not keep")
-    if np.any(spread.shift) and not (at.place == 1 and _rows_sum_to_one(at)):
+    if spread.affine.has_shift and not (at.place == 1 and _rows_sum_to_one(at)):
         rows = ": the rows beside it are not known to sum to 1"
         raise at.refusal("a shift does not pass", rows)
 
@@ -165,22 +145,15 @@ def _rows_sum_to_one(at: Crossing) -> bool:
     """Whether the first factor is a Softmax along its last axis, as it came out of that."""
     a = at.node.inputs[0]
     node = None if a is None else a.producer()
-    while node is not None and node.op_type in ("Identity", "Dropout") and _is_standard(node):
-        mode = Crossing(node, at.constants).array(2)
-        given = len(node.inputs) > 2 and node.inputs[2] is not None
-        if given and (mode is None or mode.any()):
+    while is_op(node, "Identity", "Dropout"):
+        mode = at.constants.array(given(node, 2))
+        if given(node, 2) is not None and (mode is None or mode.any()):
             return False
         a = node.inputs[0]
         node = None if a is None else a.producer()
-    if node is None or node.op_type != "Softmax" or not _is_standard(node):
-        return False
-    if a is None or a.shape is None or "axis" not in node.attributes:
+    if not is_op(node, "Softmax") or a is None or a.shape is None or "axis" not in node.attributes:
         return False
     return node.attributes.get_int("axis", -1) in (-1, len(a.shape) - 1)
-
-
-def _is_standard(node: ir.Node) -> bool:
-    return node.domain in ("", "ai.onnx")
 
 
 def _is_inner(value: ir.Value) -> bool:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from bnfuse.folding.rules.crossing import Crossing
+from bnfuse.folding.rule import Crossing
 
 if TYPE_CHECKING:
     import onnx_ir as ir
     from numpy.typing import NDArray
 
-    from bnfuse.folding.rules.bounds import Bound
+    from bnfuse.folding.rules.conditions import Bound
     from bnfuse.graph.affine import ChannelAffine
 
 

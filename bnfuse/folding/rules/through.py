@@ -4,25 +4,22 @@ from __future__ import annotations
 
 __all__ = ["Through"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bnfuse.folding.plan import Answer
-from bnfuse.folding.rules.bounds import moved
-from bnfuse.folding.rules.crossing import Crossing
+from bnfuse.folding.rules.conditions import moved
 from bnfuse.folding.rules.row import Flow
 from bnfuse.graph.affine import ChannelAffine
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import onnx_ir as ir
-
-    from bnfuse.folding.plan import Rebound, Response
+    from bnfuse.folding.plan import Response
+    from bnfuse.folding.rule import Crossing
     from bnfuse.folding.rules.row import Row
-    from bnfuse.graph.constants import ConstantEvaluator
 
 
 @dataclass(frozen=True)
@@ -32,36 +29,33 @@ class Through:
     row: Row
     joins = False
 
-    def backward(
-        self, node: ir.Node, index: int, affine: ChannelAffine, constants: ConstantEvaluator
-    ) -> Response:
+    def backward(self, at: Crossing, affine: ChannelAffine) -> Response:
         """The input takes what the output is to gain."""
-        at = Crossing(node, constants, output=index)
-        if index != 0 and self.row.flow is not Flow.APART:
+        row = self.row
+        if at.output != 0 and row.flow is not Flow.APART:
             raise at.refusal("it is a further output of")
-        before = self.row.channels.back(at, affine)
-        self.row.check(at, affine)
+        before = row.channels.back(at, affine)
+        row.check(at, affine)
         counted = before.shift_times(1.0 / self._count(at, affine))
-        return Answer(self._bounds(at, affine), pull=((at.x, counted),))
+        edits = () if row.bounds is None else moved(at, row.bounds(at), affine)
+        return Answer(edits, pull=((at.x, counted),))
 
-    def forward(
-        self, node: ir.Node, lost: Mapping[int, ChannelAffine], constants: ConstantEvaluator
-    ) -> Response:
+    def forward(self, at: Crossing, lost: Mapping[int, ChannelAffine]) -> Response:
         """The output loses what the input has lost; of several outputs each its part."""
-        ((place, affine),) = lost.items()
-        at = Crossing(node, constants)
-        if place != 0:
+        if at.place != 0:
             raise at.refusal("it steers")
-        affine, passing = self._settled(at, affine)
-        outputs = len(node.outputs) if self.row.flow is Flow.APART else 1
-        behind = [
-            self.row.channels.on(Crossing(node, constants, output=i), affine)
-            for i in range(outputs)
-        ]
-        self.row.check(at, passing)
+        row, outputs = self.row, at.node.outputs
+        affine, passing = self._settled(at, lost[0])
+        ways = [replace(at, output=i) for i in range(len(outputs))]
+        ways = ways if row.flow is Flow.APART else ways[:1]
+        behind = [row.channels.on(way, affine) for way in ways]
+        row.check(at, passing)
         counted = [after.shift_times(self._count(at, affine)) for after in behind]
-        edits = self._undone_bounds(at, affine)
-        return Answer(edits, push=tuple(zip(node.outputs, counted, strict=False)))
+        bounds = () if row.bounds is None else tuple(row.bounds(at))
+        if bounds and np.any(affine.scale == 0.0):
+            raise at.refusal("a scale of 0 cannot be undone before")
+        edits = moved(at, bounds, affine.inverse()) if bounds else ()
+        return Answer(edits, push=tuple(zip(outputs, counted, strict=False)))
 
     def _settled(self, at: Crossing, affine: ChannelAffine) -> tuple[ChannelAffine, ChannelAffine]:
         """What goes on of an affine, and what of that must be able to pass.
@@ -71,8 +65,8 @@ class Through:
         if self.row.of_constant is None or np.any(affine.shift[affine.scale != 0.0]):
             return affine, affine
         shift = self.row.of_constant(affine.shift, at.node)
-        moved = ChannelAffine.of(affine.axis, affine.scale, shift, affine.magnitude)
-        return moved, affine.only_scale()
+        settled = ChannelAffine.of(affine.axis, affine.scale, shift, affine.magnitude)
+        return settled, affine.only_scale()
 
     def _count(self, at: Crossing, affine: ChannelAffine) -> float:
         if self.row.count is None or not affine.has_shift:
@@ -82,12 +76,3 @@ class Through:
             raise at.refusal("how many elements", " adds is not known before a run")
         # Of no elements there is no sum that a shift could change.
         return float(count or 1)
-
-    def _bounds(self, at: Crossing, affine: ChannelAffine) -> tuple[Rebound, ...]:
-        return () if self.row.bounds is None else moved(at, self.row.bounds(at), affine)
-
-    def _undone_bounds(self, at: Crossing, affine: ChannelAffine) -> tuple[Rebound, ...]:
-        bounds = () if self.row.bounds is None else tuple(self.row.bounds(at))
-        if bounds and np.any(affine.scale == 0.0):
-            raise at.refusal("a scale of 0 cannot be undone before")
-        return moved(at, bounds, affine.inverse()) if bounds else ()

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from bnfuse.graph.channel import same_dim, same_shape, static_dim
+from bnfuse.graph.access import is_op
+from bnfuse.graph.channel import static_dim
 from bnfuse.graph.rewire import rename_to
+from bnfuse.graph.sizes import dims_of, entries_of, same_shape
 from bnfuse.graph.slices import is_whole, slices_of
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def skip_no_ops(graph: ir.Graph, constants: ConstantEvaluator) -> bool:
     known: dict[str, int | ir.SymbolicDim] = {}
     changed = False
     for node in tuple(graph):
-        if node.domain not in ("", "ai.onnx") or constants.is_constant(node.outputs[0]):
+        if not is_op(node) or constants.is_constant(node.outputs[0]):
             continue
         if node.op_type == "MatMul":
             changed |= _multiply_unexpanded(node)
@@ -136,32 +138,11 @@ def _counts_rows(indices: ir.Value | None, data: ir.Value, constants: ConstantEv
     start, _, delta = (None if v is None else constants.array(v) for v in counted.inputs)
     if start is None or delta is None or start != 0 or delta != 1:
         return False
-    return _is_first_length(counted.inputs[1], data, constants)
-
-
-def _is_first_length(value: ir.Value | None, data: ir.Value, constants: ConstantEvaluator) -> bool:
-    """Whether a number is the length of ``data``'s first axis."""
-    taken = _made_by(value, "Gather") or _made_by(value, "Squeeze")
-    shape = None if taken is None else _made_by(taken.inputs[0], "Shape")
-    if taken is None or shape is None:
-        return False
-    if taken.op_type == "Gather":
-        at = None if taken.inputs[1] is None else constants.array(taken.inputs[1])
-        if at is None or at.size != 1 or int(at.ravel()[0]) != 0:
-            return False
-    elif shape.attributes.get_int("end", -1) != 1:
-        return False
-    measured = shape.inputs[0]
-    if shape.attributes.get_int("start", 0) != 0 or measured is None:
-        return False
-    if measured is data:
-        return True
-    if measured.shape is None or data.shape is None or not measured.shape or not data.shape:
-        return False
-    return same_dim(measured.shape[0], data.shape[0])
+    length = counted.inputs[1]
+    rows = dims_of(ir.Shape(data.shape[:1]))
+    return length is not None and rows is not None and entries_of(length, constants) == rows
 
 
 def _made_by(value: ir.Value | None, op_type: str) -> ir.Node | None:
     node = None if value is None else value.producer()
-    standard = node is not None and node.domain in ("", "ai.onnx")
-    return node if standard and node is not None and node.op_type == op_type else None
+    return node if is_op(node, op_type) else None

@@ -1,22 +1,32 @@
-"""ONNX's own shape inference on a graph in memory, at a cost linear in its nodes.
+"""ONNX's own shape inference on a graph in memory, and shapes that are computed at run time.
 
 The inference runs on a serialised model. Here that model holds no large constant, and what it
 finds is written back by name; ``onnx_ir``'s pass looks each initialiser up in the list of inputs,
 which is quadratic in their number.
+
+Where ONNX gives up, shapes are followed symbolically: ``x.view(n, -1)``, ``expand_as`` and
+``repeat`` become Reshape, Expand and Tile by a tensor that is cut out of ``Shape(x)``. Its entries
+are dimensions by name, and with them the result's shape.
 """
 
 from __future__ import annotations
 
-__all__ = ["infer_shapes"]
+__all__ = ["infer_run_time_shapes", "infer_shapes"]
 
+from collections.abc import Sequence
+
+import numpy as np
 import onnx
 import onnx_ir as ir
 
+from bnfuse.graph.access import input_of, is_op
 from bnfuse.graph.constants import ConstantEvaluator
-from bnfuse.graph.doubtful_sizes import doubtful_axes
+from bnfuse.graph.sizes import Dim, dims_of, doubtful_axes, entries_of
 from bnfuse.lifting.nodes import DOMAIN
-from bnfuse.onnxfiles.headers import headers_only
+from bnfuse.onnxfiles.message import headers_only
 
+_ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Div"})
+_FOLLOWED = _ELEMENTWISE | {"Reshape", "Expand", "Tile"}
 _LARGE = 1 << 10
 """Bytes of a constant that is no shape, axis or size: only its own shape is needed."""
 
@@ -87,3 +97,99 @@ def _complete(value: ir.Value, found: onnx.TypeProto) -> None:
     shape = ir.serde.deserialize_type_proto_for_shape(found)
     if shape is not None and value.shape != shape:
         value.shape = shape
+
+
+def infer_run_time_shapes(graph: ir.Graph, constants: ConstantEvaluator) -> bool:
+    """Fill in the shapes of Reshape, Expand, Tile and arithmetic; whether any became known."""
+    changed = False
+    for node in graph:
+        changed = _is_like_its_input(node) or changed
+        if not is_op(node, *_FOLLOWED) or len(node.inputs) != 2:
+            continue
+        x, y = input_of(node), node.outputs[0]
+        shape = None if _is_known(y.shape) else _result(node, constants)
+        if shape is not None:
+            y.shape, y.type = ir.Shape(shape), y.type or x.type
+            changed = True
+    return changed
+
+
+def _is_like_its_input(node: ir.Node) -> bool:
+    """Fill in what inference says nothing of; whether it became known."""
+    if not is_op(node, "GroupNormalization"):
+        return False
+    x, y = input_of(node), node.outputs[0]
+    if x.shape is None or y.shape is not None:
+        return False
+    y.shape, y.type = x.shape, y.type or x.type
+    return True
+
+
+def _result(node: ir.Node, constants: ConstantEvaluator) -> list[Dim] | None:
+    steering, before = input_of(node, 1), dims_of(input_of(node).shape)
+    if node.op_type in _ELEMENTWISE:
+        other = dims_of(steering.shape)
+        return None if before is None or other is None else _broadcast(before, other)
+    asked = entries_of(steering, constants)
+    if before is None or asked is None:
+        return None
+    if node.op_type == "Reshape":
+        return _reshaped(before, asked, node.attributes.get_int("allowzero", 0) == 1)
+    if node.op_type == "Expand":
+        return _broadcast(before, asked)
+    tiled = [_times(length, count) for length, count in zip(before, asked, strict=False)]
+    known = [dim for dim in tiled if dim is not None]
+    return known if len(known) == len(before) == len(asked) else None
+
+
+def _reshaped(before: Sequence[Dim], asked: Sequence[Dim], allow_zero: bool) -> list[Dim] | None:
+    copied = [
+        before[i] if d == 0 and not allow_zero and i < len(before) else d
+        for i, d in enumerate(asked)
+    ]
+    if copied.count(-1) != 1:
+        return list(copied) if -1 not in copied else None
+    left, right = list(before), [d for d in copied if d != -1]
+    for dim in [d for d in right if isinstance(d, str)]:
+        if dim not in left:
+            return None
+        left.remove(dim)
+        right.remove(dim)
+    symbols = [dim for dim in left if isinstance(dim, str)]
+    total, rest = (int(np.prod([d for d in part if isinstance(d, int)])) for part in (left, right))
+    if symbols:
+        missing: Dim | None = symbols[0] if len(symbols) == 1 and total == rest else None
+    else:
+        missing = None if rest == 0 or total % rest else total // rest
+    return None if missing is None else [missing if d == -1 else d for d in copied]
+
+
+def _broadcast(before: Sequence[Dim], asked: Sequence[Dim]) -> list[Dim] | None:
+    rank = max(len(before), len(asked))
+    left = [1] * (rank - len(before)) + list(before)
+    right = [1] * (rank - len(asked)) + list(asked)
+    result: list[Dim] = []
+    for one, two in zip(left, right, strict=True):
+        if two == 1 or one == two:
+            result.append(one)
+        elif one == 1:
+            result.append(two)
+        else:
+            return None
+    return result
+
+
+def _times(length: Dim, count: Dim) -> Dim | None:
+    if length == 1:
+        return count
+    if count == 1:
+        return length
+    return length * count if isinstance(length, int) and isinstance(count, int) else None
+
+
+def _is_known(shape: ir.Shape | None) -> bool:
+    # A name that inference made up stands for a dimension that nothing else can be compared to.
+    return shape is not None and all(
+        isinstance(dim, int) or (dim.value is not None and not dim.value.startswith("unk__"))
+        for dim in shape
+    )
