@@ -98,4 +98,4 @@ def _may_be_sparse(matrix: Constant) -> bool:
         return False
     if math.prod(shape) > _LARGEST:
         return False
-    return np.count_nonzero(matrix.stored().reshape(shape)[0] != 0.0) <= 1
+    return bool(np.count_nonzero(matrix.stored().reshape(shape)[0]) <= 1)
