@@ -93,7 +93,8 @@ def _check_graphs(path: Path, model: ir.Model) -> None:
 
 def _graphs(model: ir.Model) -> Iterator[Any]:
     """The graph, the functions and the graphs inside their nodes."""
-    for outer in (model.graph, *model.functions.values()):
+    outers: list[Any] = [model.graph, *model.functions.values()]
+    for outer in outers:
         yield outer
         yield from outer.subgraphs()
 
