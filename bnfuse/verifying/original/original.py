@@ -79,7 +79,7 @@ def onnx_side(
         ports,
         index_limits(source.graph),
         free_integers(source.graph),
-        mask_inputs(source.graph),
+        mask_inputs(source),
     )
 
 
@@ -120,7 +120,7 @@ def module_side(
         ports,
         tables,
         free_integers(new.graph),
-        mask_inputs(new.graph),
+        mask_inputs(new),
         (*notes, *model.notes),
         model,
     )
