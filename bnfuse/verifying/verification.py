@@ -12,7 +12,7 @@ from bnfuse.verifying.comparing.constants import check_constants
 from bnfuse.verifying.comparing.contest import Contest
 from bnfuse.verifying.original.follow import follower, module_follower
 from bnfuse.verifying.original.original import module_side, onnx_side
-from bnfuse.verifying.original.runs import ModuleOriginal, Remembered
+from bnfuse.verifying.original.runs import ModuleOriginal
 from bnfuse.verifying.reach.choose import choose_samples, unsteadiness
 from bnfuse.verifying.reach.claimed_sizes import kept, module_bounds, told
 from bnfuse.verifying.reach.reached import Reached
@@ -20,11 +20,9 @@ from bnfuse.verifying.runtime.floats import unit_roundoff
 from bnfuse.verifying.runtime.narrow_types import is_narrow, widened
 from bnfuse.verifying.runtime.onnx_models import is_onnx, onnx_source, signature_gate, weight_count
 from bnfuse.verifying.runtime.providers import resolve
-from bnfuse.verifying.samples.drawing import Draft
 from bnfuse.verifying.samples.index_tables import position_ends
 from bnfuse.verifying.samples.reading_order import reading_order, unread_rows
 from bnfuse.verifying.telling.explain import Failure, explained
-from bnfuse.verifying.truth.branches import BranchCounter
 from bnfuse.verifying.truth.double import random_ops
 from bnfuse.verifying.truth.sources import ModuleTruth, NoTruthError, OnnxTruth
 from bnfuse.verifying.verdicts.judge import PRINCIPAL, broken_runtime, unjudgeable
@@ -119,7 +117,6 @@ def verify(
     candidate = as_source(made.model).source
     inputs = found if inputs is None else inputs
     new = onnx_source(candidate, "candidate")
-    branches = BranchCounter()
     if is_onnx(original):
         source = onnx_source(original, "original")
         failure = signature_gate(source.signature, new.signature)
@@ -143,50 +140,42 @@ def verify(
         else proof_of(export, new, proof, "its export")
     )
     side = (
-        onnx_side(source, new, inputs, plan.rows, truth_budget, branches)
+        onnx_side(source, new, inputs, plan.rows, truth_budget)
         if is_onnx(original)
-        else module_side(original, new, inputs, truth_budget, branches, shown, loading)
+        else module_side(original, new, inputs, truth_budget, shown, loading)
     )
     if side.model is not None:
-        failure = side.model.order_fault([port.name for port in side.ports])
+        failure = side.model.order_fault([port.name for port in side.draft.ports])
         if failure:
             return early(failure, "")
     judged = widened(new)
-    order = reading_order(side.tables, side.graph, new)
-    draft = Draft(
-        side.ports,
-        dict(ranges or {}),
-        side.tables,
-        side.free,
-        side.given.example,
-        seed,
-        order,
-        weight_count(new.graph),
-        side.masks,
+    draft = replace(
+        side.draft,
+        ranges=dict(ranges or {}),
+        seed=seed,
+        order=reading_order(side.draft.limits, side.graph, new),
+        weights=weight_count(new.graph),
         ends=position_ends(new.graph),
     )
     # Only an original may ask to be left alone beyond some sizes.
     doubted: list[str] = []
-    if isinstance(side.truth, OnnxTruth):
-        draft = replace(draft, bounds=side.truth.source.bounds)
-    elif side.model is not None:
+    if side.model is not None:
         bounds, doubted = module_bounds(side.model, new, export, draft)
         draft = replace(draft, bounds=bounds)
     if doing is not None:
         doing("finding sizes that the original takes")
-    remembered = Remembered(side.original)
     few = proved is not None and proved.proved and is_onnx(original)
-    chosen = choose_samples(remembered, draft, side.given, few=few)
+    chosen = choose_samples(side.original, draft, side.given, few=few)
     if side.model is not None and chosen.draft is None and not side.given.real and new.bounds:
         # The module takes none of the usual sizes: perhaps those that the candidate tells.
         draft = replace(draft, bounds=kept(side.original, draft, new.bounds))
-        chosen = choose_samples(remembered, draft, side.given, few=few)
-    obstacle = unsteadiness(remembered, chosen.samples)
+        chosen = choose_samples(side.original, draft, side.given, few=few)
+    obstacle = unsteadiness(side.original, chosen.samples)
     if obstacle:
         detail = _why_no_truth(side.truth, chosen.samples)
         return replace(early("", obstacle), truth=Truth("estimated", side.truth.seconds, detail))
     unread = [
-        unread_rows(name, read, side.tables[name], side.graph, new)
+        unread_rows(name, read, side.draft.limits[name], side.graph, new)
         for name, read in chosen.sampled.items()
     ]
     follows: Follower | None = None
@@ -197,20 +186,19 @@ def verify(
         if first is not None:
             follows = module_follower(side.truth, side.original, judged, first)
         if follows is not None:
-            remembered.forget()
+            side.original.forget()
     reach = Reached(
         side,
         judged,
-        branches,
         chosen,
-        remembered,
         truth_budget,
         follows,
         proved=few,
+        dear=proved is None or not proved.proved,
         unmatched="" if proved is None else proved.value,
     )
     contest = Contest(
-        remembered,
+        side.original,
         judged,
         side.truth,
         plan.rows,
@@ -260,9 +248,7 @@ def verify(
         proof=proved,
     )
     if verdict is Verdict.FAIL and (localize or repro is not None):
-        failed = Failure(
-            side.original, side.graph, side.model, new, chosen.samples, original, loading
-        )
+        failed = Failure(side, new, contest.samples, original, loading)
         result = explained(result, failed, localize, repro)
     return result
 

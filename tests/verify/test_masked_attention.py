@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import onnx
 import onnx_ir
@@ -10,14 +12,17 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
-from verification_texts import caught, judge, parse
+from verification_texts import caught, judge, outside, parse
 
 import bnfuse
 from bnfuse.verifying import Verdict
-from bnfuse.verifying.runtime.onnx_models import Port
+from bnfuse.verifying.runtime.onnx_models import Port, onnx_source
 from bnfuse.verifying.samples.drawing import Draft, Draw, Sizes
 from bnfuse.verifying.samples.masks import mask_inputs
 from bnfuse.verifying.truth.torch_model import TorchModel
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHOWS, HIDES = "Where(e, zero, low)", "Where(e, low, zero)"
 
@@ -86,17 +91,52 @@ MASKS = {
     "u = Sub(unit, mask) i = Cast<to=9>(u) y = Where(i, low, x)": {"mask": True},
     # Scores that are cast are no mask.
     "f = Cast<to=9>(x) y = Where(f, x, low)": {},
+    "e = Equal(more, none) y = Where(e, low, x)": {"more": True},
+    "e = Equal(none, more) n = Not(e) y = Where(n, low, x)": {"more": False},
+    "e = Equal(more, one) y = Where(e, x, low)": {"more": True},
+    "e = Equal(more, low) y = Where(e, low, x)": {},
+    "u = Unsqueeze(more, axes) q = Squeeze(u) e = Equal(q, none) y = Where(e, low, x)": {
+        "more": True
+    },
+    # Numbers that are 0 where they are padded are no mask.
+    "e = Equal(x, none) y = Where(e, low, x)": {},
+    "s = Add(more, one) e = Equal(more, none) y = Where(e, low, s)": {},
+    "d = Shape(more) e = Equal(more, none) y = Where(e, low, x)": {"more": True},
 }
 
 
+@pytest.mark.parametrize("beside", [False, True])
 @pytest.mark.parametrize(("body", "found"), MASKS.items())
-def test_which_inputs_are_masks_and_what_they_hide(body: str, found: dict[str, bool]) -> None:
+def test_which_inputs_are_masks_and_what_they_hide(
+    body: str, found: dict[str, bool], beside: bool, tmp_path: Path
+) -> None:
     text = (
-        "g (float[N, 4] x, int64[N, 4] mask, bool[4] rest) => (float[N, 4] y) "
-        "<float low = {-1e9}, float one = {1}, int64 unit = {1}> "
-        f"{{ m = Cast<to=9>(mask) {body} }}"
+        "g (float[N, 4] x, int64[N, 4] mask, bool[4] rest, float[N, 4] more) => (float[N, 4] y) "
+        "<float low = {-1e9}, float one = {1}, int64 unit = {1}, float none = {0}, "
+        f"int64[1] axes = {{1}}> {{ m = Cast<to=9>(mask) {body} }}"
     )
-    assert mask_inputs(parse(text)) == found
+    model: onnx.ModelProto | Path = parse(text)
+    if beside:
+        model = outside(parse(text), tmp_path / "m.onnx")
+    assert mask_inputs(onnx_source(model, "m")) == found
+
+
+def test_constants_that_are_not_where_they_should_be_are_none(tmp_path: Path) -> None:
+    path = outside(exported(SHOWS), tmp_path / "m.onnx")
+    (tmp_path / "m.data").unlink()
+    assert mask_inputs(onnx_source(path, "m")) == {}
+
+
+def test_a_float_that_is_compared_with_0_is_drawn_as_a_mask() -> None:
+    text = (
+        "g (float[N, 6, 4] x, float[N, 1, 6] mask) => (float[N, 6, 4] y) "
+        "<float none = {{0}}, float low = {{{low}}}> {{ t = Transpose<perm=[0, 2, 1]>(x) "
+        "s = MatMul(x, t) e = Equal(mask, none) h = Where(e, low, s) p = Softmax<axis=-1>(h) "
+        "y = MatMul(p, x) }}"
+    )
+    right, wrong = (text.format(low=low) for low in ("-1e9", "-2e3"))
+    assert judge(right, wrong).verdict is Verdict.PASS
+    assert caught(judge(right, text.format(low="-3.5")))
 
 
 @pytest.mark.parametrize("regime", ["signed", "wide", "edge", "zero"])

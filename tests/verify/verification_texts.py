@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 from onnx import numpy_helper
 
 from bnfuse.verifying import Verdict, Verification, verify
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEADER = '<ir_version: 9, opset_import: ["": 19]>'
 
@@ -24,6 +27,17 @@ def parse(body: str, **tensors: Any) -> onnx.ModelProto:
 def judge(original: Any, candidate: Any, inputs: Any = None, **options: Any) -> Verification:
     one, two = (parse(item) if isinstance(item, str) else item for item in (original, candidate))
     return verify(one, two, inputs, providers=["cpu"], **options)
+
+
+def outside(model: onnx.ModelProto, path: Path) -> Path:
+    """Write a model whose constants, the scalars too, all lie in a file of their own."""
+    for item in model.graph.initializer:
+        item.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(item), item.name))
+    onnx.save_model(
+        model, path, save_as_external_data=True, location="m.data", size_threshold=0,
+        convert_attribute=True,
+    )  # fmt: skip
+    return path
 
 
 def caught(result: Verification) -> bool:

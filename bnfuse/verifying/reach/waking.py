@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bnfuse.verifying.truth.branches import Target
     from bnfuse.verifying.truth.sources import OnnxTruth
 
-__all__ = ["MOST_WORK", "waking"]
+__all__ = ["MOST_DEAR", "MOST_WORK", "waking"]
 
 Array = np.ndarray[Any, Any]
 # A side of a node, an axis, and a channel of it; -1 for the whole node.
@@ -41,13 +41,19 @@ _MOST_RUNS = 24
 # Sides that all runs together look at: each is looked at by itself, whatever a run costs.
 _MOST_LOOKS = 1 << 16
 _MOST_SAMPLES = 2
-_MOST_ROWS = 32
+# Rows that seek at a time where a run costs little: some, more for each side, and at most.
+_ROWS, _ROWS_EACH, _MOST_ROWS = 24, 8, 128
 # Runs of a trail that starts at other numbers when they are over.
-_TRAIL = 5
-MOST_WORK = _WORK // _TRAIL
-"""Products of a run above which nothing is searched for."""
-# How far beyond what a straight line promises the inputs are moved, and the largest input.
-_BEYOND = 1.5
+_TRAIL = 8
+MOST_WORK = _WORK // 5
+"""Products of a run above which few runs are granted, from inputs that wake most at once."""
+MOST_DEAR = 1 << 34
+"""Products that all of these may take together."""
+# The scales and the sizes of the squares of these inputs. Where numbers are large, a shift is
+# small beside them: a channel that a shift keeps asleep is awake as often as any other.
+_FAR = ((1000.0, 1), (300.0, 16))
+_NEAR = ((1.0, 1),)
+# The largest input.
 _LARGEST = {2: 32.0}
 _LARGEST_FLOAT = 2048.0
 # How far a trail's first step goes, whatever a straight line promises, and what the others go more.
@@ -76,21 +82,30 @@ def waking(
         draft: What the other samples were drawn from.
         sizes: Which they had.
         targets: What no sample took.
-        work: Products that a run of such a sample takes; too many are not searched.
+        work: Products that a run of such a sample takes.
     """
     moved = [p.name for p in draft.ports if p.dims and p.dtype is not None and is_float(p.dtype)]
-    if not moved or not targets or work > MOST_WORK:
+    if not moved or not targets:
         return []
     search = _Search(truth, draft, moved, targets)
-    runs = min(_WORK // max(work, 1), _MOST_RUNS, max(_TRAIL, _MOST_LOOKS // len(search.wanted)))
+    dear = work > MOST_WORK
+    runs = min(
+        (MOST_DEAR if dear else _WORK) // max(work, 1),
+        _TRAIL if dear else _MOST_RUNS,
+        max(_TRAIL, _MOST_LOOKS // len(search.wanted)),
+    )
     batch = search.batch()
-    if batch:
+    if batch and not dear:
         # Where a run costs little, more rows seek at a time.
         rows = sizes.by_symbol[batch]
-        more = max(rows, min(_MOST_ROWS, rows * _WORK // (_MOST_RUNS * max(work, 1))))
+        wanted = min(_MOST_ROWS, _ROWS + _ROWS_EACH * len(search.wanted))
+        more = max(rows, min(wanted, rows * _WORK // (_MOST_RUNS * max(work, 1))))
         sizes = Sizes({**sizes.by_symbol, batch: more})
     with suppress(NoTruthError):
-        search.go(sizes, runs)
+        search.go(sizes, runs, _FAR if dear else _NEAR)
+        if batch and not dear and any(len(port.dims or ()) > 3 for port in draft.ports):
+            # Of a map one place may be awake that nothing reads: far inputs wake many.
+            search.go(Sizes({**sizes.by_symbol, batch: 1}), 1, _FAR)
     return search.samples()
 
 
@@ -114,22 +129,43 @@ class _Search:
             for channel in item.channels or (-1,)
         }
 
-    def go(self, sizes: Sizes, runs: int) -> None:
-        """Search as long as it is worth it."""
-        step = 0
+    def go(self, sizes: Sizes, runs: int, starts: Sequence[tuple[float, int]]) -> None:
+        """Search as long as it is worth it.
+
+        Args:
+            sizes: Of the inputs.
+            runs: How many at most.
+            starts: What each trail begins with: the scale of its inputs and of their squares.
+        """
         feeds: dict[str, Array] = {}
-        while step < runs and self._taken != self.wanted:
-            if step % _TRAIL == 0:
-                draw = Draw("signed", sizes, f"waking {step}", block=0)
-                feeds = dict(self._draft.draw(draw).feeds)
+        self._taken = set()
+        for step in range(runs):
+            place = step % _TRAIL
+            if place < len(starts):
+                feeds = self._start(sizes, step, *starts[place])
             run, tape = self._run(feeds)
             fresh = [taken - self._taken for taken in run.taken]
             if any(fresh):
                 self._found.append((feeds, run.taken))
                 self._taken.update(*fresh)
-            room = _ROOM * _WIDENING ** (step % _TRAIL)
-            feeds = self._further(feeds, run, tape.backward(run.seeds), room)
-            step += 1
+            if self._taken == self.wanted:
+                break
+            if place + 1 >= len(starts):
+                room = _ROOM * starts[-1][0] * _WIDENING ** (place + 1 - len(starts))
+                feeds = self._further(feeds, run, tape.backward(run.seeds), room)
+
+    def _start(self, sizes: Sizes, step: int, scale: float, square: int) -> dict[str, Array]:
+        """Return inputs drawn anew and enlarged, with one number for each square of an image."""
+        draw = Draw("signed", sizes, f"waking {step}", block=0)
+        feeds = dict(self._draft.draw(draw).feeds)
+        for name in self._moved if (scale, square) != (1.0, 1) else ():
+            value = feeds[name]
+            for axis in range(2, value.ndim) if value.ndim > 3 else ():
+                places = np.arange(value.shape[axis]) // square * square
+                value = value.take(places, axis=axis)
+            low, high = self._bounds(name, value.dtype)
+            feeds[name] = np.clip(scale * value, low, high).astype(value.dtype)
+        return feeds
 
     def _run(self, feeds: Mapping[str, Array]) -> tuple[_Run, Tape]:
         first = feeds[self._moved[0]]
@@ -158,11 +194,17 @@ class _Search:
         alone = score.ndim == 0 or len(score) % run.rows > 0
         # The places of a sequence may have been counted as rows.
         split = not alone and len(score) > run.rows
-        held = score.reshape(run.rows, -1, *score.shape[1:]) if split else score
-        held = score[None] if alone else held
         axis = target.axis + (alone or split) if target.channels else -1
-        whole = np.moveaxis(held, axis, 1) if axis > 0 else held[:, None]
-        flat = whole.reshape(len(whole), whole.shape[1], -1)
+
+        def by_row(value: Array) -> Array:
+            """Bring rows first, channels second; what comes behind are places of the channel."""
+            held = value.reshape(run.rows, -1, *value.shape[1:]) if split else value
+            held = value[None] if alone else held
+            return np.moveaxis(held, axis, 1) if axis > 0 else held[:, None]
+
+        whole = by_row(score)
+        flat = whole.reshape(*whole.shape[:2], -1)
+        ways = by_row(found.goal()).reshape(flat.shape)
         if not flat.shape[2]:
             return
         places = flat.argmax(axis=2)
@@ -183,8 +225,8 @@ class _Search:
                 if best[row, column] > 0 or (not alone and run.pulls[row] >= _PULLING):
                     continue
                 run.pulls[slice(None) if alone else row] += 1
-                lack = max(-float(best[row, column]), 1e-3 * found.width)
-                seed[row, column, places[row, column]] = 1.0 / lack
+                place = row, column, places[row, column]
+                seed[place] = 1.0 / ways[place]
         if not seed.any():
             return
         shaped = seed.reshape(whole.shape)
@@ -205,9 +247,7 @@ class _Search:
             ways[name] = np.sign(slope) * np.sqrt(np.abs(slope) / size)
             part = (slope * ways[name]).reshape(len(slope), -1).sum(axis=1) if slope.ndim else 0.0
             gains = gains + (part if np.shape(part) == gains.shape else np.sum(part))
-        far = np.divide(_BEYOND * run.pulls, gains, out=np.zeros(run.rows), where=gains > 0).clip(
-            max=room
-        )
+        far = np.divide(run.pulls, gains, out=np.zeros(run.rows), where=gains > 0).clip(max=room)
         further = dict(feeds)
         for name, way in ways.items():
             value = feeds[name]

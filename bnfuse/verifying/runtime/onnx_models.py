@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnx
+from onnx.external_data_helper import load_external_data_for_tensor, uses_external_data
 
 from bnfuse.errors import LoadError
 from bnfuse.loading import FileKind, detect
@@ -105,6 +106,21 @@ class OnnxSource:
             return {}
         ends = {end for bounds in read.values() for end in bounds if end is not None}
         return read if all(type(end) is int and 0 < end <= _LARGEST for end in ends) else {}
+
+    def value(self, tensor: onnx.TensorProto) -> np.ndarray[Any, Any] | None:
+        """Return the numbers of a constant of the graph, or None where they cannot be read."""
+        if not uses_external_data(tensor):
+            return onnx.numpy_helper.to_array(tensor)
+        if self.path is None:
+            return None
+        copy = onnx.TensorProto()
+        copy.CopyFrom(tensor)
+        try:
+            load_external_data_for_tensor(copy, str(self.path.parent))
+            return onnx.numpy_helper.to_array(copy)
+        except Exception:
+            # Whoever opens the model is told what is wrong with its data.
+            return None
 
     def proto(self) -> onnx.ModelProto:
         """Return a copy of the model with all its data."""

@@ -22,6 +22,7 @@ from bnfuse.verifying.runtime.onnx_models import node_uses
 from bnfuse.verifying.truth.double_ops import DOUBLE_OPS, as_stored, promoted
 from bnfuse.verifying.truth.jitter import (
     Jitter,
+    by_channel,
     lane_norm,
     reach,
     summed,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BudgetSpentError",
     "DoubleEvaluator",
+    "NoTruthError",
     "narrow_ops",
     "op_types",
     "random_ops",
@@ -42,7 +44,11 @@ __all__ = [
 Array = np.ndarray[Any, Any]
 
 
-class BudgetSpentError(Exception):
+class NoTruthError(Exception):
+    """Truth cannot be computed; the message is the reason."""
+
+
+class BudgetSpentError(NoTruthError):
     """The time granted for truth is over."""
 
 
@@ -147,7 +153,7 @@ class DoubleEvaluator(ReferenceEvaluator):
             return outputs
         jitter = self.jitter
         assert jitter is not None
-        total = _summed(node, inputs, jitter.pooled) if jitter.unit >= SINGLE else None
+        total = _summed(kernel, inputs, jitter.pooled) if jitter.unit >= SINGLE else None
         if total is not None:
             return [jitter.rounded(total)]
         terms = reach(node.op_type, inputs)
@@ -178,8 +184,9 @@ def _walk(kernel: Any, inputs: Sequence[Any], value: Array, terms: int) -> tuple
     return walked, 1 if spatial else -1
 
 
-def _summed(node: onnx.NodeProto, inputs: Sequence[Any], pooled: bool) -> Any:
+def _summed(kernel: Any, inputs: Sequence[Any], pooled: bool) -> Any:
     """Return a sum, a mean, or a norm by it, added up in float32; None for any other node."""
+    node: onnx.NodeProto = kernel.onnx_node
     op = node.op_type
     lanes = lanes_of(op)
     attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
@@ -187,12 +194,12 @@ def _summed(node: onnx.NodeProto, inputs: Sequence[Any], pooled: bool) -> Any:
     if not lanes or not isinstance(x, np.ndarray) or x.dtype != np.float64 or not x.size:
         return None
     if "Normalization" in op:
-        scale, bias = inputs[1:3]
         groups = attributes.get("num_groups", x.shape[1])
         normed = lane_norm(x, groups, attributes.get("epsilon", 1e-5), lanes)
-        shape = (-1,) + (1,) * (x.ndim - 2)
-        factor, offset = (np.repeat(v, x.shape[1] // v.size).reshape(shape) for v in (scale, bias))
-        return normed * factor + offset
+        return by_channel(normed, *inputs[1:3])
+    if op == "AveragePool":
+        # One by one, as the runtime does and this reference too.
+        return kernel.run(x.astype(np.float32))[0].astype(np.float64)
     if op == "GlobalAveragePool":
         axes = list(range(2, x.ndim))
     else:

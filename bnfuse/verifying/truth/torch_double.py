@@ -15,15 +15,16 @@ from torch.utils._pytree import tree_map
 
 from bnfuse.verifying.ops import Fact, has, onnx_name
 from bnfuse.verifying.runtime.calibration import SINGLE, lanes_of
-from bnfuse.verifying.truth.double import BudgetSpentError
-from bnfuse.verifying.truth.jitter import lane_norm, summed
+from bnfuse.verifying.truth.branches import bent_sides
+from bnfuse.verifying.truth.double import BudgetSpentError, NoTruthError
+from bnfuse.verifying.truth.jitter import by_channel, lane_norm, summed
 from bnfuse.verifying.truth.partial_sums import chain_of, walk
 
 if TYPE_CHECKING:
     from bnfuse.verifying.truth.branches import BranchCounter
     from bnfuse.verifying.truth.jitter import Jitter
 
-__all__ = ["DoubleMode", "RandomOpError"]
+__all__ = ["DoubleMode"]
 
 _NARROW = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -38,18 +39,29 @@ _CONSTANTS = {
     "native_batch_norm": (1, 2, 3, 4),
     "_native_batch_norm_legit_no_training": (1, 2, 3, 4),
 }
+# Of ops that bend: the ONNX op, the names of the bounds among the arguments, the bounds.
+_BENT: dict[str, tuple[str, tuple[str, ...], Any, Any]] = {
+    "relu": ("Relu", (), None, None),
+    "leaky_relu": ("LeakyRelu", (), None, None),
+    "prelu": ("PRelu", (), None, None),
+    "_prelu_kernel": ("PRelu", (), None, None),
+    "clamp": ("Clip", ("min", "max"), None, None),
+    "clamp_min": ("Clip", ("min",), None, None),
+    "clamp_max": ("Clip", ("max",), None, None),
+    "hardtanh": ("Clip", ("min", "max"), -1.0, 1.0),
+    "hardswish": ("HardSwish", (), -3.0, 3.0),
+    "where": ("Where", (), None, None),
+    "maximum": ("Max", (), None, None),
+    "minimum": ("Min", (), None, None),
+}
 _SCALING = frozenset({"add", "div", "mul", "sub"})
-
-
-class RandomOpError(Exception):
-    """The module draws random numbers."""
 
 
 def _without_chance(func: Any, args: Any, kwargs: Any) -> Any:
     """Run an op, unless it draws: attention and dropout may, and do not at inference.
 
     Raises:
-        RandomOpError: The op moved a generator on.
+        NoTruthError: The op moved a generator on.
     """
     if torch.Tag.nondeterministic_seeded not in func.tags:
         return func(*args, **kwargs)
@@ -57,7 +69,7 @@ def _without_chance(func: Any, args: Any, kwargs: Any) -> Any:
     before = generator.get_state()
     result = func(*args, **kwargs)
     if not torch.equal(before, generator.get_state()):
-        raise RandomOpError(str(func))
+        raise NoTruthError(f"the module draws random numbers ({func})")
     return result
 
 
@@ -171,56 +183,29 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             value = summed(args[0].numpy(), axes, result.dim() == rank, lanes)
             value = value * (result.numel() / args[0].numel() if op == "mean" else 1.0)
         first = args[0] if args and isinstance(args[0], torch.Tensor) else result
+        if "avg_pool" in op and self.jitter.unit >= SINGLE:
+            # Torch adds up one by one, as the runtime does.
+            value = func(first.float(), *args[1:]).double().numpy()
         rough = self.jitter.rounded(value, op, first.numpy())
         return torch.from_numpy(np.asarray(rough)).reshape(result.shape)
 
     def _count(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         assert self.branches is not None
         op = func.overloadpacket.__name__.rstrip("_")
-        if op not in {
-            "relu",
-            "leaky_relu",
-            "prelu",
-            "_prelu_kernel",
-            "clamp",
-            "clamp_min",
-            "clamp_max",
-            "hardtanh",
-            "hardswish",
-            "where",
-            "maximum",
-            "minimum",
-        }:
+        if op not in _BENT:
             return
         position = self._seen[op] = self._seen.get(op, -1) + 1
-        name = f"{op} {position}"
-        if op == "where":
-            self.branches.chosen(name, op, args[0].numpy())
-        elif op in {"maximum", "minimum"}:
-            # In-place variants overwrite what went in; these two have none.
-            self.branches.extreme(name, op, [args[0].numpy(), args[1].numpy()], result.numpy())
-        elif not func._schema.is_mutable:
-            self._count_bent(name, op, args, kwargs)
-
-    def _count_bent(self, name: str, op: str, args: Any, kwargs: Any) -> None:
-        assert self.branches is not None
-        x = args[0].numpy()
-        if "relu" in op:
-            self.branches.signed(name, op, x)
+        # In-place variants overwrite what went in.
+        if func._schema.is_mutable:
             return
-        bounds = dict(zip(("min", "max", "min_val", "max_val"), (None,) * 4, strict=True)) | kwargs
-        rest = list(args[1:])
-        if op == "hardswish":
-            low, high = -3.0, 3.0
-        elif op == "hardtanh":
-            low, high = (*rest, -1.0, 1.0)[:2] if len(rest) == 2 else (-1.0, 1.0)
-        elif op == "clamp_max":
-            low, high = None, rest[0] if rest else bounds["max"]
-        else:
-            low = rest[0] if rest else bounds["min"]
-            high = rest[1] if len(rest) > 1 else bounds["max"]
+        kind, names, low, high = _BENT[op]
+        bounds = {"low": low, "high": high, **kwargs, **dict(zip(names, args[1:], strict=False))}
+        if kind == "Clip":
+            low, high = bounds.get("min", bounds["low"]), bounds.get("max", bounds["high"])
         if not any(isinstance(bound, torch.Tensor) for bound in (low, high)):
-            self.branches.clipped(name, op, x, low, high)
+            inputs = [item.numpy() for item in args if isinstance(item, torch.Tensor)]
+            sides = bent_sides(kind, inputs, [result.numpy()], (low, high))
+            self.branches.add(f"{op} {position}", op, sides, channels=op != "where")
 
 
 def _normed(op: str, args: Any) -> Any:
@@ -239,10 +224,7 @@ def _normed(op: str, args: Any) -> Any:
         normed = lane_norm(moved[None], len(moved), args[7], lanes)[0].swapaxes(0, 1)
     else:
         normed = lane_norm(values, args[6], args[7], lanes)
-    shape = (-1,) + (1,) * (x.dim() - 2)
-    factor = 1.0 if weight is None else weight.numpy().reshape(shape)
-    offset = 0.0 if bias is None else bias.numpy().reshape(shape)
-    return normed * factor + offset
+    return by_channel(normed, *(None if v is None else v.numpy() for v in (weight, bias)))
 
 
 def _walk(func: Any, op: str, args: Any, value: Any, terms: int) -> tuple[Any, int]:
