@@ -37,7 +37,8 @@ from benchmarks.environment import save
 from benchmarks.styles import STYLES
 from benchmarks.tools import TOOLS, MissingToolError, Tool
 from bnfuse.checker.check import unbelieving
-from bnfuse.checker.graph import Graph, NotProved
+from bnfuse.checker.graph import Graph
+from bnfuse.checker.nodes import NotProved
 from bnfuse.models.swap import swap_norms
 from bnfuse.proving import prove
 from bnfuse.proving.search import Search
@@ -77,7 +78,8 @@ def main() -> None:
     mutants: list[dict[str, Any]] = []
     chosen = [tool for tool in TOOLS_TO_PROVE if not arguments.tool or tool.name in arguments.tool]
     for name, spelling, make in _cases(arguments.only, arguments.spelling):
-        with _place(arguments.keep, f"{name} {spelling}") as folder:
+        kind = "styles" if callable(make) else "architectures"
+        with _place(arguments.keep, f"{kind} {name} {spelling}") as folder:
             source = Path(folder, "model.onnx")
             try:
                 with _quiet():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnfuse.checker.check import Cut
 from bnfuse.checker.forms import IDENTITY, Relation
-from bnfuse.checker.graph import NotProved
+from bnfuse.checker.nodes import NotProved
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnx
 
+from bnfuse.checker.channels import count, reshaped
 from bnfuse.checker.forms import IDENTITY, Form, Relation, compose, residual
-from bnfuse.checker.graph import FLOOR, PARAMETERS, RANDOM, Graph, Node, NotProved, need, words
-from bnfuse.checker.laws import UNITS, VIEWS, Step, count, law_of, reshaped
+from bnfuse.checker.graph import Graph
+from bnfuse.checker.laws import VIEWS, law_of
 from bnfuse.checker.linear import expand
-from bnfuse.checker.turned import TURNED, Perm, inverse, then
+from bnfuse.checker.nodes import PARAMETERS, RANDOM, Node, NotProved, need, words
+from bnfuse.checker.step import UNITS, Step
+from bnfuse.checker.turned import Perm, inverse, then, turned
+from bnfuse.checker.values import FLOOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -115,7 +119,7 @@ class Proving:
         """
         try:
             if cut.law == "op":
-                self.same_op(cut.a, cut.b)
+                self.same_op(cut.a, cut.b, cut.relation)
             elif cut.law == "turned":
                 self._same_op_turned(cut.a, cut.b)
             elif cut.law == "linear":
@@ -127,12 +131,12 @@ class Proving:
         except NotProved as refusal:
             raise NotProved(str(refusal), cut.b, refusal.wrong) from None
 
-    def same_op(self, a: str, b: str) -> None:
+    def same_op(self, a: str, b: str, claim: Relation = IDENTITY) -> None:
         """The same op on related inputs: its law gives the relations of all its results."""
         (node, place), (other, other_place) = self.original.made(a), self.candidate.made(b)
         same = place == other_place and node.op == other.op
         need(same, f"{node.op} and {other.op} are different ops")
-        step = Step(node, other, self)
+        step = Step(node, other, self, claim)
         _demand_same_attributes(step)
         found = law_of(node.op)(step)
         results = found if isinstance(found, list) else [found] * len(node.outputs)
@@ -160,7 +164,7 @@ class Proving:
         for graph, name, start in ((self.original, a, x), (self.candidate, b, y)):
             while name != start:
                 node, _ = graph.made(name)
-                need(is_view(graph, node), f"{node.op} does not keep the order of elements")
+                need(node.op in VIEWS, f"{node.op} does not keep the order of elements")
                 name = node.inputs[0]
         shapes = self.original.shape(a), self.candidate.shape(b)
         need(len(shapes[0]) == len(shapes[1]), "shapes of different ranks")
@@ -208,7 +212,7 @@ class Proving:
     def _same_op_turned(self, a: str, b: str) -> None:
         """The same op on values that are all turned in one way."""
         node, other = self.original.made(a)[0], self.candidate.made(b)[0]
-        need(node.op == other.op in TURNED, f"no law turns {node.op} into {other.op}")
+        need(node.op == other.op, f"{node.op} and {other.op} are different ops")
         need(len(node.inputs) == len(other.inputs), f"{node.op} has other inputs")
         need((node.outputs, other.outputs) == ((a,), (b,)), f"{node.op} has several results")
         step = Step(node, other, self)
@@ -216,7 +220,7 @@ class Proving:
         pairs = [(node.inputs[i], other.inputs[i]) for i in data if not step.is_constant(i)]
         perms = {self.perm(*pair) for pair in pairs}
         need(len(perms) == 1, "the operands are turned in different ways")
-        self._remember_turned(a, b, TURNED[node.op](step, perms.pop()))
+        self._remember_turned(a, b, turned(step, perms.pop()))
 
     def forms(self, a: str, b: str, over: Sequence[tuple[str, str]]) -> tuple[Form, Form, float]:
         """Both values as linear forms of the original's values in ``over``.
@@ -267,6 +271,7 @@ class Proving:
 
     def relation_of(self, a: str, b: str) -> Relation | None:
         """What is known of two values; equal constants are equal."""
+        a, b = self.original.same(a), self.candidate.same(b)
         if (a, b) in self.known:
             return self.known[a, b]
         x, y = self.original.constant(a), self.candidate.constant(b)
@@ -280,17 +285,6 @@ class Proving:
         """Whether two values are known to be equal."""
         relation = self.relation_of(a, b)
         return relation is not None and relation.is_identity
-
-
-def is_view(graph: Graph, node: Node) -> bool:
-    """Whether a node gives its first input's elements, all of them, in row-major order."""
-    if node.op == "Cast":
-        return graph.dtype(node.inputs[0]) == graph.dtype(node.outputs[0]) != 0
-    if node.op != "Slice":
-        return node.op in VIEWS
-    starts, ends, steps = (graph.parameter(node, name) for name in ("starts", "ends", "steps"))
-    whole = not any(starts) and all(end >= 2**31 - 1 for end in ends)
-    return whole and all(step == 1 for step in steps or ())
 
 
 def _demand_same_attributes(step: Step) -> None:
@@ -314,7 +308,7 @@ def _demand_same_attributes(step: Step) -> None:
     optional = parameters or op == "LayerNormalization"
     need(optional or len(a.inputs) == len(b.inputs), f"{op} has other inputs")
     for place, name in enumerate(parameters, 1):
-        if op not in ("Clip", "Pad") or name in ("pads", "axes"):
+        if name != "value":
             computed = place < min(len(a.inputs), len(b.inputs)) and not step.is_constant(place)
             if not computed or not step.known.equal(a.inputs[place], b.inputs[place]):
                 step.parameter(name)

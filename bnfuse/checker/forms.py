@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bnfuse.checker.graph import need
+from bnfuse.checker.nodes import need
 
 Vector = NDArray[np.float64]
 _LARGEST = 1 << 26

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnfuse.checker.forms import IDENTITY, Form, Map, Relation
-from bnfuse.checker.graph import Graph, Node, NotProved, need
+from bnfuse.checker.graph import Graph
+from bnfuse.checker.nodes import Node, NotProved, need
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -80,7 +81,7 @@ class Expanded:
 
     def sources(self, node: Node) -> list[str]:
         """The inputs that are no constants."""
-        places = range(1 if node.op in ("Dropout", "Pad") else len(node.inputs))
+        places = range(1 if node.op == "Pad" else len(node.inputs))
         return [i for p in places if (i := node.inputs[p]) and self.operand(node, p) is None]
 
     def is_constant(self, name: str) -> bool:
@@ -188,14 +189,6 @@ def _negative(e: Expanded, node: Node) -> Form:
     return e.computed(node).after(Relation.of(None, -1.0))
 
 
-def _same(e: Expanded, node: Node) -> Form:
-    if node.op == "Dropout":
-        trains = e.graph.parameter(node, "training_mode") or len(node.outputs) > 1
-        old = node.opset < 7 and not node.attributes.get("is_test")
-        need(not trains and not old, "Dropout in training mode, or with its mask")
-    return e.computed(node)
-
-
 def _batch_norm(e: Expanded, node: Node) -> Form:
     trains = node.attributes.get("training_mode") or len(node.outputs) > 1 or node.opset < 7
     need(not trains, "BatchNormalization in training mode")
@@ -283,7 +276,6 @@ LINEAR: dict[str, Callable[[Expanded, Node], Form]] = {
     **dict.fromkeys(("Add", "Sub", "Sum"), _sum),
     **dict.fromkeys(("Mul", "Div"), _product),
     **dict.fromkeys(("Conv", "ConvTranspose"), _conv),
-    **dict.fromkeys(("Identity", "Dropout"), _same),
     "AveragePool": _average,
     "BatchNormalization": _batch_norm,
     "Gemm": _gemm,

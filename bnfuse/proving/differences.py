@@ -15,15 +15,16 @@ import numpy as np
 
 from bnfuse.checker.check import unbelieving
 from bnfuse.checker.forms import IDENTITY, Form, Relation, alike
-from bnfuse.checker.graph import NotProved
 from bnfuse.checker.linear import expand
+from bnfuse.checker.nodes import NotProved
 from bnfuse.proving.search import Search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bnfuse.checker.check import Cut
-    from bnfuse.checker.graph import Array, Graph
+    from bnfuse.checker.graph import Graph
+    from bnfuse.checker.values import Array
 
 BEYOND = 64.0
 """Rounding units that no way of rounding explains."""

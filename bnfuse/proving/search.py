@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnfuse.checker.check import Cut, Proving, is_view
+from bnfuse.checker.check import Cut, Proving
 from bnfuse.checker.forms import IDENTITY, Form, Relation, alike
-from bnfuse.checker.graph import NotProved, need
+from bnfuse.checker.laws import VIEWS
 from bnfuse.checker.linear import LINEAR, Expanded
+from bnfuse.checker.nodes import NotProved, need
 from bnfuse.checker.turned import TURNED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from bnfuse.checker.graph import Graph, Node
+    from bnfuse.checker.graph import Graph
+    from bnfuse.checker.nodes import Node
 
-_AFFINE = {"Add", "BatchNormalization", "Div", "Dropout", "Identity", "Mul", "Neg", "Sub"}
+_AFFINE = {"Add", "BatchNormalization", "Div", "Mul", "Neg", "Sub"}
 
 _REACH = 60
 """Values of the original that are looked at as the result of a linear map."""
@@ -85,6 +87,7 @@ class Search:
         self._matches: dict[str, list[str]] = {}
         self._turned: dict[str, list[str]] = {}
         self._readers: dict[str, list[Node]] = {}
+        self._results = {original.same(name) for name in original.outputs}
         for node in original.nodes:
             for name in dict.fromkeys(node.inputs):
                 self._readers.setdefault(name, []).append(node)
@@ -113,7 +116,8 @@ class Search:
 
     def needed(self) -> list[Cut]:
         """The cuts that the outputs rest on, in order."""
-        wanted = {(name, name) for name in self._candidate.outputs}
+        sides = self._original, self._candidate
+        wanted = {(sides[0].same(name), sides[1].same(name)) for name in self._candidate.outputs}
         kept = []
         for cut in reversed(self.cuts):
             if cut.over:
@@ -128,7 +132,7 @@ class Search:
                 wanted.update(zip(node.inputs, other.inputs, strict=False))
                 if node.bodies:
                     # The body reads what it reads by the same names.
-                    wanted.update((name, name) for name in self._original.producers)
+                    wanted.update((name, sides[1].same(name)) for name in sides[0].producers)
         return kept[::-1]
 
     def _match(self, node: Node) -> None:
@@ -138,7 +142,7 @@ class Search:
         found = self._match_op(node, refusals)
         if node.op in LINEAR:
             found = self._match_form(node, refusals, found) or found
-        if not found and self._is_view(self._candidate, node):
+        if not found and node.op in VIEWS:
             found = self._match_view(node, refusals)
         found = self._match_turned(node) or found
         if not found and not (self._given and self._assume(node)):
@@ -151,26 +155,43 @@ class Search:
         found = False
         for other in self._same_ops(node):
             a, b = other.outputs[0], node.outputs[0]
+            cut = Cut(a, b, "op", self._table(other, node))
             try:
-                self.proving.same_op(a, b)
+                self.proving.admit(cut)
             except NotProved as refusal:
-                self._try(Cut(a, b, "op"))
+                self._try(cut)
                 refusals.append(refusal)
                 continue
             found = True
-            self.cuts.append(Cut(a, b, "op"))
+            self.cuts.append(cut)
             for x, y in zip(other.outputs, node.outputs, strict=True):
                 if x and y:
                     self.proving.known[x, y] = self._given.get((x, y), self.proving.known[x, y])
                     self._add(x, y)
         return found
 
+    def _table(self, a: Node, b: Node) -> Relation:
+        """How the columns of the second's constant table follow from those of the first's."""
+        if a.op != "Gather":
+            return IDENTITY
+        x, y = self._original.constant(a.inputs[0]), self._candidate.constant(b.inputs[0])
+        if x is None or y is None or x.shape != y.shape or x.ndim != 2 or x.dtype.kind != "f":
+            return IDENTITY
+        low, high, columns = x.argmin(axis=0), x.argmax(axis=0), np.arange(x.shape[1])
+        span, rise = (t[high, columns] - t[low, columns] for t in (x, y))
+        with np.errstate(all="ignore"):
+            scale = np.where(span > 0.0, rise / span, 1.0)
+        scale = np.where(np.abs(scale - 1.0) < 1e-6, 1.0, scale)
+        shift = y[high, columns] - scale * x[high, columns]
+        size = np.abs(y[high, columns]) + np.abs(scale * x[high, columns])
+        return Relation.of(1, scale, np.where(np.abs(shift) <= 4e-7 * size, 0.0, shift))
+
     def _match_view(self, node: Node, refusals: list[NotProved]) -> bool:
         """Look for a view of what the node's first input is, across views of the original."""
         y = node.outputs[0]
         while y in self._candidate.producers:
             made = self._candidate.producers[y][0]
-            if not self._is_view(self._candidate, made):
+            if made.op not in VIEWS:
                 break
             y = made.inputs[0]
             for x in self._matches.get(y, ()):
@@ -190,12 +211,6 @@ class Search:
         self._add(a, b)
         return True
 
-    def _is_view(self, graph: Graph, node: Node) -> bool:
-        try:
-            return is_view(graph, node)
-        except NotProved:
-            return False
-
     def _views(self, a: str) -> list[str]:
         """What the original makes of a value by views of it."""
         following = [a]
@@ -203,9 +218,7 @@ class Search:
             following += [
                 reader.outputs[0]
                 for reader in self._readers.get(value, ())
-                if reader.inputs[0] == value
-                and len(following) < _REACH
-                and self._is_view(self._original, reader)
+                if reader.inputs[0] == value and len(following) < _REACH and reader.op in VIEWS
             ]
         return following[1:]
 
@@ -339,7 +352,7 @@ class Search:
 
     def _matters(self, a: str) -> bool:
         """Whether anything but an affine reads a value."""
-        if a in self._original.outputs:
+        if a in self._results:
             return True
         return any(
             reader.op not in LINEAR

@@ -11,7 +11,8 @@ from onnx import numpy_helper
 
 from bnfuse.checker.check import Cut, Proving
 from bnfuse.checker.forms import IDENTITY
-from bnfuse.checker.graph import Graph, NotProved
+from bnfuse.checker.graph import Graph
+from bnfuse.checker.nodes import NotProved
 from bnfuse.proving import Proved, prove
 
 TEXT = """
@@ -34,6 +35,9 @@ CONSTANTS = {
     "row": np.linspace(1, 2, 6, dtype=np.float32),
     "column": np.linspace(1, 2, 6, dtype=np.float32).reshape(6, 1),
     "other": np.linspace(1, 3, 6, dtype=np.float32).reshape(6, 1),
+    "block": np.ones((1, 4, 6), np.float32),
+    "turned": np.ones((1, 6, 4), np.float32),
+    "filled": np.full((1, 6, 4), 2, np.float32),
 }
 
 
@@ -79,6 +83,11 @@ SAME = {
         f"n = Transpose{T}(x)  y = Mul(n, column)",
         "[N,6,4]",
     ),
+    "a constant beside it that is turned as well": (
+        f"m = Concat<axis = 2>(x, block)  y = Transpose{T}(m)",
+        f"n = Transpose{T}(x)  y = Concat<axis = 1>(n, turned)",
+        "[N,12,4]",
+    ),
     "a softmax along the turned axis": (
         f"m = Softmax<axis = -1>(x)  y = Transpose{T}(m)",
         f"n = Transpose{T}(x)  y = Softmax<axis = 1>(n)",
@@ -101,6 +110,11 @@ DIFFERENT = {
         f"m = Mul(x, row)  y = Transpose{T}(m)",
         f"n = Transpose{T}(x)  y = Mul(n, other)",
         "[N,6,4]",
+    ),
+    "another constant beside it": (
+        f"m = Concat<axis = 2>(x, block)  y = Transpose{T}(m)",
+        f"n = Transpose{T}(x)  y = Concat<axis = 1>(n, filled)",
+        "[N,12,4]",
     ),
     "a softmax along another axis": (
         f"m = Softmax<axis = -1>(x)  y = Transpose{T}(m)",
