@@ -20,6 +20,7 @@ from onnx import external_data_helper, helper, inliner, shape_inference
 from bnfuse.checker.definitions import DEFINITIONS, SWAPPED, Writing, name_of
 from bnfuse.checker.lean import lean
 from bnfuse.checker.nodes import Node, NotProved, need
+from bnfuse.checker.sizes import OPEN, TIMES, Size
 from bnfuse.checker.values import UNITS_OF, Values
 
 
@@ -123,6 +124,7 @@ class Graph(Values):
                 self.aliases[node.outputs[0]] = node.inputs[0]
             else:
                 nodes.append(node)
+                self.follow(node)
         self.producers.pop("", None)
         need(seen.issuperset(self.outputs), "an output has no producer")
         self.nodes = tuple(nodes)
@@ -173,12 +175,20 @@ class Graph(Values):
                 info = helper.make_tensor_value_info(name, tensor.data_type, tensor.dims)
                 plain.graph.input.append(info)
         inferred = shape_inference.infer_shapes(plain, data_prop=True).graph
+        declared = {
+            d.dim_param
+            for i in graph.input
+            for d in i.type.tensor_type.shape.dim
+            if OPEN not in d.dim_param and TIMES not in d.dim_param
+        }
         for info in (*inferred.value_info, *inferred.output, *self.inputs.values()):
             kind = info.type.tensor_type
-            dims = (
-                d.dim_value if d.HasField("dim_value") else (d.dim_param or None)
+            dims: list[Size] = [
+                d.dim_value if d.HasField("dim_value") else d.dim_param or None
                 for d in kind.shape.dim
-            )
+            ]
+            # What inference names, it names in this graph alone.
+            dims = [OPEN + d if isinstance(d, str) and d not in declared else d for d in dims]
             self.types[info.name] = kind.elem_type, tuple(dims) if kind.HasField("shape") else None
         for name, tensor in self.tensors.items():
             self.types[name] = tensor.data_type, tuple(tensor.dims)

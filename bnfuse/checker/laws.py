@@ -7,7 +7,7 @@ here has the law ``identity``: from equal inputs, equal results.
 
 from __future__ import annotations
 
-__all__ = ["LAWS", "VIEWS", "law_of"]
+__all__ = ["LAWS", "law_of"]
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from bnfuse.checker.channels import carried, reshaped
-from bnfuse.checker.forms import IDENTITY, Relation, compose
-from bnfuse.checker.nodes import PARAMETERS, need
+from bnfuse.checker.channels import carried
+from bnfuse.checker.nodes import PARAMETERS, VIEWS, need
+from bnfuse.checker.relations import IDENTITY, Relation, compose, reshaped
 from bnfuse.checker.step import Step
-
-VIEWS = ("Flatten", "Reshape", "Squeeze", "Unsqueeze")
-"""Ops that keep the elements in row-major order."""
 
 Law = Callable[[Step], "Relation | list[Relation]"]
 Channels = Callable[[Step, Relation], "Relation | list[Relation]"]

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnfuse.checker.forms import IDENTITY, Form, Map, Relation
+from bnfuse.checker.forms import Form, Map
 from bnfuse.checker.graph import Graph
-from bnfuse.checker.nodes import Node, NotProved, need
+from bnfuse.checker.nodes import PARAMETERS, VIEWS, Node, NotProved, need
+from bnfuse.checker.relations import IDENTITY, Relation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -81,7 +82,7 @@ class Expanded:
 
     def sources(self, node: Node) -> list[str]:
         """The inputs that are no constants."""
-        places = range(1 if node.op == "Pad" else len(node.inputs))
+        places = range(1 if node.op in PARAMETERS else len(node.inputs))
         return [i for p in places if (i := node.inputs[p]) and self.operand(node, p) is None]
 
     def is_constant(self, name: str) -> bool:
@@ -203,6 +204,17 @@ def _bias(axis: int, bias: np.ndarray | None) -> Relation:
     return IDENTITY if bias is None else Relation.of(axis, 1.0, bias)
 
 
+def _transpose(e: Expanded, node: Node) -> Form:
+    rank = len(e.graph.shape(node.inputs[0]))
+    perm = tuple(node.attributes["perm"] or reversed(range(rank)))
+    need(sorted(perm) == list(range(rank)), "a Transpose of another rank")
+    return e.computed(node).turned(perm)
+
+
+def _view(e: Expanded, node: Node) -> Form:
+    return e.computed(node).viewed(*(e.graph.shape(n) for n in (node.inputs[0], node.outputs[0])))
+
+
 def _conv(e: Expanded, node: Node) -> Form:
     a, c = node.attributes, e.weight(node, 1)
     groups, rank = a["group"], c.ndim - 2
@@ -282,5 +294,7 @@ LINEAR: dict[str, Callable[[Expanded, Node], Form]] = {
     "MatMul": _matmul,
     "Neg": _negative,
     "Pad": _pad,
+    "Transpose": _transpose,
+    **dict.fromkeys(VIEWS, _view),
 }
 """The ops that are linear in what they compute from, their weights being constants."""

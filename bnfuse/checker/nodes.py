@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["PARAMETERS", "RANDOM", "Node", "NotProved", "need", "plain", "words"]
+__all__ = ["PARAMETERS", "RANDOM", "VIEWS", "Node", "NotProved", "need", "plain", "words"]
 
 from dataclasses import dataclass
 from typing import Any
@@ -46,6 +46,9 @@ RANDOM = words(
     "Bernoulli Dropout Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike"
 )
 """Ops that draw: two draws are never the same. A Dropout that does not train is no node."""
+
+VIEWS = words("Flatten Reshape Squeeze Unsqueeze")
+"""Ops that keep the elements in row-major order."""
 
 PARAMETERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(

@@ -9,10 +9,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bnfuse.checker.forms import IDENTITY, Relation, units_apart
+from bnfuse.checker.forms import units_apart
 from bnfuse.checker.graph import Graph
 from bnfuse.checker.nodes import Node, NotProved, need
-from bnfuse.checker.values import FLOOR, Shape
+from bnfuse.checker.relations import IDENTITY, Relation
+from bnfuse.checker.sizes import Shape
+from bnfuse.checker.values import FLOOR
 
 UNITS = 16.0
 """Rounding units that a stored constant may differ by: folding in float32 takes about 8."""
@@ -66,6 +68,7 @@ class Step:
         found = self.known.relation_of(self.a.inputs[place], other)
         if found is None:
             raise NotProved(f"input {place} of {self.a.op} was not matched")
+        need(found.order is None, f"input {place} of {self.a.op} has its axes in another order")
         return found
 
     def broadcast(self, place: int) -> Relation:

@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-__all__ = ["TURNED", "Perm", "inverse", "then", "turned"]
+__all__ = ["TURNED", "turned"]
 
 import numpy as np
 
 from bnfuse.checker.nodes import PARAMETERS, need, words
 from bnfuse.checker.step import Step
-
-Perm = tuple[int, ...]
 
 _ALONG = words("Concat LogSoftmax Softmax")
 
@@ -29,17 +27,7 @@ TURNED = {
 axes. All others take values as they are."""
 
 
-def then(first: Perm, second: Perm) -> Perm:
-    """Both, one after the other."""
-    return tuple(first[i] for i in second)
-
-
-def inverse(perm: Perm) -> Perm:
-    """What undoes it."""
-    return tuple(int(i) for i in np.argsort(perm))
-
-
-def turned(step: Step, perm: Perm) -> Perm:
+def turned(step: Step, perm: tuple[int, ...]) -> tuple[int, ...]:
     """How the results are turned, where all that is computed is turned in one way.
 
     Axes and constants are turned with the values; all other attributes are the same.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FLOOR", "UNITS_OF", "Array", "Shape", "Values"]
+__all__ = ["FLOOR", "UNITS_OF", "Array", "Values"]
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,11 +16,10 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from bnfuse.checker.lean import stored_bytes
-from bnfuse.checker.nodes import PARAMETERS, RANDOM, Node, NotProved, need
+from bnfuse.checker.nodes import PARAMETERS, RANDOM, Node, NotProved, need, words
+from bnfuse.checker.sizes import Shape, Size, product, quotient
 
 Array = NDArray[Any]
-Shape = tuple[int | str | None, ...]
-
 UNITS_OF: dict[int, float] = {
     TensorProto.FLOAT: 2.0**-24,
     TensorProto.DOUBLE: 2.0**-53,
@@ -49,6 +48,10 @@ _SIMPLE: dict[str, Callable[..., Any]] = {
 """What constants are mostly computed with, in float64: continuous, so a rounding is no matter."""
 
 
+_MOVES = words("Cast Concat Gather Reshape Slice Squeeze Unsqueeze")
+"""What sizes are picked and put together with."""
+
+
 @dataclass(eq=False)
 class Values:
     """What is known of the values of a model's main graph.
@@ -60,6 +63,7 @@ class Values:
         tensors: The stored constants.
         types: Of each value its element type and, where its rank is known, its shape.
         aliases: Of each value that is another one, the other.
+        told: Of sizes that follow from others: what they are.
     """
 
     proto: onnx.ModelProto
@@ -68,6 +72,7 @@ class Values:
     tensors: dict[str, TensorProto] = field(default_factory=dict)
     types: dict[str, tuple[int, Shape | None]] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
+    told: dict[str, Size] = field(default_factory=dict)
     _constants: dict[str, Array | None] = field(default_factory=dict)
     _large: dict[str, int] = field(default_factory=dict)
 
@@ -102,7 +107,7 @@ class Values:
         shape = self.types.get(name, (0, None))[1]
         if shape is None:
             raise NotProved(f"the rank of {name!r} is not known", name)
-        return shape
+        return tuple(self.told.get(size, size) if isinstance(size, str) else size for size in shape)
 
     def is_constant(self, name: str) -> bool:
         """Whether no input reaches a value."""
@@ -142,9 +147,11 @@ class Values:
             return None
         node, place = self.producers[name]
         names = [i for i in node.proto.input if i]
-        if node.op == "Shape" or (node.op == "Gather" and self._op_of(names[0]) == "Shape"):
-            return self._sizes(node)
         inputs: list[Any] = [self._constants[self.same(i)] for i in names]
+        if node.op == "Shape" or (node.op in _MOVES and inputs[0] is None):
+            sizes = self.sizes(name)
+            known = sizes is not None and all(isinstance(size, int) for size in sizes.flat)
+            return np.asarray(sizes, np.int64) if known else None
         if any(value is None for value in inputs) or node.op in RANDOM or node.bodies:
             return None
         if node.op in _SIMPLE and all(self.is_float(i) for i in names):
@@ -177,23 +184,58 @@ class Values:
         results = iter(ReferenceEvaluator(model).run(None, values))
         return [next(results) if o else None for o in node.proto.output]
 
-    def _op_of(self, name: str) -> str:
-        made = self.producers.get(self.same(name))
-        return made[0].op if made else ""
-
-    def _sizes(self, node: Node) -> Array | None:
-        """What a Shape, or a Gather of one, gives where the sizes are declared; none is guessed."""
-        index: Any = slice(None)
-        if node.op == "Gather":
-            index = self._constants[self.same(node.proto.input[1])]
-            node = self.producers[self.same(node.proto.input[0])][0]
-        dims = self.types.get(node.proto.input[0], (0, None))[1]
-        if dims is None or index is None:
+    def sizes(self, name: str) -> Array | None:
+        """The numbers of an integer value that is put together from sizes; none is guessed."""
+        name = self.same(name)
+        node = self.producers[name][0] if name in self.producers else None
+        if node is not None and node.op == "Shape":
+            if self.types.get(node.inputs[0], (0, None))[1] is None:
+                return None
+            start, end = node.attributes.get("start") or 0, node.attributes.get("end")
+            return np.array(self.shape(node.inputs[0])[start:end], object)
+        numbers = self._constants.get(name) if node is not None else self.constant(name)
+        if numbers is not None and numbers.dtype.kind == "i":
+            return np.array(numbers, object)
+        if node is None or node.op not in _MOVES or self.dtype(name) != TensorProto.INT64:
             return None
-        start, end = node.attributes.get("start") or 0, node.attributes.get("end")
-        chosen = np.array(dims[start:end], object)[index]
-        known = all(isinstance(size, int) for size in np.ravel(chosen))
-        return np.asarray(chosen, np.int64) if known else None
+        # What the reference makes of the places of sizes, it makes of sizes.
+        pool: list[Size] = []
+        feeds: dict[str, Array] = {}
+        for place, source in enumerate(node.inputs):
+            picked = place == 0 or node.op == "Concat"
+            given = self.sizes(source) if picked else self.constant(source)
+            if given is None:
+                return None
+            if picked:
+                places = len(pool) + np.arange(given.size).reshape(given.shape)
+                pool, given = [*pool, *given.flat], places
+            feeds[node.proto.input[place]] = given
+        return np.asarray(np.array(pool, object)[self.run(node, feeds)[0]], object)
+
+    def follow(self, node: Node) -> None:
+        """Tell of a Reshape's or a Flatten's result what its input's sizes tell."""
+        ranks = [self.types.get(name, (0, None))[1] for name in (*node.inputs[:1], *node.outputs)]
+        if node.op not in ("Reshape", "Flatten") or None in ranks:
+            return
+        before, result = self.shape(node.inputs[0]), node.outputs[0]
+        if node.op == "Flatten":
+            axis = node.attributes["axis"]
+            target: list[Size] = [product(before[:axis]), product(before[axis:])]
+        else:
+            given = self.sizes(node.inputs[1]) if len(node.inputs) > 1 else None
+            if given is None:
+                return
+            copied = not node.attributes.get("allowzero")
+            target = [before[i] if copied and n == 0 else n for i, n in enumerate(given)]
+            if -1 in target:
+                place = target.index(-1)
+                target[place] = quotient(before, target[:place] + target[place + 1 :])
+        kind, after = self.types[result]
+        for size, told in zip(after or (), target, strict=True):
+            if isinstance(size, str) and told is not None and size not in str(told):
+                self.told.setdefault(size, told)
+        pairs = zip(after or (), target, strict=True)
+        self.types[result] = kind, tuple(new if old is None else old for old, new in pairs)
 
     def _widened(self, array: Array, name: str) -> Array:
         return array.astype(np.float64) if self.is_float(name) else array

@@ -9,25 +9,27 @@ from __future__ import annotations
 
 __all__ = ["Search", "Unmatched"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bnfuse.checker.check import Cut, Proving
-from bnfuse.checker.forms import IDENTITY, Form, Relation, alike
-from bnfuse.checker.laws import VIEWS
+from bnfuse.checker.forms import Form, alike
 from bnfuse.checker.linear import LINEAR, Expanded
-from bnfuse.checker.nodes import NotProved, need
-from bnfuse.checker.turned import TURNED
+from bnfuse.checker.nodes import VIEWS, NotProved, need
+from bnfuse.checker.relations import IDENTITY, Relation, inverse, reshaped, then
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from bnfuse.checker.graph import Graph
     from bnfuse.checker.nodes import Node
+    from bnfuse.checker.sizes import Shape
 
 _AFFINE = {"Add", "BatchNormalization", "Div", "Mul", "Neg", "Sub"}
+
+_LAYOUT = {"Transpose", *VIEWS}
 
 _REACH = 60
 """Values of the original that are looked at as the result of a linear map."""
@@ -85,7 +87,6 @@ class Search:
         self._original = original
         self._candidate = candidate
         self._matches: dict[str, list[str]] = {}
-        self._turned: dict[str, list[str]] = {}
         self._readers: dict[str, list[Node]] = {}
         self._results = {original.same(name) for name in original.outputs}
         for node in original.nodes:
@@ -142,9 +143,6 @@ class Search:
         found = self._match_op(node, refusals)
         if node.op in LINEAR:
             found = self._match_form(node, refusals, found) or found
-        if not found and node.op in VIEWS:
-            found = self._match_view(node, refusals)
-        found = self._match_turned(node) or found
         if not found and not (self._given and self._assume(node)):
             refusals.sort(key=lambda refusal: not refusal.wrong)
             reason = str(refusals[0]) if refusals else f"no {node.op} of the original reads it"
@@ -154,8 +152,7 @@ class Search:
     def _match_op(self, node: Node, refusals: list[NotProved]) -> bool:
         found = False
         for other in self._same_ops(node):
-            a, b = other.outputs[0], node.outputs[0]
-            cut = Cut(a, b, "op", self._table(other, node))
+            cut = self._of_op(other, node)
             try:
                 self.proving.admit(cut)
             except NotProved as refusal:
@@ -169,6 +166,13 @@ class Search:
                     self.proving.known[x, y] = self._given.get((x, y), self.proving.known[x, y])
                     self._add(x, y)
         return found
+
+    def _of_op(self, a: Node, b: Node) -> Cut:
+        known = self.proving.known
+        pairs = zip(a.inputs, b.inputs, strict=False)
+        turned = any(known[pair].order is not None for pair in pairs if pair in known)
+        names = a.outputs[0], b.outputs[0]
+        return Cut(*names, "turned") if turned else Cut(*names, "op", self._table(a, b))
 
     def _table(self, a: Node, b: Node) -> Relation:
         """How the columns of the second's constant table follow from those of the first's."""
@@ -185,83 +189,6 @@ class Search:
         shift = y[high, columns] - scale * x[high, columns]
         size = np.abs(y[high, columns]) + np.abs(scale * x[high, columns])
         return Relation.of(1, scale, np.where(np.abs(shift) <= 4e-7 * size, 0.0, shift))
-
-    def _match_view(self, node: Node, refusals: list[NotProved]) -> bool:
-        """Look for a view of what the node's first input is, across views of the original."""
-        y = node.outputs[0]
-        while y in self._candidate.producers:
-            made = self._candidate.producers[y][0]
-            if made.op not in VIEWS:
-                break
-            y = made.inputs[0]
-            for x in self._matches.get(y, ()):
-                for a in (x, *self._views(x)):
-                    if self._add_view(a, node.outputs[0], (x, y), refusals):
-                        return True
-        return False
-
-    def _add_view(self, a: str, b: str, over: tuple[str, str], refusals: list[NotProved]) -> bool:
-        cut = Cut(a, b, "view", IDENTITY, (over,))
-        try:
-            self.proving.admit(cut)
-        except NotProved as refusal:
-            refusals.append(refusal)
-            return False
-        self.cuts.append(cut)
-        self._add(a, b)
-        return True
-
-    def _views(self, a: str) -> list[str]:
-        """What the original makes of a value by views of it."""
-        following = [a]
-        for value in following:
-            following += [
-                reader.outputs[0]
-                for reader in self._readers.get(value, ())
-                if reader.inputs[0] == value and len(following) < _REACH and reader.op in VIEWS
-            ]
-        return following[1:]
-
-    def _match_turned(self, node: Node) -> bool:
-        """Look for values that are the same with their axes in another order."""
-        b, found = node.outputs[0], False
-        if node.op == "Transpose":
-            y = node.inputs[0]
-            for x in (*self._matches.get(y, ()), *self._turned.get(y, ())):
-                found = self._add_turned(Cut(x, b, "turn", IDENTITY, ((x, y),))) or found
-        elif node.op in TURNED:
-            readers = [
-                reader.outputs[0]
-                for y in node.inputs
-                for x in self._turned.get(y, ())
-                for reader in self._readers.get(x, ())
-                if reader.op == node.op
-            ]
-            for a in dict.fromkeys(readers):
-                found = self._add_turned(Cut(a, b, "turned")) or found
-        return found
-
-    def _add_turned(self, cut: Cut) -> bool:
-        a, b = cut.a, cut.b
-        if a in self._matches.get(b, ()) or a in self._turned.get(b, ()):
-            return True
-        try:
-            self.proving.admit(cut)
-        except NotProved:
-            return False
-        self.cuts.append(cut)
-        if (a, b) in self.proving.known:
-            self._add(a, b)
-        else:
-            self._turned.setdefault(b, []).append(a)
-            self._turn(a, b)
-        return True
-
-    def _turn(self, a: str, b: str) -> None:
-        """Remember what the original's Transposes make of a match."""
-        for reader in self._readers.get(a, ()):
-            if reader.op == "Transpose":
-                self._add_turned(Cut(reader.outputs[0], b, "turn", IDENTITY, ((a, b),)))
 
     def _assume(self, node: Node) -> bool:
         b = node.outputs[0]
@@ -282,22 +209,18 @@ class Search:
         for value in following:
             for reader in self._readers.get(value, ()):
                 after = reader.outputs[0]
-                if reader.op not in _AFFINE or after in matches or len(following) > _REACH:
+                known = reader.op in _AFFINE or reader.op in _LAYOUT
+                if not known or after in matches or len(following) > _REACH:
                     continue
                 following.append(after)
-                cut = self._cut(after, b, [b], []) if self._matters(after) else None
+                cut = self._cut(after, b, [b], []) if self._looks_like(after, b) else None
                 if cut is not None:
                     self.cuts.append(cut)
                     matches.append(after)
-        if self.proving.known[a, b].is_identity:
-            self._turn(a, b)
-        for after in self._views(a):
-            if after not in matches and self._looks_like(after, b):
-                self._add_view(after, b, (a, b), [])
 
     def _looks_like(self, a: str, b: str) -> bool:
         try:
-            return self._matters(a) and _may_be(self._original, a, self._candidate.shape(b))
+            return self._matters(a) and _may_be(self._original, a, self._candidate.shape(b), True)
         except NotProved:
             return False
 
@@ -348,16 +271,19 @@ class Search:
         named = [a for a in order if a == b]
         others = [a for a in order[len(start) :] if a != b and self._matters(a)]
         others += [a for a in start if a != b]
-        return [a for a in (*named, *others) if _may_be(self._original, a, shape)]
+        known = self.proving.known
+        turns = self._candidate.producers[b][0].op == "Transpose" or any(
+            known[x, y].order is not None for y in sources for x in self._matches[y]
+        )
+        return [a for a in (*named, *others) if _may_be(self._original, a, shape, turns)]
 
     def _matters(self, a: str) -> bool:
         """Whether anything but an affine reads a value."""
         if a in self._results:
             return True
         return any(
-            reader.op not in LINEAR
+            reader.op not in _AFFINE
             or sum(not self._original.is_constant(i) for i in reader.inputs) > 1
-            or reader.op in ("Conv", "ConvTranspose", "Gemm", "MatMul", "AveragePool", "Pad")
             for reader in self._readers.get(a, ())
         )
 
@@ -423,11 +349,14 @@ def _one_grid(a: Form, b: Form) -> bool:
     return all(x == y for x, y in pairs)
 
 
-def _may_be(graph: Graph, a: str, shape: tuple[int | str | None, ...]) -> bool:
+def _may_be(graph: Graph, a: str, shape: Shape, turned: bool = False) -> bool:
+    """Whether a value may have a shape, or where it may be turned, its sizes."""
     try:
         mine = graph.shape(a)
     except NotProved:
         return False
+    if turned:
+        return len(mine) == len(shape)
     return len(mine) == len(shape) and all(
         not (isinstance(p, int) and isinstance(q, int)) or p == q
         for p, q in zip(mine, shape, strict=True)
@@ -449,6 +378,7 @@ def _inferred(a: Form, b: Form, unit: float) -> Relation:
     with np.errstate(all="ignore"):
         scale = np.where(below > 0.0, above / below, 1.0)
         one = np.sum(above) / np.sum(below)
+    need(len({axis for axis in axes if axis is not None}) <= 1, "numbers along different axes")
     same = np.abs(scale - one) <= _SNAP * unit * np.abs(one)
     if np.isfinite(one) and np.all(same | (below == 0.0)):
         # One number that was rounded into each channel: without an axis it passes any Reshape.
@@ -460,4 +390,8 @@ def _inferred(a: Form, b: Form, unit: float) -> Relation:
     axis = next((axis for axis in axes if axis is not None), None)
     if axis is None:
         scale, shift = np.reshape(scale, -1)[0], np.reshape(shift, -1)[0]
-    return Relation.of(axis, *np.broadcast_arrays(scale, shift))
+    elif a.order is not None:
+        axis = a.order.index(axis)
+    found = Relation.of(axis, *np.broadcast_arrays(scale, shift))
+    found = reshaped(found, *a.view) if a.view else found
+    return replace(found, order=then(inverse(a.order), b.order))

@@ -12,8 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from bnfuse.checker.check import Cut, Proving
-from bnfuse.checker.forms import Relation
 from bnfuse.checker.graph import Graph
+from bnfuse.checker.relations import Relation
 
 Array = np.ndarray[Any, Any]
 

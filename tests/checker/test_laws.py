@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from related import Op, follow, holds, relate
 
-from bnfuse.checker.forms import Relation
 from bnfuse.checker.laws import LAWS
 from bnfuse.checker.nodes import NotProved
+from bnfuse.checker.relations import Relation
 
 CHANNELS = np.array([0.5, 2.0, 1.5, 3.0])
 SIGNED = np.array([0.5, -2.0, 1.5, -3.0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 from onnx import numpy_helper
 
 from bnfuse.checker.check import Cut, Proving
-from bnfuse.checker.forms import IDENTITY
 from bnfuse.checker.graph import Graph
 from bnfuse.checker.nodes import NotProved
+from bnfuse.checker.relations import IDENTITY
 from bnfuse.proving import Proved, prove
 
 TEXT = """
@@ -151,14 +152,16 @@ def test_a_premise_that_does_not_hold_is_no_proof(kind: str) -> None:
     assert not judged(a, b, out or "[N,A,B]").proved
 
 
+TURN = replace(IDENTITY, order=(0, 2, 1))
 FORGED = [
     Cut("y", "y", "view", IDENTITY, (("x", "x"),)),
-    Cut("y", "y", "view"),
-    Cut("y", "y", "turn", IDENTITY, (("x", "x"),)),
-    Cut("y", "y", "turn"),
-    Cut("y", "y", "turn", IDENTITY, (("y", "y"),)),
-    Cut("y", "y", "view", IDENTITY, (("y", "y"),)),
+    Cut("y", "y", "linear", IDENTITY, (("x", "x"),)),
+    Cut("y", "y", "linear"),
+    Cut("y", "y", "linear", IDENTITY, (("y", "y"),)),
     Cut("y", "y", "turned"),
+    Cut("x", "x", "linear", TURN, (("x", "x"),)),
+    Cut("x", "x", "linear", replace(IDENTITY, order=(0, 1)), (("x", "x"),)),
+    Cut("x", "x", "linear", replace(IDENTITY, order=(0, 1, 1)), (("x", "x"),)),
 ]
 
 
