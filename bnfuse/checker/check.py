@@ -20,7 +20,7 @@ from bnfuse.checker.relations import IDENTITY, Relation, compose, ordered, then
 from bnfuse.checker.sizes import Shape, is_told, product
 from bnfuse.checker.step import UNITS, Step
 from bnfuse.checker.turned import turned
-from bnfuse.checker.values import FLOOR
+from bnfuse.checker.values import FLOOR, UNITS_OF
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -231,12 +231,10 @@ class Proving:
         top = max(float(np.max(constant.magnitude, initial=0.0)), mine.top)
         need(theirs.top <= limit * max(top, 1.0), f"constants on the way grow beyond {limit:g}")
         sized = compose(constant, Relation.of(sizes.axis, 1.0, 0.0, sizes.magnitude))
-        # Where the candidate stores nothing, the rounding is that of the relation it rests on.
-        return (
-            replace(mine.form, constant=sized),
-            form,
-            theirs.unit if theirs.constants else mine.unit,
-        )
+        # Where nothing is stored, the rounding is that of the relations that it rests on.
+        stored = next((e for e in (theirs, mine) if e.constants), None)
+        unit = stored.unit if stored else UNITS_OF.get(self.candidate.dtype(b), theirs.unit)
+        return replace(mine.form, constant=sized), form, unit
 
     def _remember(self, a: str, b: str, relation: Relation) -> None:
         """Keep a relation whose numbers the candidate's type bears where the original's were."""

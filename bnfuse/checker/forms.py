@@ -74,10 +74,19 @@ class Map:
         """Whether it is a ConvTranspose."""
         return len(self.grid) > 4
 
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether each place of the result is made of the same place alone."""
+        strides, _, *pads = self.grid
+        return {*self.c.shape[2:], *strides} <= {1} and not any(map(any, pads))
+
     def along(self, axis: int | None) -> Map:
-        """The same map along another axis, which a convolution has none of."""
-        need(axis == self.axis or not self.grid[0], "a convolution over axes in another order")
-        return replace(self, axis=axis)
+        """The same map along another axis, which a convolution with taps has none of."""
+        if axis == self.axis:
+            return self
+        need(self.is_pointwise, "a convolution over axes in another order")
+        c, size = (array.reshape(array.shape[:2]) for array in (self.c, self.size))
+        return replace(self, axis=axis, c=c, size=size, grid=((),) * 4)
 
     def after(self, relation: Relation) -> Map:
         """This map, and then the scales of ``relation``."""
@@ -223,7 +232,7 @@ class Map:
         a, b = a._spread(), b._spread()
         (s1, _, b1, e1), (s2, ones, b2, e2) = a.grid, b.grid
         k1, k2 = a.c.shape[2:], b.c.shape[2:]
-        pointwise = all(n == 1 for n in k1) and not any((*b1, *e1)) and all(s == 1 for s in s1)
+        pointwise = a.is_pointwise
         need(pointwise or not any((*b2, *e2)), "zero padding between two convolutions")
         # The last columns that a first with a stride skips depend on the size of the input.
         need(pointwise or all(s == 1 for s in s1), "a convolution after one with a stride")
@@ -255,8 +264,9 @@ class Form:
         maps: The map of each value.
         constant: A relation of which only the shift speaks.
         spread: Whether operands of a sum in it may have been broadcast against each other.
-        order: Of the axes of the value, where the maps and the constant have those of the sources.
-        view: Likewise the shape of the sources, and that of the value.
+        view: The shape of the sources, whose axes the maps and the constant have, and that in which
+            the value has their elements.
+        order: Of the axes of the value, beside those of the view.
     """
 
     maps: dict[str, Map]
@@ -272,9 +282,8 @@ class Form:
 
     def placed(self, relation: Relation) -> Relation:
         """A relation of the value, along the axis that its channels have in the sources."""
-        if self.view is not None:
-            return reshaped(relation, *self.view[::-1])
-        return relation.along(ordered(relation.axis, self.order))
+        own = relation.along(ordered(relation.axis, self.order))
+        return own if self.view is None else reshaped(own, *self.view[::-1])
 
     def after(self, relation: Relation) -> Form:
         """This, and then ``relation``."""
@@ -285,7 +294,6 @@ class Form:
 
     def turned(self, order: Order) -> Form:
         """This with its axes put in order."""
-        need(self.view is None, "a Transpose of another shape")
         return replace(self, order=then(self.order, order))
 
     def viewed(self, before: Shape, after: Shape) -> Form:

@@ -21,6 +21,7 @@ from bnfuse.checker.definitions import DEFINITIONS, SWAPPED, Writing, name_of
 from bnfuse.checker.lean import lean
 from bnfuse.checker.nodes import Node, NotProved, need
 from bnfuse.checker.sizes import OPEN, TIMES, Size
+from bnfuse.checker.told import follow
 from bnfuse.checker.values import UNITS_OF, Values
 
 
@@ -124,7 +125,7 @@ class Graph(Values):
                 self.aliases[node.outputs[0]] = node.inputs[0]
             else:
                 nodes.append(node)
-                self.follow(node)
+                follow(self, node)
         self.producers.pop("", None)
         need(seen.issuperset(self.outputs), "an output has no producer")
         self.nodes = tuple(nodes)

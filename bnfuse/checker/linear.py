@@ -141,6 +141,9 @@ class Expanded:
         need(None in names, "a constant")
         place = names.index(None) ^ 1
         numbers, shape = self._counted(names[place]), self.graph.shape(node.inputs[1 - place])
+        whole = numbers.shape == shape[len(shape) - numbers.ndim :]
+        if whole and numbers.size and np.ptp(numbers) == 0.0:
+            numbers = numbers.reshape(-1)[:1]
         along = [axis for axis, size in enumerate(numbers.shape) if size != 1]
         need(numbers.ndim <= len(shape) and len(along) <= 1, "a constant along several axes")
         axis = along[0] + len(shape) - numbers.ndim if along else None

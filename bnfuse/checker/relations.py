@@ -38,8 +38,9 @@ MOST = 1 << 24
 
 def then(first: Order, second: Order) -> Order:
     """Both, one after the other."""
-    both = first is not None and second is not None
-    total = tuple(first[i] for i in second) if both else first or second
+    total = first if second is None else second
+    if first is not None and second is not None:
+        total = tuple(first[i] for i in second)
     return None if total is None or total == tuple(range(len(total))) else total
 
 
@@ -79,7 +80,8 @@ class Relation:
         parts = list(np.broadcast_arrays(*given))
         if parts[0].ndim and all(p.size and np.all(p == p.flat[0]) for p in parts):
             axis, parts = None, [p.reshape(-1)[0] for p in parts]
-        return cls(axis, *(np.asarray(p) for p in parts))
+        scale, shift, size = map(np.asarray, parts)
+        return cls(axis, scale, shift, size)
 
     @property
     def parts(self) -> tuple[Vector, Vector, Vector]:
@@ -105,7 +107,7 @@ class Relation:
         """The shift alone."""
         return Relation.of(self.axis, 1.0, self.shift, self.magnitude)
 
-    def along(self, axis: int) -> Relation:
+    def along(self, axis: int | None) -> Relation:
         """The same numbers along another axis."""
         return self if self.axis is None else replace(self, axis=axis)
 
@@ -172,15 +174,20 @@ def reshaped(r: Relation, before: Shape, after: Shape) -> Relation:
         same = (product(x) == product(y) is not None for x, y in parts)
         if size == r.scale.size and any(same):
             return r.along(place)
-    head = tail = 0
-    while head < min(r.axis, len(after)) and before[head] == after[head] is not None:
-        head += 1
-    most = min(len(before) - r.axis - 1, len(after) - head)
-    while tail < most and before[-1 - tail] == after[-1 - tail] is not None:
-        tail += 1
-    old, new = before[head : len(before) - tail], after[head : len(after) - tail]
+    head, first = _alike(before[: r.axis], after)
+    tail, last = _alike(before[: r.axis : -1], after[first:][::-1])
+    old, new = before[head : len(before) - tail], after[first : len(after) - last]
     need(all(isinstance(size, int) for size in (*old, *new)), "sizes that are not known")
     sizes: Any = old, new
     counts = [math.prod(each) for each in sizes]
     need(counts[0] == counts[1] <= MOST, "a block of another or too large a size")
-    return relation_at(r, channels_of(r, r.axis - head, sizes[0]).reshape(sizes[1]), head)
+    return relation_at(r, channels_of(r, r.axis - head, sizes[0]).reshape(sizes[1]), first)
+
+
+def _alike(before: Shape, after: Shape) -> tuple[int, int]:
+    """How many first axes of two shapes hold equally many elements, the most of the first's."""
+    for many in range(len(before), 0, -1):
+        for others in range(len(after) + 1):
+            if product(before[:many]) == product(after[:others]) is not None:
+                return many, others
+    return 0, 0

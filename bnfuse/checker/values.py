@@ -17,7 +17,7 @@ from onnx.reference import ReferenceEvaluator
 
 from bnfuse.checker.lean import stored_bytes
 from bnfuse.checker.nodes import PARAMETERS, RANDOM, Node, NotProved, need, words
-from bnfuse.checker.sizes import Shape, Size, product, quotient
+from bnfuse.checker.sizes import Shape, Size
 
 Array = NDArray[Any]
 UNITS_OF: dict[int, float] = {
@@ -119,6 +119,8 @@ class Values:
         A rounding that a Cast to a narrower float makes is carried out.
         """
         name = self.same(name)
+        if name in self._constants:
+            return self._constants[name]
         stack = [name]
         while stack:
             value = stack[-1]
@@ -211,31 +213,6 @@ class Values:
                 pool, given = [*pool, *given.flat], places
             feeds[node.proto.input[place]] = given
         return np.asarray(np.array(pool, object)[self.run(node, feeds)[0]], object)
-
-    def follow(self, node: Node) -> None:
-        """Tell of a Reshape's or a Flatten's result what its input's sizes tell."""
-        ranks = [self.types.get(name, (0, None))[1] for name in (*node.inputs[:1], *node.outputs)]
-        if node.op not in ("Reshape", "Flatten") or None in ranks:
-            return
-        before, result = self.shape(node.inputs[0]), node.outputs[0]
-        if node.op == "Flatten":
-            axis = node.attributes["axis"]
-            target: list[Size] = [product(before[:axis]), product(before[axis:])]
-        else:
-            given = self.sizes(node.inputs[1]) if len(node.inputs) > 1 else None
-            if given is None:
-                return
-            copied = not node.attributes.get("allowzero")
-            target = [before[i] if copied and n == 0 else n for i, n in enumerate(given)]
-            if -1 in target:
-                place = target.index(-1)
-                target[place] = quotient(before, target[:place] + target[place + 1 :])
-        kind, after = self.types[result]
-        for size, told in zip(after or (), target, strict=True):
-            if isinstance(size, str) and told is not None and size not in str(told):
-                self.told.setdefault(size, told)
-        pairs = zip(after or (), target, strict=True)
-        self.types[result] = kind, tuple(new if old is None else old for old, new in pairs)
 
     def _widened(self, array: Array, name: str) -> Array:
         return array.astype(np.float64) if self.is_float(name) else array

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 __all__ = ["Search", "Unmatched"]
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from bnfuse.checker.check import Cut, Proving
-from bnfuse.checker.forms import Form, alike
+from bnfuse.checker.forms import Form
 from bnfuse.checker.linear import LINEAR, Expanded
 from bnfuse.checker.nodes import VIEWS, NotProved, need
-from bnfuse.checker.relations import IDENTITY, Relation, inverse, reshaped, then
+from bnfuse.checker.relations import IDENTITY, Relation
+from bnfuse.proving.claims import of_forms, of_tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -33,9 +32,6 @@ _LAYOUT = {"Transpose", *VIEWS}
 
 _REACH = 60
 """Values of the original that are looked at as the result of a linear map."""
-
-_SNAP = 64.0
-"""Rounding units within which a scale is 1 and a shift is 0."""
 
 
 @dataclass(frozen=True)
@@ -172,23 +168,14 @@ class Search:
         pairs = zip(a.inputs, b.inputs, strict=False)
         turned = any(known[pair].order is not None for pair in pairs if pair in known)
         names = a.outputs[0], b.outputs[0]
-        return Cut(*names, "turned") if turned else Cut(*names, "op", self._table(a, b))
+        return Cut(*names, "turned") if turned else Cut(*names, "op", self._claim(a, b))
 
-    def _table(self, a: Node, b: Node) -> Relation:
-        """How the columns of the second's constant table follow from those of the first's."""
+    def _claim(self, a: Node, b: Node) -> Relation:
+        """What the certificate says of constants: only a Gather's law asks."""
         if a.op != "Gather":
             return IDENTITY
         x, y = self._original.constant(a.inputs[0]), self._candidate.constant(b.inputs[0])
-        if x is None or y is None or x.shape != y.shape or x.ndim != 2 or x.dtype.kind != "f":
-            return IDENTITY
-        low, high, columns = x.argmin(axis=0), x.argmax(axis=0), np.arange(x.shape[1])
-        span, rise = (t[high, columns] - t[low, columns] for t in (x, y))
-        with np.errstate(all="ignore"):
-            scale = np.where(span > 0.0, rise / span, 1.0)
-        scale = np.where(np.abs(scale - 1.0) < 1e-6, 1.0, scale)
-        shift = y[high, columns] - scale * x[high, columns]
-        size = np.abs(y[high, columns]) + np.abs(scale * x[high, columns])
-        return Relation.of(1, scale, np.where(np.abs(shift) <= 4e-7 * size, 0.0, shift))
+        return IDENTITY if x is None or y is None else of_tables(x, y)
 
     def _assume(self, node: Node) -> bool:
         b = node.outputs[0]
@@ -310,7 +297,7 @@ class Search:
             return cut
         x, y, unit = forms = self.proving.forms(a, b, over)
         need(not self._matches.get(b) or _one_grid(x, y), "another grid of coefficients")
-        cut = Cut(a, b, "linear", _inferred(x, y, unit), tuple(over))
+        cut = Cut(a, b, "linear", of_forms(x, y, unit), tuple(over))
         try:
             self.proving.same_form(cut, forms)
         except NotProved:
@@ -361,37 +348,3 @@ def _may_be(graph: Graph, a: str, shape: Shape, turned: bool = False) -> bool:
         not (isinstance(p, int) and isinstance(q, int)) or p == q
         for p, q in zip(mine, shape, strict=True)
     )
-
-
-def _inferred(a: Form, b: Form, unit: float) -> Relation:
-    """The scales and shifts that make most of one form into the other."""
-    need(a.maps.keys() == b.maps.keys(), "it is computed from other values")
-    axes = [f.constant.axis for f in (a, b)]
-    above: np.ndarray | float = 0.0
-    below: np.ndarray | float = 0.0
-    for name, mine in a.maps.items():
-        x, y = alike(mine, b.maps[name])
-        axes += [x.axis, y.axis]
-        v, w = (m.c.reshape(len(m.c), -1) for m in (x, y))
-        above = above + np.einsum("oi,oi->o", v, w)
-        below = below + np.einsum("oi,oi->o", v, v)
-    with np.errstate(all="ignore"):
-        scale = np.where(below > 0.0, above / below, 1.0)
-        one = np.sum(above) / np.sum(below)
-    need(len({axis for axis in axes if axis is not None}) <= 1, "numbers along different axes")
-    same = np.abs(scale - one) <= _SNAP * unit * np.abs(one)
-    if np.isfinite(one) and np.all(same | (below == 0.0)):
-        # One number that was rounded into each channel: without an axis it passes any Reshape.
-        scale = np.full_like(scale, one)
-    scale = np.where((np.abs(scale - 1.0) <= _SNAP * unit) | (scale == 0.0), 1.0, scale)
-    shift = b.constant.shift - scale * a.constant.shift
-    size = np.abs(scale) * a.constant.magnitude + np.abs(b.constant.shift)
-    shift = np.where(np.abs(shift) <= _SNAP * unit * size, 0.0, shift)
-    axis = next((axis for axis in axes if axis is not None), None)
-    if axis is None:
-        scale, shift = np.reshape(scale, -1)[0], np.reshape(shift, -1)[0]
-    elif a.order is not None:
-        axis = a.order.index(axis)
-    found = Relation.of(axis, *np.broadcast_arrays(scale, shift))
-    found = reshaped(found, *a.view) if a.view else found
-    return replace(found, order=then(inverse(a.order), b.order))
