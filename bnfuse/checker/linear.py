@@ -239,7 +239,8 @@ def _grid(a: dict[str, Any], rank: int, pads: Any) -> tuple[tuple[int, ...], ...
 def _gemm(e: Expanded, node: Node) -> Form:
     a, c, bias = node.attributes, e.weight(node, 1), e.weight(node, 2)
     need(not a["transA"], "a Gemm of a transposed value")
-    c = a["alpha"] * (c if a["transB"] else c.T)
+    c = c if a["transB"] else c.T
+    c = c if a["alpha"] == 1.0 else a["alpha"] * c
     if bias is not None:
         row = bias.size in (1, len(c)) and (not bias.ndim or bias.shape[-1] == bias.size)
         need(row, "a Gemm whose C is no bias")

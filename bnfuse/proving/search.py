@@ -30,6 +30,9 @@ _AFFINE = {"Add", "BatchNormalization", "Div", "Mul", "Neg", "Sub"}
 
 _LAYOUT = {"Transpose", *VIEWS}
 
+_DENSE = 1 << 22
+"""Coefficients up to which a scale is compared with a matrix."""
+
 _REACH = 60
 """Values of the original that are looked at as the result of a linear map."""
 
@@ -297,6 +300,7 @@ class Search:
             return cut
         x, y, unit = forms = self.proving.forms(a, b, over)
         need(not self._matches.get(b) or _one_grid(x, y), "another grid of coefficients")
+        need(_is_compared(x, y), "far more coefficients")
         cut = Cut(a, b, "linear", of_forms(x, y, unit), tuple(over))
         try:
             self.proving.same_form(cut, forms)
@@ -334,6 +338,14 @@ def _one_grid(a: Form, b: Form) -> bool:
         (m.c.shape[2:], b.maps[name].c.shape[2:]) for name, m in a.maps.items() if name in b.maps
     ]
     return all(x == y for x, y in pairs)
+
+
+def _is_compared(a: Form, b: Form) -> bool:
+    """Whether no scale is written as a large matrix to be compared with one."""
+    pairs = [(m, b.maps[name]) for name, m in a.maps.items() if name in b.maps]
+    return all(
+        x.c.shape[:2] == y.c.shape[:2] or max(x.c.size, y.c.size) <= _DENSE for x, y in pairs
+    )
 
 
 def _may_be(graph: Graph, a: str, shape: Shape, turned: bool = False) -> bool:
