@@ -100,14 +100,9 @@ class Expanded:
         made, _ = self.graph.producers.get(name, (None, 0))
         if made is None or made.op != "Expand" or len(node.inputs) != 2 or name in self.stops:
             return None
-        sizes, _ = self.graph.producers.get(made.inputs[1], (None, 0))
-        if sizes is None or sizes.op != "Shape":
-            return None
-        other = node.inputs[1 - place]
-        shapes = [self.graph.shape(i) for i in (sizes.inputs[0], other)]
-        same = sizes.inputs[0] == other or (None not in shapes[0] and shapes[0] == shapes[1])
-        whole = not sizes.attributes.get("start") and sizes.attributes.get("end") is None
-        return made.inputs[0] if same and whole and self.is_constant(made.inputs[0]) else None
+        shapes = [self.graph.shape(i) for i in (name, node.inputs[1 - place])]
+        same = shapes[0] == shapes[1] and None not in shapes[0]
+        return made.inputs[0] if same and self.is_constant(made.inputs[0]) else None
 
     def computed(self, node: Node) -> Form:
         """The form of the first input, which was expanded before."""

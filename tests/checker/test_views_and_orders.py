@@ -129,6 +129,44 @@ def test_sizes_are_followed_where_inference_leaves_them_open() -> None:
     assert graph.shape("c") == ("N", 4, 6)
 
 
+@pytest.mark.parametrize(("mode", "told"), [("half_pixel", True), ("tf_crop_and_resize", False)])
+def test_the_size_of_what_is_cropped_is_not_told(mode: str, told: bool) -> None:
+    body = f"""
+        z = Resize<mode = "linear", coordinate_transformation_mode = "{mode}">(x, roi, scales)
+        y = Relu(z)
+    """
+    given = model("float[N,4,M] x", body, "[A,B,C]")
+    roi = np.array([0.5, 0, 0, 1, 1, 1], np.float32)
+    for name, array in {"roi": roi, "scales": np.array([1, 1, 2], np.float32)}.items():
+        given.graph.initializer.append(numpy_helper.from_array(array, name))
+    assert (Graph.of(given).shape("z")[0] == "N") == told
+
+
+@pytest.mark.parametrize(
+    ("end", "step", "whole"), [(2**31 - 1, 1, True), (2**31 - 1, 2, False), (4, 1, False)]
+)
+def test_a_slice_of_everything_is_its_input(end: int, step: int, whole: bool) -> None:
+    body = "z = Slice(x, zero, end, minus, step)  y = Relu(z)"
+    given = model("float[N,4,M] x", body, "[N,4,A]")
+    for name, number in {"zero": 0, "end": end, "step": step}.items():
+        given.graph.initializer.append(numpy_helper.from_array(np.array([number]), name))
+    graph = Graph.of(given)
+    assert (graph.same("z") == "x") == whole
+    assert ([node.op for node in graph.nodes] == ["Relu"]) == whole
+
+
+@pytest.mark.parametrize(
+    ("b", "proved"), [("e = Expand(one, s)", True), ("e = Expand(one, t)", False)]
+)
+def test_a_constant_is_expanded_to_the_shape_of_what_it_meets(b: str, proved: bool) -> None:
+    inputs, out = "float[1,4,4] x, float[N,4,4] z", "[A,4,4]"
+    text = f"s = Shape(x)  t = Shape(z)  {b}  m = Mul(x, e)  y = Relu(m)"
+    models = [model(inputs, body, out) for body in ("m = Mul(x, one)  y = Relu(m)", text)]
+    for given in models:
+        given.graph.initializer.append(numpy_helper.from_array(np.float32(3.0), "one"))
+    assert prove(*models).proved == proved
+
+
 CHAINS = ([-1, 4], [-1, 4, 6], [-1, 6, 4], [-1, 24], [-1, 2, 2, 6], [-1, 2, 12])
 
 
