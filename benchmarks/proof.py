@@ -1,12 +1,12 @@
 """Every tool over every net, and of each result whether it is proved equal for all inputs.
 
-    python -m benchmarks.proof [--only NAME]… [--spelling NAME]… [--tool NAME]… [--mutants N]
-                               [--sampled] [--keep FOLDER] [--save]
+    python -m benchmarks.proof [--source NAME] [--only NAME]… [--spelling NAME]… [--tool NAME]…
+                               [--mutants N] [--sampled] [--keep FOLDER] [--save] [--add]
 
-The nets are those of :mod:`benchmarks.architectures`, in several spellings of norm, and those of
-:mod:`benchmarks.styles`. All tools are given the same ONNX file. A mutant is bnfuse's own fold with
-one stored number moved by 1e-5 (and by 1e-6) of its tensor's largest: none may be proved. What is
-not proved is told with the first value that has no match, and with --sampled judged by samples.
+The nets are those of :mod:`benchmarks.architectures` and those of :mod:`benchmarks.styles`, in
+several spellings of norm. All tools are given the same ONNX file. A mutant is bnfuse's own fold
+with one stored number moved by 1e-5 (and by 1e-6) of its tensor's largest: none may be proved. What
+is not proved is told with the first value that has no match, and with --sampled judged by samples.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ __all__ = ["TOOLS_TO_PROVE", "main"]
 import argparse
 import contextlib
 import io
+import json
 import logging
 import os
 import tempfile
 import time
 import warnings
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +33,12 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import architectures, tools
-from benchmarks.environment import save
+from benchmarks.environment import RESULTS, save
 from benchmarks.styles import STYLES
 from benchmarks.tools import TOOLS, MissingToolError, Tool
 from bnfuse.checker.check import unbelieving
-from bnfuse.checker.graph import Graph, NotProved
+from bnfuse.checker.graph import Graph
+from bnfuse.checker.nodes import NotProved
 from bnfuse.models.swap import swap_norms
 from bnfuse.proving import prove
 from bnfuse.proving.search import Search
@@ -76,17 +77,18 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     mutants: list[dict[str, Any]] = []
     chosen = [tool for tool in TOOLS_TO_PROVE if not arguments.tool or tool.name in arguments.tool]
-    for name, spelling, make in _cases(arguments.only, arguments.spelling):
-        with _place(arguments.keep, f"{name} {spelling}") as folder:
+    for kind, name, spelling, make in _cases(arguments):
+        with _place(arguments.keep, f"{kind} {name} {spelling}") as folder:
             source = Path(folder, "model.onnx")
             try:
                 with _quiet():
                     if not source.exists():
-                        _exported(make, source)
+                        _exported(make, spelling, source)
             except Exception as error:
                 console.print(f"{name}, {spelling}: no export: {str(error)[:120]}")
                 continue
-            found = [_row(t, source, name, spelling, arguments.sampled) for t in chosen]
+            about = {"source": kind, "net": name, "spelling": spelling}
+            found = [{**about, **_row(t, source, arguments.sampled)} for t in chosen]
             own = source.with_name("model.bnfuse.onnx")
             if arguments.mutants and own.exists():
                 mutants += _mutants(source, own, arguments.mutants)
@@ -97,11 +99,22 @@ def main() -> None:
             console.print(line, markup=False, soft_wrap=True)
     _render(rows, mutants, console)
     if arguments.save:
-        console.print(f"saved to {save('proof', {'rows': rows, 'mutants': _tally(mutants)})}")
+        tallies = _tally(mutants)
+        if arguments.add:
+            known = json.loads((RESULTS / "proof.json").read_text(encoding="utf-8"))
+            ours = {_key(row) for row in rows}
+            rows = [*(row for row in known["rows"] if _key(row) not in ours), *rows]
+            tallies = tallies or known["mutants"]
+        console.print(f"saved to {save('proof', {'rows': rows, 'mutants': tallies})}")
+
+
+def _key(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(row[name] for name in ("source", "net", "spelling", "tool"))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.proof", description=__doc__)
+    parser.add_argument("--source", choices=("styles", "architectures"))
     parser.add_argument("--only", action="append", help="a net's name; repeatable")
     parser.add_argument("--spelling", action="append", choices=_SPELLINGS, help="repeatable")
     parser.add_argument("--tool", action="append", choices=[t.name for t in TOOLS_TO_PROVE])
@@ -109,42 +122,34 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sampled", action="store_true", help="judge what is not proved")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep and reuse the files")
     parser.add_argument("--save", action="store_true", help="save what was found")
+    parser.add_argument("--add", action="store_true", help="and keep what was saved of others")
     return parser.parse_args()
 
 
-def _cases(
-    only: Sequence[str] | None, spellings: Sequence[str] | None
-) -> Iterator[tuple[str, str, Any]]:
-    for name, make in STYLES.items():
-        if (not only or name in only) and "stock" in (spellings or _SPELLINGS):
-            yield name, "stock", make
-    for architecture in architectures.ARCHITECTURES:
-        for spelling in spellings or _SPELLINGS:
-            if not only or architecture.name in only:
-                # The graph is the same for a small image, and calibrating costs less.
-                yield architecture.name, spelling, (architecture, spelling)
+def _cases(arguments: argparse.Namespace) -> Iterator[tuple[str, str, str, Any]]:
+    nets = [("styles", name, make) for name, make in STYLES.items()]
+    nets += [("architectures", item.name, item) for item in architectures.ARCHITECTURES]
+    for kind, name, make in nets:
+        chosen = (not arguments.only or name in arguments.only) and arguments.source in (None, kind)
+        for spelling in (arguments.spelling or _SPELLINGS) if chosen else ():
+            yield kind, name, spelling, make
 
 
-def _exported(make: Any, path: Path) -> None:
+def _exported(make: Any, spelling: str, path: Path) -> None:
     import onnx_ir as ir
 
     from bnfuse.pipeline import export
 
     torch.manual_seed(0)
-    if callable(make):
-        net: nn.Module = make().eval()
-        ir.save(export(net).model, path)
-        return
-    architecture, spelling = make
-    small = replace(architecture, size=min(architecture.size, 224))
-    net = architectures.build(small)
+    net: nn.Module = make().eval() if callable(make) else architectures.build(make)
     if spelling != "stock":
         swap_norms(net, spelling)
-    ir.save(export(net, torch.randn(1, 3, small.size, small.size)).model, path)
+    inputs = () if callable(make) else (torch.randn(1, 3, make.size, make.size),)
+    ir.save(export(net, *inputs).model, path)
 
 
-def _row(tool: Tool, source: Path, name: str, spelling: str, sampled: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {"net": name, "spelling": spelling, "tool": tool.name}
+def _row(tool: Tool, source: Path, sampled: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {"tool": tool.name}
     target = source.with_name(f"model.{tool.name}.onnx")
     try:
         assert tool.optimise is not None

@@ -84,7 +84,7 @@ def check(proof: Path, original: Path, candidate: Path, quiet: bool, verbosity: 
       bnfuse check proof.json model.onnx model.folded.onnx
     """
     from bnfuse.checker.__main__ import check_files
-    from bnfuse.checker.graph import NotProved
+    from bnfuse.checker.nodes import NotProved
 
     terminal = Terminal(quiet, verbosity)
     try:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from bnfuse.checker.certificate import read
 from bnfuse.checker.check import Proof, check, unbelieving
-from bnfuse.checker.graph import Graph, NotProved, digest_of
+from bnfuse.checker.graph import Graph, digest_of
+from bnfuse.checker.nodes import NotProved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

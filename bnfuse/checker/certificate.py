@@ -6,11 +6,13 @@ __all__ = ["SCHEMA", "read"]
 
 import json
 import math
+import operator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.checker.check import Cut
-from bnfuse.checker.forms import IDENTITY, Relation
-from bnfuse.checker.graph import NotProved
+from bnfuse.checker.nodes import NotProved
+from bnfuse.checker.relations import IDENTITY, Relation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +56,8 @@ def _read_cut(entry: dict[str, Any]) -> Cut:
             relation = Relation.of(axis, *parts)
         else:
             raise ValueError("a relation along no axis")
+    if "order" in entry:
+        relation = replace(relation, order=tuple(map(operator.index, entry["order"])))
     over = tuple((_text(a), _text(b)) for a, b in entry.get("over", ()))
     return Cut(_text(entry["a"]), _text(entry["b"]), _text(entry["law"]), relation, over)
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 __all__ = ["Cut", "Proof", "Proving", "check", "unbelieving"]
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
 
-from bnfuse.checker.forms import IDENTITY, Form, Relation, compose, residual
-from bnfuse.checker.graph import FLOOR, PARAMETERS, RANDOM, Graph, Node, NotProved, need, words
-from bnfuse.checker.laws import UNITS, VIEWS, Step, count, law_of, reshaped
+from bnfuse.checker.forms import Form, residual
+from bnfuse.checker.graph import Graph
+from bnfuse.checker.laws import law_of
 from bnfuse.checker.linear import expand
-from bnfuse.checker.turned import TURNED, Perm, inverse, then
+from bnfuse.checker.nodes import PARAMETERS, RANDOM, Node, NotProved, need, words
+from bnfuse.checker.relations import IDENTITY, Relation, compose, ordered, then
+from bnfuse.checker.sizes import Shape, is_told, product
+from bnfuse.checker.step import UNITS, Step
+from bnfuse.checker.turned import turned
+from bnfuse.checker.values import FLOOR, UNITS_OF
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,11 +44,10 @@ class Cut:
     Attributes:
         a: A value of the original.
         b: A value of the candidate.
-        law: ``op`` (the same op on related inputs), ``linear`` (equal linear forms), ``view``
-            (the same elements in the same order and shape), ``turn`` (behind Transposes) or
-            ``turned`` (the same op on values with their axes in another order).
-        relation: The claim.
-        over: Of ``linear``, ``view`` and ``turn``: the earlier cuts (a, b) that it is about.
+        law: ``op`` (the same op on related inputs), ``linear`` (equal linear forms) or ``turned``
+            (the same op on values with their axes in another order).
+        relation: The claim; of ``op``, what it says of constants.
+        over: Of ``linear``: the earlier cuts (a, b) that the forms are of.
     """
 
     a: str
@@ -78,7 +82,6 @@ class Proving:
     original: Graph
     candidate: Graph
     known: dict[tuple[str, str], Relation] = field(default_factory=dict)
-    turned: dict[tuple[str, str], Perm] = field(default_factory=dict)
     units: float = 0.0
     where: str = ""
 
@@ -115,24 +118,21 @@ class Proving:
         """
         try:
             if cut.law == "op":
-                self.same_op(cut.a, cut.b)
+                self.same_op(cut.a, cut.b, cut.relation)
             elif cut.law == "turned":
                 self._same_op_turned(cut.a, cut.b)
-            elif cut.law == "linear":
-                self.same_form(cut)
             else:
-                need(cut.law in ("view", "turn"), f"there is no law {cut.law!r}")
-                need(len(cut.over) == 1, "nothing is known of what it is made of")
-                (self._view if cut.law == "view" else self._turn)(cut.a, cut.b, *cut.over[0])
+                need(cut.law == "linear", f"there is no law {cut.law!r}")
+                self.same_form(cut)
         except NotProved as refusal:
             raise NotProved(str(refusal), cut.b, refusal.wrong) from None
 
-    def same_op(self, a: str, b: str) -> None:
+    def same_op(self, a: str, b: str, claim: Relation = IDENTITY) -> None:
         """The same op on related inputs: its law gives the relations of all its results."""
         (node, place), (other, other_place) = self.original.made(a), self.candidate.made(b)
         same = place == other_place and node.op == other.op
         need(same, f"{node.op} and {other.op} are different ops")
-        step = Step(node, other, self)
+        step = Step(node, other, self, claim)
         _demand_same_attributes(step)
         found = law_of(node.op)(step)
         results = found if isinstance(found, list) else [found] * len(node.outputs)
@@ -143,6 +143,9 @@ class Proving:
     def same_form(self, cut: Cut, forms: tuple[Form, Form, float] | None = None) -> None:
         """Two linear forms of values that are related: their coefficients agree."""
         mine, theirs, unit = forms or self.forms(cut.a, cut.b, cut.over)
+        if mine.view or theirs.view:
+            shape = self.candidate.shape(cut.b)
+            self._same_shape(cut.a, cut.b, theirs.view[0] if theirs.view else shape)
         units, where = residual(mine.after(cut.relation), theirs, unit, FLOOR[unit])
         if not units <= UNITS:
             raise NotProved(f"{where} differs by {units:.3g} rounding units", cut.b, wrong=True)
@@ -154,69 +157,42 @@ class Proving:
         if units > self.units:
             self.units, self.where = units, where
 
-    def _view(self, a: str, b: str, x: str, y: str) -> None:
-        """The same elements in row-major order, in one shape, whatever shapes came between."""
-        need((x, y) in self.known, "nothing is known of what is viewed")
-        for graph, name, start in ((self.original, a, x), (self.candidate, b, y)):
-            while name != start:
-                node, _ = graph.made(name)
-                need(is_view(graph, node), f"{node.op} does not keep the order of elements")
-                name = node.inputs[0]
+    def _same_shape(self, a: str, b: str, base: Shape) -> None:
+        """Demand of values that have equally many elements that they have one shape.
+
+        Args:
+            a: Of the original.
+            b: Of the candidate.
+            base: What the second is a view of.
+        """
         shapes = self.original.shape(a), self.candidate.shape(b)
         need(len(shapes[0]) == len(shapes[1]), "shapes of different ranks")
         pairs = list(zip(*shapes, strict=True))
-        open_ = [p for p in pairs if not isinstance(p[0], int) or p[0] != p[1]]
+        open_ = [pair for pair in pairs if pair[0] != pair[1] or not is_told(pair[0])]
         # One size is told by the count of all elements, if the others are not 0.
-        told = not open_ or (len(open_) == 1 and all(p[0] != 0 for p in pairs))
-        different = any(isinstance(p, int) and isinstance(q, int) for p, q in open_)
+        told = not open_ or (len(open_) == 1 and all(p != 0 for p, _ in pairs))
+        different = any(is_told(p) and is_told(q) for p, q in open_)
         need(told and not different, "shapes that cannot be told to be the same")
-        if any(isinstance(q, int) for _, q in open_):
+        if any(is_told(q) for _, q in open_):
             # A size that the original leaves open must not be fixed: other inputs would fail.
-            whole = count(self.candidate.shape(y)) == count(shapes[1])
+            whole = product(base) == product(shapes[1]) is not None
             need(whole, "a size that only the candidate fixes")
-        self._remember(a, b, reshaped(self.known[x, y], self.original.shape(x), shapes[0]))
-
-    def _turn(self, a: str, b: str, x: str, y: str) -> None:
-        """Transposes on either side, or both, of values that are equal up to a turn."""
-        total = self.perm(x, y)
-        turns = []
-        for graph, name, start in ((self.original, a, x), (self.candidate, b, y)):
-            turn: Perm = tuple(range(len(total)))
-            while name != start:
-                node, _ = graph.made(name)
-                need(node.op == "Transpose", f"{node.op} is no turn")
-                own = tuple(node.attributes["perm"] or reversed(range(len(total))))
-                need(sorted(own) == list(range(len(total))), "a Transpose of another rank")
-                turn, name = then(own, turn), node.inputs[0]
-            turns.append(turn)
-        self._remember_turned(a, b, then(then(inverse(turns[0]), total), turns[1]))
-
-    def perm(self, a: str, b: str) -> Perm:
-        """How a value is turned against another that has the same numbers."""
-        if (a, b) in self.turned:
-            return self.turned[a, b]
-        need(self.equal(a, b), f"{a!r} and {b!r} are not known to have the same numbers", b)
-        return tuple(range(len(self.original.shape(a))))
-
-    def _remember_turned(self, a: str, b: str, perm: Perm) -> None:
-        if perm == tuple(range(len(perm))):
-            self._remember(a, b, IDENTITY)
-        else:
-            need(self.original.dtype(a) == self.candidate.dtype(b), f"another type than {a!r}")
-            self.turned[a, b] = perm
 
     def _same_op_turned(self, a: str, b: str) -> None:
         """The same op on values that are all turned in one way."""
         node, other = self.original.made(a)[0], self.candidate.made(b)[0]
-        need(node.op == other.op in TURNED, f"no law turns {node.op} into {other.op}")
+        need(node.op == other.op, f"{node.op} and {other.op} are different ops")
         need(len(node.inputs) == len(other.inputs), f"{node.op} has other inputs")
         need((node.outputs, other.outputs) == ((a,), (b,)), f"{node.op} has several results")
         step = Step(node, other, self)
         data = range(1 if node.op in PARAMETERS else len(node.inputs))
         pairs = [(node.inputs[i], other.inputs[i]) for i in data if not step.is_constant(i)]
-        perms = {self.perm(*pair) for pair in pairs}
-        need(len(perms) == 1, "the operands are turned in different ways")
-        self._remember_turned(a, b, TURNED[node.op](step, perms.pop()))
+        found = [self.relation_of(*pair) for pair in pairs]
+        orders = {r.order for r in found if r is not None and replace(r, order=None).is_identity}
+        need(None not in found and len(orders) == 1, "operands that are not turned in one way")
+        order = orders.pop()
+        need(order is not None, "nothing is turned")
+        self._remember(a, b, replace(IDENTITY, order=then(None, turned(step, order or ()))))
 
     def forms(self, a: str, b: str, over: Sequence[tuple[str, str]]) -> tuple[Form, Form, float]:
         """Both values as linear forms of the original's values in ``over``.
@@ -231,11 +207,21 @@ class Proving:
         mine = expand(self.original, a, list(names.values()))
         theirs = expand(self.candidate, b, list(names))
         limit = _growth(theirs.unit)
-        form, sizes = Form({}, theirs.form.constant), IDENTITY
+        orders = {self.known[names[name], name].order for name in theirs.form.maps}
+        need(len(orders) <= 1, "values whose axes are in different orders")
+        order, sizes, constant = (*orders, None)[0], IDENTITY, theirs.form.constant
+        need(order is None or theirs.form.view is None, "another shape of a Transpose")
+        form = replace(
+            theirs.form,
+            maps={},
+            constant=constant.along(ordered(constant.axis, order)),
+            order=then(order, theirs.form.order),
+        )
         for name, m in theirs.form.maps.items():
             relation = self.known[names[name], name]
+            m = m.along(ordered(m.axis, order))
             moved = m.of_constant(relation)
-            form = form + Form({names[name]: m.before(relation)}, moved)
+            form = form + replace(form, maps={names[name]: m.before(relation)}, constant=moved)
             sizes = compose(sizes, moved)
         for name, (low, high) in theirs.reach.items():
             lowest, highest = mine.reach.get(names[name], (np.inf, 0.0))
@@ -245,20 +231,25 @@ class Proving:
         top = max(float(np.max(constant.magnitude, initial=0.0)), mine.top)
         need(theirs.top <= limit * max(top, 1.0), f"constants on the way grow beyond {limit:g}")
         sized = compose(constant, Relation.of(sizes.axis, 1.0, 0.0, sizes.magnitude))
-        # Where the candidate stores nothing, the rounding is that of the relation it rests on.
-        return Form(mine.form.maps, sized), form, theirs.unit if theirs.constants else mine.unit
+        # Where nothing is stored, the rounding is that of the relations that it rests on.
+        stored = next((e for e in (theirs, mine) if e.constants), None)
+        unit = stored.unit if stored else UNITS_OF.get(self.candidate.dtype(b), theirs.unit)
+        return replace(mine.form, constant=sized), form, unit
 
     def _remember(self, a: str, b: str, relation: Relation) -> None:
         """Keep a relation whose numbers the candidate's type bears where the original's were."""
         need(self.original.dtype(a) == self.candidate.dtype(b), f"another type than {a!r}")
-        if not relation.is_identity:
+        shape = () if relation.is_identity else self.original.shape(a)
+        order = relation.order or tuple(range(len(shape)))
+        need(sorted(order) == list(range(len(shape))), f"no order of the axes of {a!r}")
+        if not replace(relation, order=None).is_identity:
             limit, sizes = _growth(self.candidate.unit(b)), np.abs(relation.scale)
             finite = all(np.isfinite(part).all() for part in relation.parts)
             need(finite and np.all(sizes > 0.0), "a scale of 0, or no number")
             borne = np.all(sizes <= limit) and np.all(sizes * limit >= 1.0)
             need(borne, f"more than {limit:g} times larger or smaller than {a!r}")
             need(np.all(np.abs(relation.shift) <= limit), f"shifted by more than {limit:g}")
-            shape, axis = self.original.shape(a), relation.axis
+            axis = relation.axis
             along = axis is None or (relation.scale.ndim == 1 and 0 <= axis < len(shape))
             need(
                 along and (axis is None or shape[axis] == relation.scale.size), f"no axis of {a!r}"
@@ -267,6 +258,7 @@ class Proving:
 
     def relation_of(self, a: str, b: str) -> Relation | None:
         """What is known of two values; equal constants are equal."""
+        a, b = self.original.same(a), self.candidate.same(b)
         if (a, b) in self.known:
             return self.known[a, b]
         x, y = self.original.constant(a), self.candidate.constant(b)
@@ -280,17 +272,6 @@ class Proving:
         """Whether two values are known to be equal."""
         relation = self.relation_of(a, b)
         return relation is not None and relation.is_identity
-
-
-def is_view(graph: Graph, node: Node) -> bool:
-    """Whether a node gives its first input's elements, all of them, in row-major order."""
-    if node.op == "Cast":
-        return graph.dtype(node.inputs[0]) == graph.dtype(node.outputs[0]) != 0
-    if node.op != "Slice":
-        return node.op in VIEWS
-    starts, ends, steps = (graph.parameter(node, name) for name in ("starts", "ends", "steps"))
-    whole = not any(starts) and all(end >= 2**31 - 1 for end in ends)
-    return whole and all(step == 1 for step in steps or ())
 
 
 def _demand_same_attributes(step: Step) -> None:
@@ -314,7 +295,7 @@ def _demand_same_attributes(step: Step) -> None:
     optional = parameters or op == "LayerNormalization"
     need(optional or len(a.inputs) == len(b.inputs), f"{op} has other inputs")
     for place, name in enumerate(parameters, 1):
-        if op not in ("Clip", "Pad") or name in ("pads", "axes"):
+        if name != "value":
             computed = place < min(len(a.inputs), len(b.inputs)) and not step.is_constant(place)
             if not computed or not step.known.equal(a.inputs[place], b.inputs[place]):
                 step.parameter(name)

@@ -1,7 +1,8 @@
-"""Ops that are defined by other ops: written out where one of two models has them and one has not.
+"""Ops that are defined by other ops: written out where one of two models has them more often.
 
 The definitions are those of the ONNX operator specification, and of ONNX Runtime's own operators
-(domain ``com.microsoft``). Where both models have an op, its own law says more, so it stays.
+(domain ``com.microsoft``). Where both models have an op equally often, its own law says more, so it
+stays; a ``Clip`` has no law and is always written out.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SWAPPED = "com.microsoft::Swapped of the checker"
 
 _NORM = "m = x - Mean(x); m / Sqrt(Mean(m * m) + epsilon) * scale + shift"
 _RMS = "x / Sqrt(Mean(x * x) + epsilon) * scale + shift"
-_SIGMOID = "Clip(x * alpha + beta, 0.0, 1.0)"
+_SIGMOID = "Min(Max(x * alpha + beta, 0.0), 1.0)"
 _SWISH = "x * Sigmoid(x * alpha)"
 _GELU = "x * 0.5 * (Erf(x * 0.5 ** 0.5) + 1.0)"
 _TANH_GELU = "x * 0.5 * (Tanh((x + x * x * x * 0.044715) * (2.0 / pi) ** 0.5) + 1.0)"
@@ -32,11 +33,12 @@ _ACTIVATIONS = {
     "Tanh": "Tanh(x)",
     "Sigmoid": "Sigmoid(x)",
     "LeakyRelu": "LeakyRelu(x)",
-    "Clip": "Clip(x, alpha, beta)",
+    "Clip": "Min(Max(x, alpha), beta)",
     "HardSigmoid": _SIGMOID,
 }
 
 DEFINITIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "Clip": ("Min(Max(x, min + y), max + z)", {"min": "", "max": ""}),
     "com.microsoft::FusedConv": ("x = Conv(x, y, z) + w; ", {}),
     "com.microsoft::FusedGemm": ("x = Gemm(x, y, z); ", {}),
     "com.microsoft::FusedMatMul": ("MatMul(x, y) * alpha", {"alpha": 1.0}),
@@ -57,7 +59,7 @@ DEFINITIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "RMSNormalization": (f"scale = y; shift = z; {_RMS}", {"epsilon": 1e-5}),
     "Gelu": (_GELU, {}),
     "HardSigmoid": (_SIGMOID, {"alpha": 0.2, "beta": 0.5}),
-    "HardSwish": ("x * Clip(x * (1.0 / 6.0) + 0.5, 0.0, 1.0)", {}),
+    "HardSwish": ("x * Min(Max(x * (1.0 / 6.0) + 0.5, 0.0), 1.0)", {}),
     "Swish": (_SWISH, {"alpha": 1.0}),
     "Mish": ("x * Tanh(Softplus(x))", {}),
     "Split": ("", {}),
@@ -98,7 +100,9 @@ class Writing:
         """
         self.tensors: list[onnx.TensorProto] = []
         self._dtype, self._opset, self._stored = dtype, opset, stored
-        self._kinds = kinds if dtype else ()
+        # Of a Clip of newer operator sets, the bounds have their types.
+        bounded = ("Clip",) if opset >= 8 and (dtype or opset >= 11) else ()
+        self._kinds = {*bounded, *(kinds if dtype else ())}
         self._nodes: list[onnx.NodeProto] = []
 
     def out(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
@@ -164,7 +168,9 @@ class Writing:
             if not isinstance(x, str) and not isinstance(y, str):
                 return x**y if isinstance(of.op, ast.Pow) else x / y
             kind = _BINARY[type(of.op)]
-            return self._op(kind, x, y) if "" not in (x, y) else x or y
+            if "" in (x, y):
+                return y if x == "" else x
+            return self._op(kind, x, y)
         assert isinstance(of, ast.Call)
         assert isinstance(of.func, ast.Name)
         kind, inputs = of.func.id, [self._value(item) for item in of.args]

@@ -6,107 +6,33 @@ that it was summed from: what cancelled is judged against what was there before.
 
 from __future__ import annotations
 
-__all__ = ["IDENTITY", "Form", "Map", "Relation", "alike", "compose", "residual", "units_apart"]
+__all__ = ["Form", "Map", "alike", "residual", "units_apart"]
 
 import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bnfuse.checker.graph import need
+from bnfuse.checker.nodes import need
+from bnfuse.checker.relations import (
+    IDENTITY,
+    Order,
+    Relation,
+    Vector,
+    common_axis,
+    compose,
+    ordered,
+    reshaped,
+    then,
+)
+from bnfuse.checker.sizes import Shape
 
-Vector = NDArray[np.float64]
 _LARGEST = 1 << 26
 """Coefficients that a composed map may have: 512 MiB of float64."""
 
 _BLOCK = 1 << 16
 """Coefficients that are compared at a time."""
-
-
-@dataclass(frozen=True, eq=False)
-class Relation:
-    """``b = scale · a + shift`` with one number of each per channel.
-
-    Attributes:
-        axis: The axis of the channels, from the front; ``None`` where the numbers are scalars.
-        scale: float64 of shape (C,), or ().
-        shift: Likewise.
-        magnitude: Likewise: what the shift was summed from, in absolute values.
-    """
-
-    axis: int | None
-    scale: Vector
-    shift: Vector
-    magnitude: Vector
-
-    @classmethod
-    def of(cls, axis: int | None, scale: Any, shift: Any = 0.0, magnitude: Any = None) -> Relation:
-        """A relation with its parts broadcast; equal numbers for all channels have no axis."""
-        magnitude = np.abs(shift) if magnitude is None else magnitude
-        given = (np.asarray(part, np.float64) for part in (scale, shift, magnitude))
-        parts = list(np.broadcast_arrays(*given))
-        if parts[0].ndim and all(p.size and np.all(p == p.flat[0]) for p in parts):
-            axis, parts = None, [p.reshape(-1)[0] for p in parts]
-        return cls(axis, *(np.asarray(p) for p in parts))
-
-    @property
-    def parts(self) -> tuple[Vector, Vector, Vector]:
-        """Scale, shift and magnitude."""
-        return self.scale, self.shift, self.magnitude
-
-    @property
-    def is_identity(self) -> bool:
-        """Whether b is a."""
-        return bool(np.all(self.scale == 1.0)) and not self.has_shift
-
-    @property
-    def has_shift(self) -> bool:
-        """Whether a shift differs from 0."""
-        return bool(np.any(self.shift != 0.0))
-
-    @property
-    def is_positive(self) -> bool:
-        """Whether every scale is above 0."""
-        return bool(np.all(self.scale > 0.0))
-
-    def only_shift(self) -> Relation:
-        """The shift alone."""
-        return Relation.of(self.axis, 1.0, self.shift, self.magnitude)
-
-    def along(self, axis: int) -> Relation:
-        """The same numbers along another axis."""
-        return self if self.axis is None else replace(self, axis=axis)
-
-    def take(self, index: Any) -> Relation:
-        """The channels at ``index``."""
-        return (
-            self if self.axis is None else Relation.of(self.axis, *(p[index] for p in self.parts))
-        )
-
-
-IDENTITY = Relation.of(None, 1.0)
-
-
-def _common_axis(x: int | None, y: int | None) -> int | None:
-    need(None in (x, y) or x == y, "two constants run along different axes")
-    return y if x is None else x
-
-
-def compose(first: Relation, second: Relation) -> Relation:
-    """``second(first(a))``; no proof where the two run along different axes."""
-    axis = _common_axis(first.axis, second.axis)
-    need(
-        min(first.scale.size, second.scale.size) == 1 or first.scale.shape == second.scale.shape,
-        "two constants of different lengths",
-    )
-    return Relation.of(
-        axis,
-        second.scale * first.scale,
-        second.scale * first.shift + second.shift,
-        np.abs(second.scale) * first.magnitude + second.magnitude,
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,13 +55,10 @@ class Map:
     size: Vector
     groups: int = 1
     grid: tuple[tuple[int, ...], ...] = ((), (), (), ())
-    _peaks: Vector | None = None
 
     @property
     def peaks(self) -> Vector:
         """The largest coefficient of each channel of the result, in absolute values."""
-        if self._peaks is not None:
-            return self._peaks
         taps = tuple(range(1, self.c.ndim))
         low, high = self.c.min(axis=taps, initial=0.0), self.c.max(axis=taps, initial=0.0)
         return np.asarray(np.maximum(high, -low))
@@ -151,13 +74,26 @@ class Map:
         """Whether it is a ConvTranspose."""
         return len(self.grid) > 4
 
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether each place of the result is made of the same place alone."""
+        strides, _, *pads = self.grid
+        return {*self.c.shape[2:], *strides} <= {1} and not any(map(any, pads))
+
+    def along(self, axis: int | None) -> Map:
+        """The same map along another axis, which a convolution with taps has none of."""
+        if axis == self.axis:
+            return self
+        need(self.is_pointwise, "a convolution over axes in another order")
+        c, size = (array.reshape(array.shape[:2]) for array in (self.c, self.size))
+        return replace(self, axis=axis, c=c, size=size, grid=((),) * 4)
+
     def after(self, relation: Relation) -> Map:
         """This map, and then the scales of ``relation``."""
         need(
             self.axis is None or relation.scale.size in (1, len(self.c)), "channels that do not fit"
         )
-        made = self._times(relation, relation.scale.reshape(-1, *[1] * (self.c.ndim - 1)))
-        return replace(made, _peaks=self.peaks * np.abs(relation.scale))
+        return self._times(relation, relation.scale.reshape(-1, *[1] * (self.c.ndim - 1)))
 
     def before(self, relation: Relation) -> Map:
         """The scales of ``relation``, and then this map."""
@@ -168,13 +104,13 @@ class Map:
         return self._times(relation, s.reshape(*s.shape, *[1] * (self.c.ndim - 2)))
 
     def _times(self, relation: Relation, factor: Vector) -> Map:
-        axis = _common_axis(self.axis, relation.axis)
+        axis = common_axis(self.axis, relation.axis)
         if np.all(factor == 1.0):
             return self
         c = self.c * factor
         size = c if self.size is self.c else self.size * factor
         groups = len(c) if self.axis is None else self.groups
-        return replace(self, axis=axis, c=c, size=size, groups=groups, _peaks=None)
+        return replace(self, axis=axis, c=c, size=size, groups=groups)
 
     def of_constant(self, relation: Relation) -> Relation:
         """What this map makes of the shift of ``relation``: no proof if it differs at a border."""
@@ -189,7 +125,7 @@ class Map:
         sizes = replace(self, c=np.abs(self.size), size=self.size)
         sizes = sizes.before(Relation.of(relation.axis, relation.magnitude))
         sums = (m.c.sum(axis=tuple(range(1, m.c.ndim))) for m in (moved, sizes))
-        return Relation.of(_common_axis(self.axis, relation.axis), 1.0, *sums)
+        return Relation.of(common_axis(self.axis, relation.axis), 1.0, *sums)
 
     def _widened(self, other: Map) -> Map:
         if self.axis is not None or other.axis is None:
@@ -244,7 +180,7 @@ class Map:
     def __add__(self, other: Map) -> Map:
         """The sum of two maps of one value."""
         a, b = self, other
-        axis = _common_axis(a.axis, b.axis)
+        axis = common_axis(a.axis, b.axis)
         if axis is not None:
             # One number for all is as many as the other map has channels.
             a, b = a._widened(b), b._widened(a)
@@ -266,7 +202,7 @@ class Map:
             groups = math.gcd(a.groups, b.groups)
             a, b = a._regrouped(groups), b._regrouped(groups)
         size = np.abs(a.size) + np.abs(b.size)
-        return replace(a, c=a.c + b.c, size=size, _peaks=None)
+        return replace(a, c=a.c + b.c, size=size)
 
     def _grown(self, begins: tuple[int, ...], ends: tuple[int, ...]) -> Map:
         """The same map with more padding and zero taps in it."""
@@ -289,14 +225,14 @@ class Map:
                 return made
             sized = replace(second, c=second.size)
             return replace(made, size=sized.before(Relation.of(self.axis, self.size.reshape(-1))).c)
-        _common_axis(self.axis, second.axis)
+        common_axis(self.axis, second.axis)
         rank = max(self.c.ndim, second.c.ndim) - 2
         a, b = self._raised(rank), second._raised(rank)
         need(not (a.transposed or b.transposed), "a map of a ConvTranspose has no form")
         a, b = a._spread(), b._spread()
         (s1, _, b1, e1), (s2, ones, b2, e2) = a.grid, b.grid
         k1, k2 = a.c.shape[2:], b.c.shape[2:]
-        pointwise = all(n == 1 for n in k1) and not any((*b1, *e1)) and all(s == 1 for s in s1)
+        pointwise = a.is_pointwise
         need(pointwise or not any((*b2, *e2)), "zero padding between two convolutions")
         # The last columns that a first with a stride skips depend on the size of the input.
         need(pointwise or all(s == 1 for s in s1), "a convolution after one with a stride")
@@ -328,35 +264,62 @@ class Form:
         maps: The map of each value.
         constant: A relation of which only the shift speaks.
         spread: Whether operands of a sum in it may have been broadcast against each other.
+        view: The shape of the sources, whose axes the maps and the constant have, and that in which
+            the value has their elements.
+        order: Of the axes of the value, beside those of the view.
     """
 
     maps: dict[str, Map]
     constant: Relation = IDENTITY
     spread: bool = False
+    order: Order = None
+    view: tuple[Shape, Shape] | None = None
 
     @classmethod
-    def value(cls, name: str, relation: Relation = IDENTITY) -> Form:
-        """A value, or what ``relation`` makes of it."""
-        return cls({name: Map.scales(relation)}, relation.only_shift())
+    def value(cls, name: str) -> Form:
+        """A value."""
+        return cls({name: Map.scales(IDENTITY)})
+
+    def placed(self, relation: Relation) -> Relation:
+        """A relation of the value, along the axis that its channels have in the sources."""
+        own = relation.along(ordered(relation.axis, self.order))
+        return own if self.view is None else reshaped(own, *self.view[::-1])
 
     def after(self, relation: Relation) -> Form:
         """This, and then ``relation``."""
-        maps = {name: m.after(relation) for name, m in self.maps.items()}
-        return Form(maps, compose(self.constant, relation).only_shift(), self.spread)
+        own = self.placed(relation)
+        maps = {name: m.after(own) for name, m in self.maps.items()}
+        turned = replace(self, maps=maps, constant=compose(self.constant, own).only_shift())
+        return turned if relation.order is None else turned.turned(relation.order)
+
+    def turned(self, order: Order) -> Form:
+        """This with its axes put in order."""
+        return replace(self, order=then(self.order, order))
+
+    def viewed(self, before: Shape, after: Shape) -> Form:
+        """This, of a shape ``before``, with its elements in the same order in another shape."""
+        need(self.order is None and not self.spread, "another shape of a Transpose or a sum")
+        first = self.view[0] if self.view else before
+        return replace(self, view=None if first == after and None not in after else (first, after))
 
     def __add__(self, other: Form) -> Form:
         """The sum, value by value."""
+        alike = (self.order, self.view) == (other.order, other.view)
+        need(alike, "a sum of values whose axes are in different orders")
         maps = dict(self.maps)
         for name, m in other.maps.items():
             maps[name] = maps[name] + m if name in maps else m
         constant = compose(self.constant, other.constant)
-        return Form(maps, constant, self.spread or other.spread)
+        return replace(self, maps=maps, constant=constant, spread=self.spread or other.spread)
 
     def then(self, second: Map, bias: Relation = IDENTITY) -> Form:
         """This, and then a linear map with a bias, of which only the shift speaks."""
         need(not self.spread, "a linear map of a sum whose operands may differ in size")
+        need(self.view is None, "a linear map of values in another shape")
+        second, bias = second.along(ordered(second.axis, self.order)), self.placed(bias)
         constant = compose(second.of_constant(self.constant), bias)
-        return Form({name: m.then(second) for name, m in self.maps.items()}, constant)
+        maps = {name: m.then(second) for name, m in self.maps.items()}
+        return replace(self, maps=maps, constant=constant)
 
 
 def residual(a: Form, b: Form, unit: float, floor: float) -> tuple[float, str]:
@@ -372,6 +335,7 @@ def residual(a: Form, b: Form, unit: float, floor: float) -> tuple[float, str]:
         The largest difference in units, and where: ``value[index]``.
     """
     need(a.maps.keys() == b.maps.keys(), "it is computed from other values")
+    need(a.order == b.order, "its axes are in another order")
     worst, where = 0.0, ""
     for name, mine in a.maps.items():
         x, y = alike(mine, b.maps[name])

@@ -7,147 +7,21 @@ here has the law ``identity``: from equal inputs, equal results.
 
 from __future__ import annotations
 
-__all__ = ["LAWS", "UNITS", "VIEWS", "Step", "count", "law_of", "reshaped"]
+__all__ = ["LAWS", "law_of"]
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from bnfuse.checker.forms import IDENTITY, Relation, compose, units_apart
-from bnfuse.checker.graph import FLOOR, Graph, Node, NotProved, Shape, need
-
-UNITS = 16.0
-"""Rounding units that a stored constant may differ by: folding in float32 takes about 8."""
-
-VIEWS = ("Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
-"""Ops that keep the elements in row-major order."""
-
-
-class Known(Protocol):
-    """What was shown before."""
-
-    original: Graph
-    candidate: Graph
-
-    def relation_of(self, a: str, b: str) -> Relation | None:
-        """The relation of two values, if one is known."""
-
-    def equal(self, a: str, b: str) -> bool:
-        """Whether two values are known to be equal."""
-
-    def met(self, units: float, where: str) -> None:
-        """Remember how far a constant was off."""
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """Two nodes of one op, as the laws see them.
-
-    Attributes:
-        a: The original's.
-        b: The candidate's.
-        known: What was shown before.
-    """
-
-    a: Node
-    b: Node
-    known: Known
-
-    @property
-    def original(self) -> Graph:
-        """The original."""
-        return self.known.original
-
-    @property
-    def candidate(self) -> Graph:
-        """The candidate."""
-        return self.known.candidate
-
-    def relation(self, place: int) -> Relation:
-        """The relation of the inputs at a place, of equal constants the identity."""
-        other = self.b.inputs[place] if place < len(self.b.inputs) else ""
-        found = self.known.relation_of(self.a.inputs[place], other)
-        if found is None:
-            raise NotProved(f"input {place} of {self.a.op} was not matched")
-        return found
-
-    def broadcast(self, place: int) -> Relation:
-        """Likewise, along the axis of the result that the channels are broadcast to."""
-        found = self.relation(place)
-        if found.axis is None:
-            return found
-        return found.along(found.axis + len(self.result()) - len(self.shape(place)))
-
-    def is_constant(self, place: int) -> bool:
-        """Whether the original's input at a place is a constant."""
-        return self.original.is_constant(self.a.inputs[place])
-
-    def constants(self, place: int) -> tuple[Any, Any]:
-        """The two constants at a place; ``None`` where it is left out."""
-        sides = (self.original, self.a), (self.candidate, self.b)
-        names = [(g, n.inputs[place] if place < len(n.inputs) else "") for g, n in sides]
-        x, y = (graph.constant(name) if name else None for graph, name in names)
-        return x, y
-
-    def follows(self, place: int, relation: Relation, rank: int) -> None:
-        """Demand that the constants at a place are related, ``rank`` axes in the result."""
-        x, y = self.constants(place)
-        what = f"input {place} of {self.a.op} is another constant"
-        need(x is not None and y is not None and x.shape == y.shape and x.dtype == y.dtype, what)
-        if relation.is_identity and np.array_equal(x, y):
-            return
-        need(x.dtype.kind == "f", what)
-        axes = [-1 if axis == relation.axis else 1 for axis in range(rank)]
-        scale, shift = (part.reshape(axes) for part in (relation.scale, relation.shift))
-        want = scale * x + shift
-        need(want.shape == y.shape or x.size == 1, what)
-        self.close(place, want, y, np.abs(scale * x) + np.abs(shift))
-
-    def close(self, place: int, want: Any, got: Any, size: Any) -> None:
-        """Demand that numbers of the candidate's constant at a place are within rounding."""
-        unit = self.candidate.unit(self.b.inputs[place])
-        units, where = units_apart(want, got, size, unit, FLOOR[unit])
-        what = f"input {place} of {self.a.op}"
-        if not units <= UNITS:
-            raise NotProved(f"{where} of {what} differs by {units:.3g} rounding units", wrong=True)
-        self.known.met(units, f"{self.b.outputs[0]}: {where} of {what}")
-
-    def parameter(self, name: str) -> Any:
-        """A parameter, which is the same on both sides."""
-        value = self.original.parameter(self.a, name)
-        need(value == self.candidate.parameter(self.b, name), f"{name} of {self.a.op} differs")
-        return value
-
-    def moved(self, name: str, relation: Relation, missing: float | None = None) -> None:
-        """Demand that a parameter was moved with the values."""
-        sides = (self.original, self.a), (self.candidate, self.b)
-        given: list[Any] = [graph.parameter(node, name) for graph, node in sides]
-        x, y = (given[0], given[1]) if missing is None else (v or missing for v in given)
-        need((x is None) == (y is None), f"{name}: bounds on one side only")
-        if x is not None and not (relation.is_identity and x == y):
-            unit = self.candidate.unit(self.b.outputs[0])
-            want = relation.scale * x + relation.shift
-            close = np.allclose(want, y, rtol=2.0 * unit, atol=0.0)
-            need(close, f"bounds or padding ({name}) that were not moved with the values")
-
-    def shape(self, place: int) -> Shape:
-        """The shape of the original's input."""
-        return self.original.shape(self.a.inputs[place])
-
-    def result(self) -> Shape:
-        """The shape of the original's first output."""
-        return self.original.shape(self.a.outputs[0])
-
-    def axis(self) -> int:
-        """The attribute, counted from the front."""
-        return int(self.a.attributes["axis"]) % len(self.shape(0))
-
+from bnfuse.checker.channels import carried
+from bnfuse.checker.nodes import PARAMETERS, VIEWS, need
+from bnfuse.checker.relations import IDENTITY, Relation, compose, reshaped
+from bnfuse.checker.step import Step
 
 Law = Callable[[Step], "Relation | list[Relation]"]
-Channels = Callable[[Step, Relation], Relation]
+Channels = Callable[[Step, Relation], "Relation | list[Relation]"]
 
 
 @dataclass(frozen=True)
@@ -164,9 +38,9 @@ class Row:
     shift: bool | Callable[[dict[str, Any]], bool]
     channels: Channels
 
-    def __call__(self, step: Step) -> Relation:
+    def __call__(self, step: Step) -> Relation | list[Relation]:
         """The relation of the results."""
-        for place in range(1, len(step.a.inputs)):
+        for place in range(1 + len(PARAMETERS.get(step.a.op, ())), len(step.a.inputs)):
             need(not step.a.inputs[place] or step.relation(place).is_identity, "another operand")
         r = step.relation(0)
         if r.is_identity:
@@ -278,15 +152,6 @@ def _where(step: Step) -> Relation:
     return _joined(step, 1)
 
 
-def _clip(step: Step) -> Relation:
-    """Bounds that are moved by the same increasing map."""
-    relation = step.relation(0)
-    need(relation.is_positive, "a scale that is not positive turns the order round")
-    for name in ("min", "max"):
-        step.moved(name, relation)
-    return relation
-
-
 def _sum(step: Step) -> Relation:
     """One scale on all operands; the shifts add up."""
     total = step.broadcast(0)
@@ -360,37 +225,13 @@ def _normalized(step: Step) -> Relation:
     return Relation.of(axis, ratio, moved, np.abs(other_shift) + np.abs(ratio * shift))
 
 
-def _gathered(step: Step) -> Relation:
-    """Rows of a constant table, or elements along an axis."""
+def _gathered(step: Step) -> Relation | list[Relation]:
+    """Elements along an axis, or rows of a constant table that are related as it is claimed."""
     need(step.relation(1).is_identity, "other indices")
-    axis, indices = step.axis(), len(step.original.shape(step.a.inputs[1]))
-    relation = _table(step, axis) if step.is_constant(0) else step.relation(0)
-    if relation.axis is None:
-        return relation
-    if relation.axis == axis:
-        index = step.constants(1)[0]
-        need(index is not None and indices <= 1, "the channels are chosen at run time")
-        return relation.take(np.asarray(index))
-    return relation.along(relation.axis + (indices - 1 if relation.axis > axis else 0))
-
-
-def _table(step: Step, axis: int) -> Relation:
-    """Two tables of one shape: row by row ``s·x + t`` along the last axis."""
-    x, y = step.constants(0)
-    need(x is not None and y is not None and np.shape(x) == np.shape(y), "tables that differ")
-    if np.array_equal(x, y):
-        return IDENTITY
-    need(x.ndim == 2 and axis == 0 and x.dtype.kind == "f", "tables that differ")
-    low, high, columns = x.argmin(axis=0), x.argmax(axis=0), np.arange(x.shape[1])
-    span, rise = (t[high, columns] - t[low, columns] for t in (x, y))
-    with np.errstate(all="ignore"):
-        scale = np.where(span > 0.0, rise / span, 1.0)
-    scale = np.where(np.abs(scale - 1.0) < 1e-6, 1.0, scale)
-    shift = y[high, columns] - scale * x[high, columns]
-    size = np.abs(y[high, columns]) + np.abs(scale * x[high, columns])
-    relation = Relation.of(1, scale, np.where(np.abs(shift) <= 4e-7 * size, 0.0, shift), size)
-    step.follows(0, relation, 2)
-    return relation
+    if not step.is_constant(0):
+        return carried(step, step.relation(0))
+    step.follows(0, step.claim, len(step.shape(0)))
+    return carried(step, step.claim)
 
 
 def _concat(step: Step) -> Relation:
@@ -418,20 +259,8 @@ def _padded(step: Step) -> Relation:
     padded = {axis for i, axis in enumerate(listed) if pads[i] or pads[i + half]}
     need(relation.axis not in padded or relation.axis is None, "the channels are padded")
     if step.a.attributes["mode"] == "constant":
-        step.moved("value", relation, 0.0)
+        step.moved("value", relation)
     return relation
-
-
-def _of_shape(step: Step) -> Relation:
-    """The shape of a value depends on no number in it."""
-    step.relation(0)
-    return IDENTITY
-
-
-def _transposed(step: Step, r: Relation) -> Relation:
-    """The channels go where the permutation sends them."""
-    perm = step.a.attributes["perm"] or tuple(reversed(range(len(step.shape(0)))))
-    return r if r.axis is None else r.along(perm.index(r.axis))
 
 
 def _reshaped(step: Step, r: Relation) -> Relation:
@@ -439,103 +268,10 @@ def _reshaped(step: Step, r: Relation) -> Relation:
     return reshaped(r, step.shape(0), step.result())
 
 
-def reshaped(r: Relation, before: Shape, after: Shape) -> Relation:
-    """A relation's channels after a change of shape that keeps the row-major order.
-
-    Raises:
-        NotProved: They are spread over several axes, or where they go cannot be told.
-    """
-    if r.axis is None:
-        return r
-    for place, size in enumerate(after):
-        # The channels whole, and before or behind them as many elements.
-        same = count(after[place + 1 :]) == count(before[r.axis + 1 :])
-        if size == r.scale.size and (same or count(after[:place]) == count(before[: r.axis])):
-            return r.along(place)
-    head = tail = 0
-    while head < min(r.axis, len(after)) and before[head] == after[head] is not None:
-        head += 1
-    most = min(len(before) - r.axis - 1, len(after) - head)
-    while tail < most and before[-1 - tail] == after[-1 - tail] is not None:
-        tail += 1
-    old, new = before[head : len(before) - tail], after[head : len(after) - tail]
-    need(all(isinstance(size, int) for size in (*old, *new)), "sizes that are not known")
-    sizes: Any = old, new
-    counts = [math.prod(each) for each in sizes]
-    need(counts[0] == counts[1] <= 1 << 24, "a block of another or too large a size")
-    written = [-1 if i == r.axis - head else 1 for i in range(len(old))]
-    parts = [np.broadcast_to(p.reshape(written), sizes[0]).reshape(sizes[1]) for p in r.parts]
-    varying = [
-        i for i in range(len(new)) if any(np.any(p != np.take(p, [0], axis=i)) for p in parts)
-    ]
-    need(len(varying) <= 1, "the channels are spread over several axes")
-    index = tuple(slice(None) if i in varying else 0 for i in range(len(new)))
-    return Relation.of(head + varying[0] if varying else None, *(p[index] for p in parts))
-
-
-def count(sizes: Shape) -> object:
-    """How many elements sizes come to: a number and symbols; equal to nothing if not known."""
-    if None in sizes:
-        return object()
-    numbers = math.prod(size for size in sizes if isinstance(size, int))
-    return numbers, sorted(size for size in sizes if isinstance(size, str))
-
-
-def _repeated(step: Step, r: Relation) -> Relation:
-    """Expand and Tile: along axes that hold no channels."""
-    if r.axis is None:
-        return r
-    axis = r.axis + len(step.result()) - len(step.shape(0))
-    sizes = step.shape(0)[r.axis], step.result()[axis]
-    need(sizes[0] == sizes[1] == r.scale.size, "the channels are repeated")
-    return r.along(axis)
-
-
-def _sliced(step: Step, r: Relation) -> Relation:
-    """Elements chosen along axes; the channels' numbers likewise."""
-    starts, ends, axes, steps = map(step.parameter, ("starts", "ends", "axes", "steps"))
-    axes, steps = axes or range(len(starts)), steps or (1,) * len(starts)
-    for start, end, axis, stride in zip(starts, ends, axes, steps, strict=True):
-        if axis % len(step.shape(0)) == r.axis:
-            need(stride > 0, "the channels in reverse")
-            r = r.take(slice(start, end, stride))
-    return r
-
-
-def _blocks(step: Step, r: Relation) -> Relation:
-    """Channels to positions and back, in the order of the specification."""
-    if r.axis is None:
-        return r
-    need(r.axis == 1, "the numbers run along another axis than the channels")
-    count = step.a.attributes["blocksize"] ** 2
-    if step.a.op == "SpaceToDepth":
-        return Relation.of(1, *(np.tile(p, count) for p in r.parts))
-    column_first = step.a.attributes.get("mode") == "CRD"
-    shape = (-1, count) if column_first else (count, -1)
-    tables = [p.reshape(shape).T if column_first else p.reshape(shape) for p in r.parts]
-    need(all(np.all(t == t[0]) for t in tables), "the channels are spread over positions")
-    return Relation.of(1, *(t[0] for t in tables))
-
-
-def _dropout(step: Step) -> Relation:
-    """The value itself, in inference mode and without the mask."""
-    for graph, node in ((step.original, step.a), (step.candidate, step.b)):
-        training = graph.parameter(node, "training_mode")
-        need(not training and node.opset >= 7, "Dropout in training mode")
-        need(sum(map(bool, node.outputs)) == 1, "Dropout with its mask")
-    return step.relation(0)
-
-
-def _split(step: Step) -> list[Relation]:
-    """Each part has its channels' numbers."""
-    r, parts, sizes = step.relation(0), len(step.a.outputs), step.parameter("split")
-    if r.axis is None or r.axis != step.axis():
-        return [r] * parts
-    need(sizes is not None or r.scale.size % parts == 0, "parts of different sizes")
-    sizes = sizes or (r.scale.size // parts,) * parts
-    need(sum(sizes) == r.scale.size, "parts that are not the whole")
-    ends = np.cumsum(sizes)
-    return [r.take(slice(end - size, end)) for size, end in zip(sizes, ends, strict=True)]
+def _of_shape(step: Step) -> Relation:
+    """The shape of a value depends on no number in it."""
+    step.relation(0)
+    return IDENTITY
 
 
 def _recurrent(step: Step) -> Relation:
@@ -589,17 +325,11 @@ LAWS: dict[str, Law] = _each(
         "ReduceL1 ReduceL2": Row("absolute", False, _reduced),
         "ReduceMax ReduceMin": Row("positive", True, _reduced),
         "Resize Upsample": Row("any", _weights_sum_to_one, _resized),
-        "Transpose": Row("any", True, _transposed),
+        "Transpose Expand Tile Slice Split DepthToSpace SpaceToDepth": Row("any", True, carried),
         " ".join(VIEWS): Row("any", True, _reshaped),
-        "Expand Tile": Row("any", True, _repeated),
-        "Slice": Row("any", True, _sliced),
-        "DepthToSpace SpaceToDepth": Row("any", True, _blocks),
-        "Dropout": _dropout,
-        "Split": _split,
         "Concat": _concat,
         "Gather": _gathered,
         "Pad": _padded,
-        "Clip": _clip,
         "Add Sub Sum": _sum,
         "Mul Div": _product,
         "Max Min": _extreme,

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnfuse.checker.forms import IDENTITY, Form, Map, Relation
-from bnfuse.checker.graph import Graph, Node, NotProved, need
+from bnfuse.checker.forms import Form, Map
+from bnfuse.checker.graph import Graph
+from bnfuse.checker.nodes import PARAMETERS, VIEWS, Node, NotProved, need
+from bnfuse.checker.relations import IDENTITY, Relation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -80,7 +82,7 @@ class Expanded:
 
     def sources(self, node: Node) -> list[str]:
         """The inputs that are no constants."""
-        places = range(1 if node.op in ("Dropout", "Pad") else len(node.inputs))
+        places = range(1 if node.op in PARAMETERS else len(node.inputs))
         return [i for p in places if (i := node.inputs[p]) and self.operand(node, p) is None]
 
     def is_constant(self, name: str) -> bool:
@@ -98,14 +100,9 @@ class Expanded:
         made, _ = self.graph.producers.get(name, (None, 0))
         if made is None or made.op != "Expand" or len(node.inputs) != 2 or name in self.stops:
             return None
-        sizes, _ = self.graph.producers.get(made.inputs[1], (None, 0))
-        if sizes is None or sizes.op != "Shape":
-            return None
-        other = node.inputs[1 - place]
-        shapes = [self.graph.shape(i) for i in (sizes.inputs[0], other)]
-        same = sizes.inputs[0] == other or (None not in shapes[0] and shapes[0] == shapes[1])
-        whole = not sizes.attributes.get("start") and sizes.attributes.get("end") is None
-        return made.inputs[0] if same and whole and self.is_constant(made.inputs[0]) else None
+        shapes = [self.graph.shape(i) for i in (name, node.inputs[1 - place])]
+        same = shapes[0] == shapes[1] and None not in shapes[0]
+        return made.inputs[0] if same and self.is_constant(made.inputs[0]) else None
 
     def computed(self, node: Node) -> Form:
         """The form of the first input, which was expanded before."""
@@ -139,6 +136,9 @@ class Expanded:
         need(None in names, "a constant")
         place = names.index(None) ^ 1
         numbers, shape = self._counted(names[place]), self.graph.shape(node.inputs[1 - place])
+        whole = numbers.shape == shape[len(shape) - numbers.ndim :]
+        if whole and numbers.size and np.ptp(numbers) == 0.0:
+            numbers = numbers.reshape(-1)[:1]
         along = [axis for axis, size in enumerate(numbers.shape) if size != 1]
         need(numbers.ndim <= len(shape) and len(along) <= 1, "a constant along several axes")
         axis = along[0] + len(shape) - numbers.ndim if along else None
@@ -188,14 +188,6 @@ def _negative(e: Expanded, node: Node) -> Form:
     return e.computed(node).after(Relation.of(None, -1.0))
 
 
-def _same(e: Expanded, node: Node) -> Form:
-    if node.op == "Dropout":
-        trains = e.graph.parameter(node, "training_mode") or len(node.outputs) > 1
-        old = node.opset < 7 and not node.attributes.get("is_test")
-        need(not trains and not old, "Dropout in training mode, or with its mask")
-    return e.computed(node)
-
-
 def _batch_norm(e: Expanded, node: Node) -> Form:
     trains = node.attributes.get("training_mode") or len(node.outputs) > 1 or node.opset < 7
     need(not trains, "BatchNormalization in training mode")
@@ -208,6 +200,17 @@ def _batch_norm(e: Expanded, node: Node) -> Form:
 
 def _bias(axis: int, bias: np.ndarray | None) -> Relation:
     return IDENTITY if bias is None else Relation.of(axis, 1.0, bias)
+
+
+def _transpose(e: Expanded, node: Node) -> Form:
+    rank = len(e.graph.shape(node.inputs[0]))
+    perm = tuple(node.attributes["perm"] or reversed(range(rank)))
+    need(sorted(perm) == list(range(rank)), "a Transpose of another rank")
+    return e.computed(node).turned(perm)
+
+
+def _view(e: Expanded, node: Node) -> Form:
+    return e.computed(node).viewed(*(e.graph.shape(n) for n in (node.inputs[0], node.outputs[0])))
 
 
 def _conv(e: Expanded, node: Node) -> Form:
@@ -231,7 +234,8 @@ def _grid(a: dict[str, Any], rank: int, pads: Any) -> tuple[tuple[int, ...], ...
 def _gemm(e: Expanded, node: Node) -> Form:
     a, c, bias = node.attributes, e.weight(node, 1), e.weight(node, 2)
     need(not a["transA"], "a Gemm of a transposed value")
-    c = a["alpha"] * (c if a["transB"] else c.T)
+    c = c if a["transB"] else c.T
+    c = c if a["alpha"] == 1.0 else a["alpha"] * c
     if bias is not None:
         row = bias.size in (1, len(c)) and (not bias.ndim or bias.shape[-1] == bias.size)
         need(row, "a Gemm whose C is no bias")
@@ -283,12 +287,13 @@ LINEAR: dict[str, Callable[[Expanded, Node], Form]] = {
     **dict.fromkeys(("Add", "Sub", "Sum"), _sum),
     **dict.fromkeys(("Mul", "Div"), _product),
     **dict.fromkeys(("Conv", "ConvTranspose"), _conv),
-    **dict.fromkeys(("Identity", "Dropout"), _same),
     "AveragePool": _average,
     "BatchNormalization": _batch_norm,
     "Gemm": _gemm,
     "MatMul": _matmul,
     "Neg": _negative,
     "Pad": _pad,
+    "Transpose": _transpose,
+    **dict.fromkeys(VIEWS, _view),
 }
 """The ops that are linear in what they compute from, their weights being constants."""

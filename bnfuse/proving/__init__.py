@@ -14,7 +14,8 @@ import numpy
 import onnx
 
 from bnfuse.checker.check import check, unbelieving
-from bnfuse.checker.graph import Graph, NotProved, digest_of
+from bnfuse.checker.graph import Graph, digest_of
+from bnfuse.checker.nodes import NotProved
 from bnfuse.proving.certificate import written
 from bnfuse.proving.differences import Difference, difference
 from bnfuse.proving.search import Search

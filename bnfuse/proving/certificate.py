@@ -6,6 +6,7 @@ __all__ = ["PREDICATE", "STATEMENT", "in_toto", "text_of", "written"]
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.checker.certificate import SCHEMA
@@ -53,8 +54,10 @@ def _cut(cut: Cut) -> dict[str, Any]:
     entry: dict[str, Any] = {"law": cut.law, "a": cut.a, "b": cut.b}
     if cut.over:
         entry["over"] = [list(pair) for pair in cut.over]
-    if not cut.relation.is_identity:
-        relation = cut.relation
+    relation = cut.relation
+    if relation.order is not None:
+        entry["order"] = list(relation.order)
+    if not replace(relation, order=None).is_identity:
         entry["axis"] = relation.axis
         entry["scale"], entry["shift"] = relation.scale.tolist(), relation.shift.tolist()
     return entry

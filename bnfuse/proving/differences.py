@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnfuse.checker.check import unbelieving
-from bnfuse.checker.forms import IDENTITY, Form, Relation, alike
-from bnfuse.checker.graph import NotProved
+from bnfuse.checker.forms import Form, alike
 from bnfuse.checker.linear import expand
+from bnfuse.checker.nodes import NotProved
+from bnfuse.checker.relations import IDENTITY, Relation
 from bnfuse.proving.search import Search
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bnfuse.checker.check import Cut
-    from bnfuse.checker.graph import Array, Graph
+    from bnfuse.checker.graph import Graph
+    from bnfuse.checker.values import Array
 
 BEYOND = 64.0
 """Rounding units that no way of rounding explains."""
@@ -117,7 +119,7 @@ def _cleaned(relation: Relation) -> Relation | None:
     shift = np.zeros_like(shift) if 0 < np.sum(shift != 0.0) * 2 <= max(shift.size, 2) else shift
     if np.array_equal(scale, relation.scale) and np.array_equal(shift, relation.shift):
         return None
-    return Relation.of(relation.axis, scale, shift)
+    return replace(Relation.of(relation.axis, scale, shift), order=relation.order)
 
 
 def _righted(failed: Search, cut: Cut) -> Relation | None:

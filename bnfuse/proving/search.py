@@ -12,26 +12,29 @@ __all__ = ["Search", "Unmatched"]
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from bnfuse.checker.check import Cut, Proving, is_view
-from bnfuse.checker.forms import IDENTITY, Form, Relation, alike
-from bnfuse.checker.graph import NotProved, need
+from bnfuse.checker.check import Cut, Proving
+from bnfuse.checker.forms import Form
 from bnfuse.checker.linear import LINEAR, Expanded
-from bnfuse.checker.turned import TURNED
+from bnfuse.checker.nodes import VIEWS, NotProved, need
+from bnfuse.checker.relations import IDENTITY, Relation
+from bnfuse.proving.claims import of_forms, of_tables
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from bnfuse.checker.graph import Graph, Node
+    from bnfuse.checker.graph import Graph
+    from bnfuse.checker.nodes import Node
+    from bnfuse.checker.sizes import Shape
 
-_AFFINE = {"Add", "BatchNormalization", "Div", "Dropout", "Identity", "Mul", "Neg", "Sub"}
+_AFFINE = {"Add", "BatchNormalization", "Div", "Mul", "Neg", "Sub"}
+
+_LAYOUT = {"Transpose", *VIEWS}
+
+_DENSE = 1 << 22
+"""Coefficients up to which a scale is compared with a matrix."""
 
 _REACH = 60
 """Values of the original that are looked at as the result of a linear map."""
-
-_SNAP = 64.0
-"""Rounding units within which a scale is 1 and a shift is 0."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,8 @@ class Search:
         self._original = original
         self._candidate = candidate
         self._matches: dict[str, list[str]] = {}
-        self._turned: dict[str, list[str]] = {}
         self._readers: dict[str, list[Node]] = {}
+        self._results = {original.same(name) for name in original.outputs}
         for node in original.nodes:
             for name in dict.fromkeys(node.inputs):
                 self._readers.setdefault(name, []).append(node)
@@ -113,7 +116,8 @@ class Search:
 
     def needed(self) -> list[Cut]:
         """The cuts that the outputs rest on, in order."""
-        wanted = {(name, name) for name in self._candidate.outputs}
+        sides = self._original, self._candidate
+        wanted = {(sides[0].same(name), sides[1].same(name)) for name in self._candidate.outputs}
         kept = []
         for cut in reversed(self.cuts):
             if cut.over:
@@ -128,7 +132,7 @@ class Search:
                 wanted.update(zip(node.inputs, other.inputs, strict=False))
                 if node.bodies:
                     # The body reads what it reads by the same names.
-                    wanted.update((name, name) for name in self._original.producers)
+                    wanted.update((name, sides[1].same(name)) for name in sides[0].producers)
         return kept[::-1]
 
     def _match(self, node: Node) -> None:
@@ -138,9 +142,6 @@ class Search:
         found = self._match_op(node, refusals)
         if node.op in LINEAR:
             found = self._match_form(node, refusals, found) or found
-        if not found and self._is_view(self._candidate, node):
-            found = self._match_view(node, refusals)
-        found = self._match_turned(node) or found
         if not found and not (self._given and self._assume(node)):
             refusals.sort(key=lambda refusal: not refusal.wrong)
             reason = str(refusals[0]) if refusals else f"no {node.op} of the original reads it"
@@ -150,105 +151,34 @@ class Search:
     def _match_op(self, node: Node, refusals: list[NotProved]) -> bool:
         found = False
         for other in self._same_ops(node):
-            a, b = other.outputs[0], node.outputs[0]
+            cut = self._of_op(other, node)
             try:
-                self.proving.same_op(a, b)
+                self.proving.admit(cut)
             except NotProved as refusal:
-                self._try(Cut(a, b, "op"))
+                self._try(cut)
                 refusals.append(refusal)
                 continue
             found = True
-            self.cuts.append(Cut(a, b, "op"))
+            self.cuts.append(cut)
             for x, y in zip(other.outputs, node.outputs, strict=True):
                 if x and y:
                     self.proving.known[x, y] = self._given.get((x, y), self.proving.known[x, y])
                     self._add(x, y)
         return found
 
-    def _match_view(self, node: Node, refusals: list[NotProved]) -> bool:
-        """Look for a view of what the node's first input is, across views of the original."""
-        y = node.outputs[0]
-        while y in self._candidate.producers:
-            made = self._candidate.producers[y][0]
-            if not self._is_view(self._candidate, made):
-                break
-            y = made.inputs[0]
-            for x in self._matches.get(y, ()):
-                for a in (x, *self._views(x)):
-                    if self._add_view(a, node.outputs[0], (x, y), refusals):
-                        return True
-        return False
+    def _of_op(self, a: Node, b: Node) -> Cut:
+        known = self.proving.known
+        pairs = zip(a.inputs, b.inputs, strict=False)
+        turned = any(known[pair].order is not None for pair in pairs if pair in known)
+        names = a.outputs[0], b.outputs[0]
+        return Cut(*names, "turned") if turned else Cut(*names, "op", self._claim(a, b))
 
-    def _add_view(self, a: str, b: str, over: tuple[str, str], refusals: list[NotProved]) -> bool:
-        cut = Cut(a, b, "view", IDENTITY, (over,))
-        try:
-            self.proving.admit(cut)
-        except NotProved as refusal:
-            refusals.append(refusal)
-            return False
-        self.cuts.append(cut)
-        self._add(a, b)
-        return True
-
-    def _is_view(self, graph: Graph, node: Node) -> bool:
-        try:
-            return is_view(graph, node)
-        except NotProved:
-            return False
-
-    def _views(self, a: str) -> list[str]:
-        """What the original makes of a value by views of it."""
-        following = [a]
-        for value in following:
-            following += [
-                reader.outputs[0]
-                for reader in self._readers.get(value, ())
-                if reader.inputs[0] == value
-                and len(following) < _REACH
-                and self._is_view(self._original, reader)
-            ]
-        return following[1:]
-
-    def _match_turned(self, node: Node) -> bool:
-        """Look for values that are the same with their axes in another order."""
-        b, found = node.outputs[0], False
-        if node.op == "Transpose":
-            y = node.inputs[0]
-            for x in (*self._matches.get(y, ()), *self._turned.get(y, ())):
-                found = self._add_turned(Cut(x, b, "turn", IDENTITY, ((x, y),))) or found
-        elif node.op in TURNED:
-            readers = [
-                reader.outputs[0]
-                for y in node.inputs
-                for x in self._turned.get(y, ())
-                for reader in self._readers.get(x, ())
-                if reader.op == node.op
-            ]
-            for a in dict.fromkeys(readers):
-                found = self._add_turned(Cut(a, b, "turned")) or found
-        return found
-
-    def _add_turned(self, cut: Cut) -> bool:
-        a, b = cut.a, cut.b
-        if a in self._matches.get(b, ()) or a in self._turned.get(b, ()):
-            return True
-        try:
-            self.proving.admit(cut)
-        except NotProved:
-            return False
-        self.cuts.append(cut)
-        if (a, b) in self.proving.known:
-            self._add(a, b)
-        else:
-            self._turned.setdefault(b, []).append(a)
-            self._turn(a, b)
-        return True
-
-    def _turn(self, a: str, b: str) -> None:
-        """Remember what the original's Transposes make of a match."""
-        for reader in self._readers.get(a, ()):
-            if reader.op == "Transpose":
-                self._add_turned(Cut(reader.outputs[0], b, "turn", IDENTITY, ((a, b),)))
+    def _claim(self, a: Node, b: Node) -> Relation:
+        """What the certificate says of constants: only a Gather's law asks."""
+        if a.op != "Gather":
+            return IDENTITY
+        x, y = self._original.constant(a.inputs[0]), self._candidate.constant(b.inputs[0])
+        return IDENTITY if x is None or y is None else of_tables(x, y)
 
     def _assume(self, node: Node) -> bool:
         b = node.outputs[0]
@@ -269,22 +199,18 @@ class Search:
         for value in following:
             for reader in self._readers.get(value, ()):
                 after = reader.outputs[0]
-                if reader.op not in _AFFINE or after in matches or len(following) > _REACH:
+                known = reader.op in _AFFINE or reader.op in _LAYOUT
+                if not known or after in matches or len(following) > _REACH:
                     continue
                 following.append(after)
-                cut = self._cut(after, b, [b], []) if self._matters(after) else None
+                cut = self._cut(after, b, [b], []) if self._looks_like(after, b) else None
                 if cut is not None:
                     self.cuts.append(cut)
                     matches.append(after)
-        if self.proving.known[a, b].is_identity:
-            self._turn(a, b)
-        for after in self._views(a):
-            if after not in matches and self._looks_like(after, b):
-                self._add_view(after, b, (a, b), [])
 
     def _looks_like(self, a: str, b: str) -> bool:
         try:
-            return self._matters(a) and _may_be(self._original, a, self._candidate.shape(b))
+            return self._matters(a) and _may_be(self._original, a, self._candidate.shape(b), True)
         except NotProved:
             return False
 
@@ -335,16 +261,19 @@ class Search:
         named = [a for a in order if a == b]
         others = [a for a in order[len(start) :] if a != b and self._matters(a)]
         others += [a for a in start if a != b]
-        return [a for a in (*named, *others) if _may_be(self._original, a, shape)]
+        known = self.proving.known
+        turns = self._candidate.producers[b][0].op == "Transpose" or any(
+            known[x, y].order is not None for y in sources for x in self._matches[y]
+        )
+        return [a for a in (*named, *others) if _may_be(self._original, a, shape, turns)]
 
     def _matters(self, a: str) -> bool:
         """Whether anything but an affine reads a value."""
-        if a in self._original.outputs:
+        if a in self._results:
             return True
         return any(
-            reader.op not in LINEAR
+            reader.op not in _AFFINE
             or sum(not self._original.is_constant(i) for i in reader.inputs) > 1
-            or reader.op in ("Conv", "ConvTranspose", "Gemm", "MatMul", "AveragePool", "Pad")
             for reader in self._readers.get(a, ())
         )
 
@@ -371,7 +300,8 @@ class Search:
             return cut
         x, y, unit = forms = self.proving.forms(a, b, over)
         need(not self._matches.get(b) or _one_grid(x, y), "another grid of coefficients")
-        cut = Cut(a, b, "linear", _inferred(x, y, unit), tuple(over))
+        need(_is_compared(x, y), "far more coefficients")
+        cut = Cut(a, b, "linear", of_forms(x, y, unit), tuple(over))
         try:
             self.proving.same_form(cut, forms)
         except NotProved:
@@ -410,41 +340,23 @@ def _one_grid(a: Form, b: Form) -> bool:
     return all(x == y for x, y in pairs)
 
 
-def _may_be(graph: Graph, a: str, shape: tuple[int | str | None, ...]) -> bool:
+def _is_compared(a: Form, b: Form) -> bool:
+    """Whether no scale is written as a large matrix to be compared with one."""
+    pairs = [(m, b.maps[name]) for name, m in a.maps.items() if name in b.maps]
+    return all(
+        x.c.shape[:2] == y.c.shape[:2] or max(x.c.size, y.c.size) <= _DENSE for x, y in pairs
+    )
+
+
+def _may_be(graph: Graph, a: str, shape: Shape, turned: bool = False) -> bool:
+    """Whether a value may have a shape, or where it may be turned, its sizes."""
     try:
         mine = graph.shape(a)
     except NotProved:
         return False
+    if turned:
+        return len(mine) == len(shape)
     return len(mine) == len(shape) and all(
         not (isinstance(p, int) and isinstance(q, int)) or p == q
         for p, q in zip(mine, shape, strict=True)
     )
-
-
-def _inferred(a: Form, b: Form, unit: float) -> Relation:
-    """The scales and shifts that make most of one form into the other."""
-    need(a.maps.keys() == b.maps.keys(), "it is computed from other values")
-    axes = [f.constant.axis for f in (a, b)]
-    above: np.ndarray | float = 0.0
-    below: np.ndarray | float = 0.0
-    for name, mine in a.maps.items():
-        x, y = alike(mine, b.maps[name])
-        axes += [x.axis, y.axis]
-        v, w = (m.c.reshape(len(m.c), -1) for m in (x, y))
-        above = above + np.einsum("oi,oi->o", v, w)
-        below = below + np.einsum("oi,oi->o", v, v)
-    with np.errstate(all="ignore"):
-        scale = np.where(below > 0.0, above / below, 1.0)
-        one = np.sum(above) / np.sum(below)
-    same = np.abs(scale - one) <= _SNAP * unit * np.abs(one)
-    if np.isfinite(one) and np.all(same | (below == 0.0)):
-        # One number that was rounded into each channel: without an axis it passes any Reshape.
-        scale = np.full_like(scale, one)
-    scale = np.where((np.abs(scale - 1.0) <= _SNAP * unit) | (scale == 0.0), 1.0, scale)
-    shift = b.constant.shift - scale * a.constant.shift
-    size = np.abs(scale) * a.constant.magnitude + np.abs(b.constant.shift)
-    shift = np.where(np.abs(shift) <= _SNAP * unit * size, 0.0, shift)
-    axis = next((axis for axis in axes if axis is not None), None)
-    if axis is None:
-        scale, shift = np.reshape(scale, -1)[0], np.reshape(shift, -1)[0]
-    return Relation.of(axis, *np.broadcast_arrays(scale, shift))

@@ -12,8 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from bnfuse.checker.check import Cut, Proving
-from bnfuse.checker.forms import Relation
 from bnfuse.checker.graph import Graph
+from bnfuse.checker.relations import Relation
 
 Array = np.ndarray[Any, Any]
 
@@ -59,6 +59,13 @@ def relate(op: Op, relation: Relation, folder: Path) -> tuple[Proving, list[tupl
     return proving, [(f"y{i}", f"y{i}") for i in range(op.outputs)]
 
 
+def follow(proving: Proving) -> None:
+    """Apply the law of each node of the op, which may be written out as several."""
+    nodes = proving.original.nodes, proving.candidate.nodes[2:]
+    for node, other in zip(*nodes, strict=True):
+        proving.same_op(node.outputs[0], other.outputs[0])
+
+
 def _model(op: Op, x: str, before: list[Any], numbers: dict[str, Array]) -> onnx.ModelProto:
     names, constants = [], dict(numbers)
     for place, given in enumerate(op.inputs):
@@ -89,7 +96,8 @@ def _model(op: Op, x: str, before: list[Any], numbers: dict[str, Array]) -> onnx
 
 def holds(proving: Proving, pair: tuple[str, str], x: Array) -> bool:
     """Whether the relation that is known of a pair of results holds at ``x``."""
-    relation = proving.known[pair]
+    relation = proving.relation_of(*pair)
+    assert relation is not None
     a, b = (
         ReferenceEvaluator(graph.proto).run([name], {"x": x})[0]
         for graph, name in zip((proving.original, proving.candidate), pair, strict=True)

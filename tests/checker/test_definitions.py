@@ -42,6 +42,8 @@ CASES: list[tuple[str, tuple[Any, ...], dict[str, Any], tuple[int, ...]]] = [
     ("com.microsoft::FusedMatMul", (V,), {"alpha": 0.25}, ROWS),
     ("com.microsoft::FusedMatMul", (V.T,), {"alpha": 2.0, "transB": 1}, ROWS),
     ("com.microsoft::FusedMatMul", (RNG.standard_normal((5, 3)),), {"transA": 1}, ROWS),
+    ("Clip", (np.float32(-0.5), np.float32(0.5)), {}, ROWS),
+    ("Clip", (np.float32(-0.5),), {}, ROWS),
     ("com.microsoft::QuickGelu", (), {}, ROWS),
     ("com.microsoft::QuickGelu", (), {"alpha": 1.3}, ROWS),
     ("com.microsoft::Gelu", (), {}, ROWS),
@@ -111,7 +113,7 @@ def spelt_out(model: onnx.ModelProto, kind: str) -> onnx.ModelProto:
     del spelt.graph.node[:]
     spelt.graph.node.extend(node.proto for node in graph.nodes)
     known = {t.name for t in model.graph.initializer}
-    spelt.graph.initializer.extend(t for n, t in graph._tensors.items() if n not in known)
+    spelt.graph.initializer.extend(t for n, t in graph.tensors.items() if n not in known)
     return spelt
 
 

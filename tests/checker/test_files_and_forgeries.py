@@ -13,8 +13,9 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from bnfuse.checker.__main__ import check_files
-from bnfuse.checker.graph import Graph, NotProved, digest_of
+from bnfuse.checker.graph import Graph, digest_of
 from bnfuse.checker.lean import lean
+from bnfuse.checker.nodes import NotProved
 from bnfuse.proving import prove
 
 TEXT = """

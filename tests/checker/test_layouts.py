@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from onnx import numpy_helper
 
 from bnfuse.checker.check import Cut, Proving
-from bnfuse.checker.forms import IDENTITY
-from bnfuse.checker.graph import Graph, NotProved
+from bnfuse.checker.graph import Graph
+from bnfuse.checker.nodes import NotProved
+from bnfuse.checker.relations import IDENTITY
 from bnfuse.proving import Proved, prove
 
 TEXT = """
@@ -34,6 +36,9 @@ CONSTANTS = {
     "row": np.linspace(1, 2, 6, dtype=np.float32),
     "column": np.linspace(1, 2, 6, dtype=np.float32).reshape(6, 1),
     "other": np.linspace(1, 3, 6, dtype=np.float32).reshape(6, 1),
+    "block": np.ones((1, 4, 6), np.float32),
+    "turned": np.ones((1, 6, 4), np.float32),
+    "filled": np.full((1, 6, 4), 2, np.float32),
 }
 
 
@@ -79,6 +84,11 @@ SAME = {
         f"n = Transpose{T}(x)  y = Mul(n, column)",
         "[N,6,4]",
     ),
+    "a constant beside it that is turned as well": (
+        f"m = Concat<axis = 2>(x, block)  y = Transpose{T}(m)",
+        f"n = Transpose{T}(x)  y = Concat<axis = 1>(n, turned)",
+        "[N,12,4]",
+    ),
     "a softmax along the turned axis": (
         f"m = Softmax<axis = -1>(x)  y = Transpose{T}(m)",
         f"n = Transpose{T}(x)  y = Softmax<axis = 1>(n)",
@@ -101,6 +111,11 @@ DIFFERENT = {
         f"m = Mul(x, row)  y = Transpose{T}(m)",
         f"n = Transpose{T}(x)  y = Mul(n, other)",
         "[N,6,4]",
+    ),
+    "another constant beside it": (
+        f"m = Concat<axis = 2>(x, block)  y = Transpose{T}(m)",
+        f"n = Transpose{T}(x)  y = Concat<axis = 1>(n, filled)",
+        "[N,12,4]",
     ),
     "a softmax along another axis": (
         f"m = Softmax<axis = -1>(x)  y = Transpose{T}(m)",
@@ -137,14 +152,16 @@ def test_a_premise_that_does_not_hold_is_no_proof(kind: str) -> None:
     assert not judged(a, b, out or "[N,A,B]").proved
 
 
+TURN = replace(IDENTITY, order=(0, 2, 1))
 FORGED = [
     Cut("y", "y", "view", IDENTITY, (("x", "x"),)),
-    Cut("y", "y", "view"),
-    Cut("y", "y", "turn", IDENTITY, (("x", "x"),)),
-    Cut("y", "y", "turn"),
-    Cut("y", "y", "turn", IDENTITY, (("y", "y"),)),
-    Cut("y", "y", "view", IDENTITY, (("y", "y"),)),
+    Cut("y", "y", "linear", IDENTITY, (("x", "x"),)),
+    Cut("y", "y", "linear"),
+    Cut("y", "y", "linear", IDENTITY, (("y", "y"),)),
     Cut("y", "y", "turned"),
+    Cut("x", "x", "linear", TURN, (("x", "x"),)),
+    Cut("x", "x", "linear", replace(IDENTITY, order=(0, 1)), (("x", "x"),)),
+    Cut("x", "x", "linear", replace(IDENTITY, order=(0, 1, 1)), (("x", "x"),)),
 ]
 
 

@@ -18,7 +18,7 @@ from onnx.reference import ReferenceEvaluator
 from random_graphs import seeded_model
 
 from bnfuse.checker.__main__ import check_files
-from bnfuse.checker.graph import NotProved
+from bnfuse.checker.nodes import NotProved
 from bnfuse.proving import Proved, prove
 
 TEXT = """
