@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import onnx
 import onnx.parser
 import pytest
 from onnx import numpy_helper
-from verification_texts import caught, judge
+from verification_texts import caught, judge, outside
 from written import parse
 
 from bnfuse.verifying import Verdict
 from bnfuse.verifying.reach import reached, waking
+from bnfuse.verifying.reach.leaning import lean
 from bnfuse.verifying.reach.nearest import nearest_bends
+from bnfuse.verifying.truth.branches import bounds
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SEEDS = range(3)
 
@@ -111,15 +118,77 @@ class TestChannelsThatSleep:
         assert "--inputs" in note
 
 
+def clipped(where: int, high: float, wrong: float = 1.0, seed: int = 0) -> onnx.ModelProto:
+    """Five Clips in a row; one channel of one of them lies at -300."""
+    rng = np.random.default_rng(seed)
+    nodes, tensors, x = [], {}, "x"
+    for layer in range(6):
+        weight, bias = rng.standard_normal((32, 32)) / 2, 0.3 * rng.standard_normal(32)
+        if layer == where:
+            bias[ASLEEP] = -300.0
+        if layer == where + 1:
+            weight[ASLEEP] *= wrong
+        tensors |= {f"w{layer}": weight, f"b{layer}": bias}
+        made = "y" if layer == 5 else f"h{layer}"
+        nodes.append(f"{made} = Gemm({x}, w{layer}, b{layer})")
+        if layer < 5:
+            nodes.append(f"x{layer} = Clip(h{layer}, zero, high)")
+        x = f"x{layer}"
+    return parse(
+        "g (float[N, 32] x) => (float[N, 32] y) "
+        f"<float zero = {{0}}, float high = {{{high}}}> {{ {' '.join(nodes)} }}",
+        **tensors,
+    )
+
+
+class TestChannelsBetweenTwoBounds:
+    """Such a channel is flat on both sides, and what is woken beyond both hides as much."""
+
+    @pytest.mark.parametrize(("where", "high"), [(0, 6), (0, 200), (1, 200), (2, 200), (3, 200)])
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_a_mistake_behind_one_is_caught(self, where: int, high: float, seed: int) -> None:
+        right, wrong = (clipped(where, high, by, seed) for by in (1.0, 1.01))
+        assert caught(judge(right, wrong, seed=seed))
+
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_an_honest_rounding_passes(self, seed: int) -> None:
+        right = clipped(2, 200, seed=seed)
+        assert judge(right, halved(right), seed=seed).verdict is Verdict.PASS
+
+    @pytest.mark.parametrize(
+        ("text", "low", "high"),
+        [
+            ("y = Clip(x, l, h)", -2.0, 4.0),
+            ("y = Clip(x, , h)", -np.inf, 4.0),
+            ("y = Clip(x)", -np.inf, np.inf),
+            ("y = HardSwish(x)", -3.0, 3.0),
+            ("y = HardSigmoid<alpha=0.25>(x)", -2.0, 2.0),
+        ],
+    )
+    def test_the_way_into_the_middle(self, text: str, low: float, high: float) -> None:
+        node = parse(f"g (float[4] x, float l, float h) => (float[4] y) {{ {text} }}").graph.node[0]
+        x = np.array([-9.0, 0.5, 3.5, 50.0])
+        inputs = [x, np.array(-2.0), np.array(4.0)][: len(node.input)]
+        inputs = [value if name else None for name, value in zip(node.input, inputs, strict=True)]
+        assert bounds(node, inputs) == (low, high)
+        found = lean(node, inputs, [x], "inside")
+        assert found is not None
+        np.testing.assert_array_equal(found.score > 0, (x > low) & (x < high))
+        if np.isfinite(low):
+            ((_, sign, _),) = found.by
+            moved = x + sign * found.goal()
+            np.testing.assert_allclose(moved[[0, 3]], (low + high) / 2)
+
+
 def crowded(wrong: float = 1.0, seed: int = 0, bend: str = "Relu(h)") -> onnx.ModelProto:
-    """One channel of ``r`` sleeps, and beside it a hundred of ``f`` that no input wakes."""
+    """One channel of ``r`` sleeps, and beside it a thousand of ``f`` that no input wakes."""
     rng = np.random.default_rng(seed)
     w, v = rng.standard_normal((2, 16, 16)) / 4
     bias = 0.3 * rng.standard_normal(16)
     bias[ASLEEP] = -60.0
     v[ASLEEP] *= wrong
-    e, u = rng.standard_normal((2, 16, 100)) / 4
-    k = -rng.uniform(0.1, 1.0, 100)
+    e, u = rng.standard_normal((2, 16, 1000)) / 4
+    k = -rng.uniform(0.1, 1.0, 1000)
     k[0] = 100.0
     return parse(
         "g (float[N, 16] x) => (float[N, 16] y) <float zero = {0}> { "
@@ -225,6 +294,11 @@ class TestBendsOfTheCandidate:
         head = f"g (float[N, 4] x) => (float[N, 4] y) <{self.CONSTANTS}>"
         result = judge(self.ORIGINAL, f"{head} {{ {BENT[case]} }}")
         assert caught(result), result.warnings
+
+    def test_so_it_is_by_constants_in_a_file_of_their_own(self, tmp_path: Path) -> None:
+        text = f"g (float[N, 4] x) => (float[N, 4] y) {{ {BENT['an overflow']} }}"
+        model = parse(text, huge=np.array(1e36), tiny=np.array(1e-36))
+        assert caught(judge(self.ORIGINAL, outside(model, tmp_path / "m.onnx")))
 
 
 def positions(wrong: int | None = None, rows: int = 200) -> onnx.ModelProto:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnfuse.verifying.ops import Fact, has
-from bnfuse.verifying.truth.branches import OVERFLOW, attribute
+from bnfuse.verifying.truth.branches import OVERFLOW, bounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +19,9 @@ __all__ = ["Lean", "lean", "margin_of"]
 
 Array = np.ndarray[Any, Any]
 
+# How far beyond the edge of a side numbers are moved, and the least way in parts of their size.
+_BEYOND, _LEAST = 1.5, 1e-3
+
 
 @dataclass(frozen=True)
 class Lean:
@@ -28,11 +31,18 @@ class Lean:
         score: Positive where they take it.
         by: The values that it is made of: name, the sign by which it grows with them, shape.
         width: About the size of the numbers.
+        way: How far they are to be moved to take it surely; None for well beyond its edge.
     """
 
     score: Array
     by: tuple[tuple[str, Any, tuple[int, ...]], ...]
     width: float = 1.0
+    way: Array | None = None
+
+    def goal(self) -> Array:
+        """Return how far each number is to be moved."""
+        straight = -_BEYOND * self.score if self.way is None else self.way
+        return np.maximum(straight, _BEYOND * _LEAST * self.width)
 
 
 def margin_of(
@@ -96,26 +106,20 @@ def lean(
             for n, (name, shape) in enumerate(names)
         )
         return Lean(sign * (inputs[place] - best), by, _width(outputs[0]))
-    sign = -1.0 if side in {"negative", "below"} else 1.0
-    if side in {"negative", "positive"}:
-        bound: Any = 0.0
-    elif op == "Clip":
-        place = 1 if side == "below" else 2
-        bound = (
-            inputs[place]
-            if len(inputs) > place
-            else attribute(node, "min" if place == 1 else "max")
-        )
-    elif op == "HardSwish":
-        bound = 3.0 * sign
-    elif op == "HardSigmoid":
-        slope, offset = attribute(node, "alpha", 0.2), attribute(node, "beta", 0.5)
-        bound = ((1.0 if sign > 0 else 0.0) - offset) / slope
+    if has(op, Fact.SIGNED):
+        low = high = np.zeros(())
     else:
-        return None
-    if side == "inside" or bound is None:
-        return None
-    return Lean(sign * (x - bound), ((*names[0][:1], sign, names[0][1]),), _width(x))
+        low, high = bounds(node, inputs)
+    if side == "inside":
+        room = np.minimum(x - low, high - x)
+        # To the middle, or well beyond the one bound there is.
+        two_ends = np.all(np.isfinite(low) & np.isfinite(high))
+        middle = np.abs((low + high) / 2 - x) if two_ends else None
+        sign = np.where(x - low < high - x, 1.0, -1.0)
+        return Lean(room, ((*names[0][:1], sign, names[0][1]),), _width(x), middle)
+    sign = -1.0 if side in {"negative", "below"} else 1.0
+    score = sign * (x - (low if sign < 0 else high))
+    return Lean(score, ((*names[0][:1], sign, names[0][1]),), _width(x))
 
 
 def _width(x: Array) -> float:

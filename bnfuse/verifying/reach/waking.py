@@ -41,13 +41,12 @@ _MOST_RUNS = 24
 # Sides that all runs together look at: each is looked at by itself, whatever a run costs.
 _MOST_LOOKS = 1 << 16
 _MOST_SAMPLES = 2
-_MOST_ROWS = 32
+_MOST_ROWS = 128
 # Runs of a trail that starts at other numbers when they are over.
-_TRAIL = 5
-MOST_WORK = _WORK // _TRAIL
+_TRAIL = 8
+MOST_WORK = _WORK // 5
 """Products of a run above which nothing is searched for."""
-# How far beyond what a straight line promises the inputs are moved, and the largest input.
-_BEYOND = 1.5
+# The largest input.
 _LARGEST = {2: 32.0}
 _LARGEST_FLOAT = 2048.0
 # How far a trail's first step goes, whatever a straight line promises, and what the others go more.
@@ -158,11 +157,17 @@ class _Search:
         alone = score.ndim == 0 or len(score) % run.rows > 0
         # The places of a sequence may have been counted as rows.
         split = not alone and len(score) > run.rows
-        held = score.reshape(run.rows, -1, *score.shape[1:]) if split else score
-        held = score[None] if alone else held
         axis = target.axis + (alone or split) if target.channels else -1
-        whole = np.moveaxis(held, axis, 1) if axis > 0 else held[:, None]
-        flat = whole.reshape(len(whole), whole.shape[1], -1)
+
+        def by_row(value: Array) -> Array:
+            """Bring rows first, channels second; what comes behind are places of the channel."""
+            held = value.reshape(run.rows, -1, *value.shape[1:]) if split else value
+            held = value[None] if alone else held
+            return np.moveaxis(held, axis, 1) if axis > 0 else held[:, None]
+
+        whole = by_row(score)
+        flat = whole.reshape(*whole.shape[:2], -1)
+        ways = by_row(found.goal()).reshape(flat.shape)
         if not flat.shape[2]:
             return
         places = flat.argmax(axis=2)
@@ -183,8 +188,8 @@ class _Search:
                 if best[row, column] > 0 or (not alone and run.pulls[row] >= _PULLING):
                     continue
                 run.pulls[slice(None) if alone else row] += 1
-                lack = max(-float(best[row, column]), 1e-3 * found.width)
-                seed[row, column, places[row, column]] = 1.0 / lack
+                place = row, column, places[row, column]
+                seed[place] = 1.0 / ways[place]
         if not seed.any():
             return
         shaped = seed.reshape(whole.shape)
@@ -205,9 +210,7 @@ class _Search:
             ways[name] = np.sign(slope) * np.sqrt(np.abs(slope) / size)
             part = (slope * ways[name]).reshape(len(slope), -1).sum(axis=1) if slope.ndim else 0.0
             gains = gains + (part if np.shape(part) == gains.shape else np.sum(part))
-        far = np.divide(_BEYOND * run.pulls, gains, out=np.zeros(run.rows), where=gains > 0).clip(
-            max=room
-        )
+        far = np.divide(run.pulls, gains, out=np.zeros(run.rows), where=gains > 0).clip(max=room)
         further = dict(feeds)
         for name, way in ways.items():
             value = feeds[name]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 from onnx.external_data_helper import uses_external_data
 
 from bnfuse.verifying.ops import Fact, has
@@ -43,6 +43,8 @@ OVERFLOW = "overflowing"
 # The part of the largest number from which on inputs may be found that overflow.
 _NEAR = 2.0**-24
 _EXTREME = 1e12
+# Numbers of a constant up to which it is read from beside the model's file to look for such.
+_READ = 1 << 16
 _SHOWN = 5
 
 
@@ -184,20 +186,30 @@ def bent_sides(
     op = node.op_type
     if has(op, Fact.SIGNED):
         return signed_sides(inputs[0])
-    if op == "Clip":
-        low = inputs[1] if len(inputs) > 1 else attribute(node, "min")
-        high = inputs[2] if len(inputs) > 2 else attribute(node, "max")
-        return clipped_sides(inputs[0], low, high)
-    if op == "HardSigmoid":
-        slope, offset = attribute(node, "alpha", 0.2), attribute(node, "beta", 0.5)
-        return clipped_sides(slope * inputs[0] + offset, 0.0, 1.0)
-    if op == "HardSwish":
-        return clipped_sides(inputs[0], -3.0, 3.0)
+    if has(op, Fact.BOUNDED):
+        return clipped_sides(inputs[0], *bounds(node, inputs))
     if has(op, Fact.CONDITIONAL):
         return chosen_sides(inputs[0])
     if has(op, Fact.EXTREME) and len(inputs) > 1:
         return extreme_sides(inputs, outputs[0])
     return {}
+
+
+def bounds(node: onnx.NodeProto, inputs: Sequence[Any]) -> tuple[Array, Array]:
+    """Return the numbers below and above which an op is flat, infinite ones where it is not."""
+    if node.op_type == "HardSwish":
+        return np.float64(-3.0), np.float64(3.0)
+    if node.op_type == "HardSigmoid":
+        slope, offset = attribute(node, "alpha", 0.2), attribute(node, "beta", 0.5)
+        return -offset / slope, (1.0 - offset) / slope
+    ends = zip((1, 2), ("min", "max"), (-np.inf, np.inf), strict=True)
+    low, high = (
+        attribute(node, name, far)
+        if len(inputs) <= place or inputs[place] is None
+        else inputs[place]
+        for place, name, far in ends
+    )
+    return np.asarray(low), np.asarray(high)
 
 
 def signed_sides(x: Array) -> dict[str, Array]:
@@ -269,15 +281,17 @@ def added_kinds(original: OnnxSource, candidate: OnnxSource) -> frozenset[str]:
 
 def has_extremes(original: OnnxSource, candidate: OnnxSource) -> bool:
     """Return whether a candidate has huge or tiny numbers in float32 that the original has not."""
-    before, after = (_extremes(source.graph) for source in (original, candidate))
+    before, after = (_extremes(source) for source in (original, candidate))
     return not after <= before
 
 
-def _extremes(proto: onnx.ModelProto) -> set[float]:
+def _extremes(source: OnnxSource) -> set[float]:
     found: set[float] = set()
-    for tensor in constant_tensors(proto).values():
-        if tensor.data_type == TensorProto.FLOAT and not uses_external_data(tensor):
-            size = np.abs(numpy_helper.to_array(tensor))
+    for tensor in constant_tensors(source.graph).values():
+        beside = uses_external_data(tensor) and math.prod(tensor.dims) > _READ
+        value = None if tensor.data_type != TensorProto.FLOAT or beside else source.value(tensor)
+        if value is not None:
+            size = np.abs(value)
             far = (size > _EXTREME) | ((size < 1 / _EXTREME) & (size > 0))
             found.update(np.unique(size[far]).tolist())
     return found

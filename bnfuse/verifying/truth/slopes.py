@@ -23,6 +23,8 @@ __all__ = ["Tape", "summed"]
 
 Array = np.ndarray[Any, Any]
 
+# Parts of a number by which a secant leads past it.
+_PAST = 1.1
 # Sums and differences; the truth of a comparison grows with what decides it.
 _SIGNS = {
     "Add": (1, 1), "And": (1, 1), "Greater": (1, -1), "GreaterOrEqual": (1, -1), "Less": (-1, 1),
@@ -145,10 +147,16 @@ def _pulled(step: _Step, slopes: list[Array]) -> Sequence[Array | None]:
 
 
 def _secant(step: _Step) -> Array:
-    """Return how an op of single numbers grows over about the width of its first input."""
+    """Return how an op of single numbers grows over about the width of its first input.
+
+    One that bends does over as much as leads past zero: a number that is far out on a flat side
+    is told the way back.
+    """
     x = step.inputs[0]
     finite = x[np.isfinite(x)]
-    width = 0.5 * float(np.sqrt(np.mean(np.square(finite)))) + 1e-3 if finite.size else 1.0
+    width: Any = 0.5 * float(np.sqrt(np.mean(np.square(finite)))) + 1e-3 if finite.size else 1.0
+    if has(step.node.op_type, Fact.BENT):
+        width = np.maximum(width, _PAST * np.abs(x))
     above, below = (
         step.kernel.run(x + side * width, *step.inputs[1:])[0].astype(np.float64)
         for side in (1, -1)
