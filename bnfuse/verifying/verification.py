@@ -207,6 +207,7 @@ def verify(
         truth_budget,
         follows,
         proved=few,
+        dear=proved is None or not proved.proved,
         unmatched="" if proved is None else proved.value,
     )
     contest = Contest(

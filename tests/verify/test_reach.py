@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -17,6 +17,7 @@ from bnfuse.verifying.reach import reached, waking
 from bnfuse.verifying.reach.leaning import lean
 from bnfuse.verifying.reach.nearest import nearest_bends
 from bnfuse.verifying.truth.branches import bounds
+from bnfuse.verifying.truth.sources import OnnxTruth
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +82,13 @@ def image(wrong: float = 1.0, level: float = -40.0, seed: int = 0) -> onnx.Model
     )  # fmt: skip
 
 
+def set_most(monkeypatch: pytest.MonkeyPatch, work: int, dear: int) -> None:
+    """Set how many products a run may take to be repeated, and how many all others together."""
+    for module in (reached, waking):
+        monkeypatch.setattr(module, "MOST_WORK", work)
+        monkeypatch.setattr(module, "MOST_DEAR", dear)
+
+
 class TestChannelsThatSleep:
     @pytest.mark.parametrize("bend", BENDS)
     @pytest.mark.parametrize("layers", [1, 3])
@@ -93,14 +101,33 @@ class TestChannelsThatSleep:
     def test_where_usual_sizes_are_too_dear_smaller_ones_are_searched(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        for module in (reached, waking):
-            monkeypatch.setattr(module, "MOST_WORK", 1_000_000)
+        set_most(monkeypatch, 1_000_000, 0)
         assert caught(judge(image(), image(wrong=1.01)))
         assert judge(image(), halved(image())).verdict is Verdict.PASS
-        for module in (reached, waking):
-            monkeypatch.setattr(module, "MOST_WORK", 1_000)
+        set_most(monkeypatch, 1_000, 0)
         (note,) = [text for text in judge(image(), image()).warnings if "channel" in text]
         assert f"({ASLEEP})" in note
+
+    @pytest.mark.parametrize("level", [-40.0, -300.0])
+    @pytest.mark.parametrize("seed", SEEDS)
+    def test_where_all_sizes_are_few_runs_are_granted(
+        self, level: float, seed: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        model = image(level=level, seed=seed)
+        set_most(monkeypatch, 1_000, 1 << 34)
+        for wrong in (image(1.01, level, seed), image(1.0, 0.99 * level, seed)):
+            assert caught(judge(model, wrong, seed=seed))
+        assert judge(model, halved(model), seed=seed).verdict is Verdict.PASS
+        runs: list[int] = []
+        taped = OnnxTruth.taped
+
+        def counted(self: OnnxTruth, *args: Any) -> Any:
+            runs.append(1)
+            return taped(self, *args)
+
+        monkeypatch.setattr(OnnxTruth, "taped", counted)
+        judge(crowded(), crowded())
+        assert 1 <= len(runs) <= 8
 
     @pytest.mark.parametrize("seed", SEEDS)
     def test_honest_roundings_pass(self, seed: int) -> None:

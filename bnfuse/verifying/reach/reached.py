@@ -9,7 +9,7 @@ import numpy as np
 
 from bnfuse.verifying.reach.near import near
 from bnfuse.verifying.reach.nearest import nearest_bends
-from bnfuse.verifying.reach.waking import MOST_WORK, waking
+from bnfuse.verifying.reach.waking import MOST_DEAR, MOST_WORK, waking
 from bnfuse.verifying.runtime.floats import is_float
 from bnfuse.verifying.runtime.sessions import RunError
 from bnfuse.verifying.samples.drawing import Draw, Sizes
@@ -58,6 +58,7 @@ class Reached:
         budget: Seconds for float64 runs of the candidate.
         follower: Follows the decisions that both take, if there are any.
         proved: Whether both were proved equal: then nothing that samples miss can tell them apart.
+        dear: Whether to seek inputs where few runs take all the products that may be spent.
         unmatched: The value of the candidate at which a proof ended. Inputs are sought for the
             bends next to it before any others.
     """
@@ -73,9 +74,11 @@ class Reached:
         follower: Follower | None = None,
         *,
         proved: bool = False,
+        dear: bool = True,
         unmatched: str = "",
     ) -> None:
         self._proved = proved
+        self._dear = dear
         self._beside = nearest_bends(candidate.graph, unmatched) if unmatched else frozenset()
         self._follower = follower
         self._branches = branches
@@ -125,16 +128,14 @@ class Reached:
         return bend_count(self._other.source) > len(self._branches.counts())
 
     def _waking(self) -> list[Sample]:
-        draft, sizes = self._chosen.draft, self._chosen.sizes
         samples = len(self._chosen.samples)
-        if draft is None or sizes is None or not samples:
+        if self._chosen.draft is None or not samples:
             return []
-        found = self._waking_beside(draft, sizes)
+        found = self._waking_beside()
         targets = self._branches.targets()
         if isinstance(self._truth, OnnxTruth):
             if targets:
-                small, work = self._cheaper(draft, sizes, self._branches.work // samples)
-                found += self._usable(waking(self._truth, draft, small, targets, work))
+                found += self._woken(self._truth, targets, self._branches.work // samples)
             targets = []
         if not targets and not self._has_own():
             return found
@@ -144,10 +145,10 @@ class Reached:
         if self._run_other([*every, *found]):
             names = {item.node for item in self._added()}
             others = [item for item in self._others.targets() if item.node in names]
-            found += self._waking_other(draft, sizes, others)
+            found += self._waking_other(others)
         return found
 
-    def _waking_beside(self, draft: Draft, sizes: Sizes) -> list[Sample]:
+    def _waking_beside(self) -> list[Sample]:
         """Return inputs for the candidate's bends next to the value at which a proof ended."""
         if not self._beside:
             return []
@@ -155,37 +156,47 @@ class Reached:
         if not self._affords(every) or not self._run_other(every):
             return []
         targets = [item for item in self._others.targets() if item.output in self._beside]
-        return self._waking_other(draft, sizes, targets)
+        return self._waking_other(targets)
 
-    def _waking_other(self, draft: Draft, sizes: Sizes, targets: Sequence[Target]) -> list[Sample]:
+    def _waking_other(self, targets: Sequence[Target]) -> list[Sample]:
         if not targets:
             return []
-        small, work = self._cheaper(draft, sizes, self._others.work // self._runs)
-        fresh = self._usable(waking(self._other, draft, small, targets, work))
+        fresh = self._woken(self._other, targets, self._others.work // self._runs)
         self._run_other(fresh)
         return fresh
 
+    def _woken(self, truth: OnnxTruth, targets: Sequence[Target], work: int) -> list[Sample]:
+        """Return inputs on which some of ``targets`` are taken; a usual sample takes ``work``."""
+        draft, sizes = self._chosen.draft, self._chosen.sizes
+        if draft is None or sizes is None:
+            return []
+        small, less = self._cheaper(draft, sizes, work)
+        if less > MOST_WORK and not self._dear:
+            return []
+        return self._usable(waking(truth, draft, small, targets, less))
+
     def _cheaper(self, draft: Draft, sizes: Sizes, work: int) -> tuple[Sizes, int]:
-        """Return sizes at which a run takes less work than is searched for, if there are any.
+        """Return sizes at which a run takes less work, and how much, if many runs take too much.
 
         A channel that sleeps does so at all sizes: one row, and as small as the original takes it,
         shows as much of it.
         """
         if work <= MOST_WORK:
             return sizes, work
+        least = sizes, work
         before = sum(math.prod(draft.shape(port, sizes)) for port in draft.ports)
         for part in (1, 2, 4):
             single = sizes_of(draft, 1, keep=sizes).by_symbol
             small = Sizes({n: max(1, size // part) for n, size in single.items()})
             after = sum(math.prod(draft.shape(port, small)) for port in draft.ports)
-            less = work * after // max(before, 1)
-            if less <= MOST_WORK:
-                try:
-                    self._original.once(draft.draw(Draw("signed", small, "small")).feeds)
-                except RunError:
-                    break
-                return small, less
-        return sizes, work
+            try:
+                self._original.once(draft.draw(Draw("signed", small, "small")).feeds)
+            except RunError:
+                break
+            least = small, work * after // max(before, 1)
+            if least[1] <= MOST_WORK:
+                break
+        return least
 
     def _near(self, found: Sequence[Sample]) -> list[Sample]:
         """Return inputs next to the original's decisions, between drawn ones or to found ones."""
@@ -221,7 +232,8 @@ class Reached:
     def _affords(self, every: Sequence[Sample]) -> bool:
         """Return whether the candidate runs at little cost, as the smallest sample shows."""
         if self._cheap is None:
-            self._cheap = self._run_other(every[:1]) and self._others.work <= MOST_WORK
+            most = MOST_DEAR // 2 if self._dear else MOST_WORK
+            self._cheap = self._run_other(every[:1]) and self._others.work <= most
         return self._cheap
 
     def _run_other(self, samples: Iterable[Sample]) -> bool:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bnfuse.verifying.truth.branches import Target
     from bnfuse.verifying.truth.sources import OnnxTruth
 
-__all__ = ["MOST_WORK", "waking"]
+__all__ = ["MOST_DEAR", "MOST_WORK", "waking"]
 
 Array = np.ndarray[Any, Any]
 # A side of a node, an axis, and a channel of it; -1 for the whole node.
@@ -45,7 +45,13 @@ _MOST_ROWS = 128
 # Runs of a trail that starts at other numbers when they are over.
 _TRAIL = 8
 MOST_WORK = _WORK // 5
-"""Products of a run above which nothing is searched for."""
+"""Products of a run above which few runs are granted, from inputs that wake most at once."""
+MOST_DEAR = 1 << 34
+"""Products that all of these may take together."""
+# The scales and the sizes of the squares of these inputs. Where numbers are large, a shift is
+# small beside them: a channel that a shift keeps asleep is awake as often as any other.
+_FAR = ((1000.0, 1), (300.0, 16))
+_NEAR = ((1.0, 1),)
 # The largest input.
 _LARGEST = {2: 32.0}
 _LARGEST_FLOAT = 2048.0
@@ -75,21 +81,26 @@ def waking(
         draft: What the other samples were drawn from.
         sizes: Which they had.
         targets: What no sample took.
-        work: Products that a run of such a sample takes; too many are not searched.
+        work: Products that a run of such a sample takes.
     """
     moved = [p.name for p in draft.ports if p.dims and p.dtype is not None and is_float(p.dtype)]
-    if not moved or not targets or work > MOST_WORK:
+    if not moved or not targets:
         return []
     search = _Search(truth, draft, moved, targets)
-    runs = min(_WORK // max(work, 1), _MOST_RUNS, max(_TRAIL, _MOST_LOOKS // len(search.wanted)))
+    dear = work > MOST_WORK
+    runs = min(
+        (MOST_DEAR if dear else _WORK) // max(work, 1),
+        _TRAIL if dear else _MOST_RUNS,
+        max(_TRAIL, _MOST_LOOKS // len(search.wanted)),
+    )
     batch = search.batch()
-    if batch:
+    if batch and not dear:
         # Where a run costs little, more rows seek at a time.
         rows = sizes.by_symbol[batch]
         more = max(rows, min(_MOST_ROWS, rows * _WORK // (_MOST_RUNS * max(work, 1))))
         sizes = Sizes({**sizes.by_symbol, batch: more})
     with suppress(NoTruthError):
-        search.go(sizes, runs)
+        search.go(sizes, runs, _FAR if dear else _NEAR)
     return search.samples()
 
 
@@ -113,22 +124,42 @@ class _Search:
             for channel in item.channels or (-1,)
         }
 
-    def go(self, sizes: Sizes, runs: int) -> None:
-        """Search as long as it is worth it."""
-        step = 0
+    def go(self, sizes: Sizes, runs: int, starts: Sequence[tuple[float, int]]) -> None:
+        """Search as long as it is worth it.
+
+        Args:
+            sizes: Of the inputs.
+            runs: How many at most.
+            starts: What each trail begins with: the scale of its inputs and of their squares.
+        """
         feeds: dict[str, Array] = {}
-        while step < runs and self._taken != self.wanted:
-            if step % _TRAIL == 0:
-                draw = Draw("signed", sizes, f"waking {step}", block=0)
-                feeds = dict(self._draft.draw(draw).feeds)
+        for step in range(runs):
+            place = step % _TRAIL
+            if place < len(starts):
+                feeds = self._start(sizes, step, *starts[place])
             run, tape = self._run(feeds)
             fresh = [taken - self._taken for taken in run.taken]
             if any(fresh):
                 self._found.append((feeds, run.taken))
                 self._taken.update(*fresh)
-            room = _ROOM * _WIDENING ** (step % _TRAIL)
-            feeds = self._further(feeds, run, tape.backward(run.seeds), room)
-            step += 1
+            if self._taken == self.wanted:
+                break
+            if place + 1 >= len(starts):
+                room = _ROOM * starts[-1][0] * _WIDENING ** (place + 1 - len(starts))
+                feeds = self._further(feeds, run, tape.backward(run.seeds), room)
+
+    def _start(self, sizes: Sizes, step: int, scale: float, square: int) -> dict[str, Array]:
+        """Return inputs drawn anew and enlarged, with one number for each square of an image."""
+        draw = Draw("signed", sizes, f"waking {step}", block=0)
+        feeds = dict(self._draft.draw(draw).feeds)
+        for name in self._moved if (scale, square) != (1.0, 1) else ():
+            value = feeds[name]
+            for axis in range(2, value.ndim) if value.ndim > 3 else ():
+                places = np.arange(value.shape[axis]) // square * square
+                value = value.take(places, axis=axis)
+            low, high = self._bounds(name, value.dtype)
+            feeds[name] = np.clip(scale * value, low, high).astype(value.dtype)
+        return feeds
 
     def _run(self, feeds: Mapping[str, Array]) -> tuple[_Run, Tape]:
         first = feeds[self._moved[0]]
