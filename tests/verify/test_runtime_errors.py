@@ -17,15 +17,16 @@ from torch import nn
 from verification_mutations import one_off
 from verification_nets import NETS
 
-from benchmarks.runtime_errors import UNARY, holds, measured_lanes
+from benchmarks.runtime_errors import MEANS, UNARY, holds, measured_lanes
 from bnfuse.verifying import Verdict, verify
 from bnfuse.verifying.original.runs import CPU_ROWS
-from bnfuse.verifying.runtime.calibration import TABLE, error_of, lanes_of
+from bnfuse.verifying.runtime.calibration import SINGLE, TABLE, error_of, lanes_of
 from bnfuse.verifying.runtime.floats import unit_roundoff
 from bnfuse.verifying.runtime.onnx_models import OnnxSource
 from bnfuse.verifying.runtime.sessions import Session
 from bnfuse.verifying.truth.double import DoubleEvaluator
 from bnfuse.verifying.truth.jitter import Jitter
+from bnfuse.verifying.truth.torch_model import TorchModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,7 @@ def test_the_table_holds_on_this_runtime(op: str) -> None:
     assert holds(op, error_of(op)), "measure it anew: python -m benchmarks.runtime_errors"
 
 
-@pytest.mark.parametrize("op", ["GlobalAveragePool", "InstanceNormalization", "ReduceMean"])
+@pytest.mark.parametrize("op", [*MEANS, "InstanceNormalization"])
 def test_so_do_the_lanes_of_its_sums(op: str) -> None:
     assert lanes_of(op) == measured_lanes(op)
 
@@ -135,6 +136,57 @@ def test_and_hides_no_mistake_there(build: Any, wrong: tuple[Any, float]) -> Non
     module, model = built(build, 0)
     wrong[0](model, wrong[1])
     assert verify(module, model, providers=["cpu"]).verdict is Verdict.FAIL
+
+
+POOLS = {
+    "AveragePool<kernel_shape=[60, 50]>": nn.AvgPool2d((60, 50)),
+    "AveragePool<kernel_shape=[40, 40], strides=[10, 10]>": nn.AvgPool2d(40, 10),
+    "GlobalAveragePool": nn.AdaptiveAvgPool2d(1),
+}
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_pool_of_constant_images_errs_in_proportion_to_their_size(pool: str) -> None:
+    """The pool of the runtime, of its float64 run that errs, and of torch's."""
+    head = '<ir_version: 9, opset_import: ["": 20]> g (float[1, 64, H, W] x) => '
+    model = onnx.parser.parse_model(f"{head}(float[1, 64, P, Q] y) {{ y = {pool}(x) }}")
+    level = np.random.default_rng(0).uniform(-3, 3, (1, 64, 1, 1)).astype(np.float32)
+    x = np.broadcast_to(level, (1, 64, 60, 50)).copy()
+    source = OnnxSource("pool", given=model).session_input()
+    real = max(rms(Session(source, row).run({"x": x})[0] - level) for row in CPU_ROWS)
+    evaluator = DoubleEvaluator(model)
+    evaluator.jitter = Jitter(np.random.default_rng(0), SINGLE)
+    drawn = rms(evaluator.run(None, {"x": x})[0] - level)
+    feeds = {"x": x}
+    jitter = Jitter(np.random.default_rng(0), SINGLE)
+    told = TorchModel(POOLS[pool], ["x"]).run_double(feeds, jitter=jitter)[0][0]
+    assert real > 20 * SINGLE * rms(level)
+    assert 0.8 * real <= drawn <= 1.3 * real
+    assert 0.8 * real <= rms(told - level) <= 1.3 * real
+
+
+@pytest.mark.parametrize("body", ["AveragePool<kernel_shape=[200, 200]>", "GlobalAveragePool"])
+def test_a_mean_may_become_a_pool(body: str) -> None:
+    head = '<ir_version: 9, opset_import: ["": 20]> g (float[N, 8, 200, 200] x) => '
+    weight = np.random.default_rng(0).standard_normal((8, 4)).astype(np.float32)
+    weight[2] *= 3
+    wrong = weight.copy()
+    wrong[2, 1] *= 1.0001
+
+    def model(mean: str, value: np.ndarray[Any, Any]) -> onnx.ModelProto:
+        text = (
+            f"{head}(float[N, 4] y) <int64[2] axes = {{2, 3}}> "
+            f"{{ m = {mean} f = Flatten(m) y = MatMul(f, w) }}"
+        )
+        found = onnx.parser.parse_model(text)
+        found.graph.initializer.append(numpy_helper.from_array(value, "w"))
+        return found
+
+    mean = model("ReduceMean(x, axes)", weight)
+    result = verify(mean, model(f"{body}(x)", weight), providers=["cpu"], proof="none")
+    assert result.verdict is Verdict.PASS, result.reason
+    result = verify(mean, model(f"{body}(x)", wrong), providers=["cpu"], proof="none")
+    assert result.verdict is Verdict.FAIL
 
 
 def rms(value: Any) -> float:

@@ -147,7 +147,7 @@ class DoubleEvaluator(ReferenceEvaluator):
             return outputs
         jitter = self.jitter
         assert jitter is not None
-        total = _summed(node, inputs, jitter.pooled) if jitter.unit >= SINGLE else None
+        total = _summed(kernel, inputs, jitter.pooled) if jitter.unit >= SINGLE else None
         if total is not None:
             return [jitter.rounded(total)]
         terms = reach(node.op_type, inputs)
@@ -178,8 +178,9 @@ def _walk(kernel: Any, inputs: Sequence[Any], value: Array, terms: int) -> tuple
     return walked, 1 if spatial else -1
 
 
-def _summed(node: onnx.NodeProto, inputs: Sequence[Any], pooled: bool) -> Any:
+def _summed(kernel: Any, inputs: Sequence[Any], pooled: bool) -> Any:
     """Return a sum, a mean, or a norm by it, added up in float32; None for any other node."""
+    node: onnx.NodeProto = kernel.onnx_node
     op = node.op_type
     lanes = lanes_of(op)
     attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
@@ -193,6 +194,9 @@ def _summed(node: onnx.NodeProto, inputs: Sequence[Any], pooled: bool) -> Any:
         shape = (-1,) + (1,) * (x.ndim - 2)
         factor, offset = (np.repeat(v, x.shape[1] // v.size).reshape(shape) for v in (scale, bias))
         return normed * factor + offset
+    if op == "AveragePool":
+        # One by one, as the runtime does and this reference too.
+        return kernel.run(x.astype(np.float32))[0].astype(np.float64)
     if op == "GlobalAveragePool":
         axes = list(range(2, x.ndim))
     else:

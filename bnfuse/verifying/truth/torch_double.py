@@ -171,6 +171,9 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             value = summed(args[0].numpy(), axes, result.dim() == rank, lanes)
             value = value * (result.numel() / args[0].numel() if op == "mean" else 1.0)
         first = args[0] if args and isinstance(args[0], torch.Tensor) else result
+        if "avg_pool" in op and self.jitter.unit >= SINGLE:
+            # Torch adds up one by one, as the runtime does.
+            value = func(first.float(), *args[1:]).double().numpy()
         rough = self.jitter.rounded(value, op, first.numpy())
         return torch.from_numpy(np.asarray(rough)).reshape(result.shape)
 
