@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from bnfuse.verifying.comparing.doubt import AMOUNTS, LUCK, ROUNDS, doubts, is_beyond_saving
+from bnfuse.verifying.comparing.doubt import settled
 from bnfuse.verifying.comparing.row import RowComparison
 from bnfuse.verifying.original.follow import GAP_FACTOR
 from bnfuse.verifying.original.kept import Archive
@@ -110,7 +110,8 @@ class Contest:
         scores = tuple(choice.other_scores for choice in self._choices if choice.scores)
         decisions = tuple(choice.other for choice in self._choices)
         self._exposed = ExposedModel(candidate, Exposure(decisions, scores))
-        self._pooled = "GlobalAveragePool" in op_types(candidate.graph)
+        pools = {"AveragePool", "GlobalAveragePool"}
+        self._pooled = not pools.isdisjoint(op_types(candidate.graph))
 
     def run(self, samples: Collection[Sample]) -> tuple[Parity, ...]:
         """Return every row, judged.
@@ -124,7 +125,7 @@ class Contest:
         self._pass(samples, entries)
         still = self._still()
         found = []
-        if self._more is not None and not self._is_lost(entries):
+        if self._more is not None:
             self._tell("seeking inputs for what no sample reached")
             found = self._more(still)
         self._pass(found, entries)
@@ -141,37 +142,20 @@ class Contest:
         return self._with_luck(samples, entries)
 
     def _with_luck(self, samples: Collection[Sample], entries: list[Entry]) -> tuple[Parity, ...]:
-        """Return every row, after simulating the rounding of those that would fail by little.
+        """Return every row, after simulating the rounding of those that would fail by little."""
 
-        The regime that fails by most comes first: if no rounding explains it, the others do not
-        matter.
-        """
+        def again(regime: str, draws: int) -> tuple[Parity, ...] | None:
+            self._draws, self._doubtful = draws, regime
+            self._tell(f"simulating rounding on {regime} inputs")
+            for comparison, _ in entries:
+                comparison.forget({regime})
+            same = [sample for sample in samples if sample.regime == regime]
+            return _judged(entries, self.exact) if self._pass(same, entries, known=True) else None
+
         rows = _judged(entries, self.exact)
-        rounds = ROUNDS if self.exact else ()
-        if rounds and self._truth.approximates and _most_used(rows) > LUCK:
-            rounds = (AMOUNTS, *rounds)
-        done: set[str] = set()
-        most = 0
-        while rounds and not is_beyond_saving(rows):
-            found = doubts(rows, self._thresholds)
-            regime = next((n for n, doubt in found.items() if n not in done and doubt.used > 1), "")
-            if not regime:
-                break
-            done.add(regime)
-            for draws, near in rounds:
-                if not found[regime].is_open(near):
-                    break
-                self._draws, self._doubtful = draws, regime
-                self._tell(f"simulating rounding on {regime} inputs")
-                for comparison, _ in entries:
-                    comparison.forget({regime})
-                again = [sample for sample in samples if sample.regime == regime]
-                if not self._pass(again, entries, known=True):
-                    return rows
-                rows, most = _judged(entries, self.exact), max(most, draws)
-                found = doubts(rows, self._thresholds)
-            if found[regime].used > 1:
-                break
+        if not self.exact:
+            return rows
+        rows, most = settled(rows, again, self._thresholds, self._truth.approximates)
         if most:
             self.notes.append(f"rounding was also measured by {most} simulated runs a sample")
         return rows
@@ -189,14 +173,6 @@ class Contest:
             if not self._add(sample, entries, known):
                 return False
         return True
-
-    def _is_lost(self, entries: list[Entry]) -> bool:
-        """Return whether a row fails that no simulated rounding can save."""
-        rows = _judged(entries, self.exact)
-        failed = any(comparison.failure for comparison, _ in entries)
-        # An op that errs by an amount may explain any distance, and then inputs are still wanted.
-        far = _most_used(rows) > LUCK and not self._truth.approximates
-        return failed or is_beyond_saving(rows) or far
 
     def _still(self) -> list[int]:
         """Return the positions of outputs that inputs reach and none has changed."""
@@ -391,10 +367,6 @@ class Contest:
 
 def _judged(entries: Iterable[Entry], exact: bool) -> tuple[Parity, ...]:
     return tuple(comparison.result(exact) for comparison, _ in entries)
-
-
-def _most_used(rows: Iterable[Parity]) -> float:
-    return max((item.usage for row in rows for item in row.outputs), default=0.0)
 
 
 def _stored(value: Array, like: Any) -> Array:

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from bnfuse.verdict import Verdict
 from bnfuse.verifying.verdicts.judge import unjudgeable
 from bnfuse.verifying.verdicts.thresholds import strain, usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from bnfuse.verifying.verdicts.result import Parity
     from bnfuse.verifying.verdicts.thresholds import Measure, Thresholds
 
-__all__ = ["AMOUNTS", "LUCK", "ROUNDS", "Doubt", "doubts", "is_beyond_saving"]
+__all__ = ["NEARLY", "ROUNDS", "Again", "Doubt", "doubts", "settled"]
 
-LUCK = 1e3
-"""Up to so far beyond its bound a candidate may lie because the original was lucky."""
-# Simulated runs in all, and up to how far beyond its bound a candidate may be saved by them: at
-# first by any luck that is conceivable, then by what so few runs may have missed.
-ROUNDS: tuple[tuple[int, float], ...] = ((2, LUCK), (8, 30.0), (16, 4.0), (32, 2.0))
-"""Simulated runs in all, and how far beyond its bound a candidate is that they may save."""
-AMOUNTS = (2, math.inf)
-"""An op that errs by an amount, and not by a part of its result, explains any distance."""
-# From this part of its bound on, what few simulated runs excuse has to pass with more.
-_NEARLY = 0.7
+# Up to so far beyond its bound a candidate may lie because the original was lucky.
+_LUCK = 1e3
+ROUNDS: tuple[tuple[int, float], ...] = ((2, _LUCK), (8, 30.0), (16, 4.0), (32, 2.0))
+"""Simulated runs in all, and how far beyond its bound a candidate is that they may save: at first
+by any luck that is conceivable, then by what so few runs may have missed."""
+# An op that errs by an amount, and not by a part of its result, explains any distance.
+_AMOUNTS = (2, math.inf)
+NEARLY = 0.7
+"""From this part of its bound on, what few simulated runs excuse has to pass with more."""
+
+Again: TypeAlias = "Callable[[str, int], Sequence[Parity] | None]"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,48 @@ class Doubt:
 
     def is_open(self, near: float) -> bool:
         """Return whether simulated runs that save up to ``near`` may change what is found."""
-        return (_NEARLY if self.drawn else 1.0) < self.used < near
+        return (NEARLY if self.drawn else 1.0) < self.used < near
+
+
+def settled(
+    rows: tuple[Parity, ...], again: Again, thresholds: Thresholds, approximates: bool
+) -> tuple[tuple[Parity, ...], int]:
+    """Return rows after simulating the rounding of those that would fail by little.
+
+    The regime that fails by most comes first: if no rounding explains it, the others do not
+    matter.
+
+    Args:
+        rows: As they were judged without simulated rounding.
+        again: Compares on the inputs of one regime once more, with some simulated runs of each,
+            and returns the rows; None where that cannot be had.
+        thresholds: What they are judged by.
+        approximates: Whether the original has an op that errs by an amount.
+
+    Returns:
+        The rows, and how many simulated runs of a sample they took.
+    """
+    found = doubts(rows, thresholds)
+    worst = next(iter(found.values()), Doubt(0.0, False))
+    rounds = (_AMOUNTS, *ROUNDS) if approximates and worst.used > _LUCK else ROUNDS
+    done: set[str] = set()
+    most = 0
+    while not _is_beyond_saving(rows):
+        regime = next((n for n, doubt in found.items() if n not in done and doubt.used > 1), "")
+        if not regime:
+            break
+        done.add(regime)
+        for draws, near in rounds:
+            if not found[regime].is_open(near):
+                break
+            drawn = again(regime, draws)
+            if drawn is None:
+                return rows, 0
+            rows, most = tuple(drawn), max(most, draws)
+            found = doubts(rows, thresholds)
+        if found[regime].used > 1:
+            break
+    return rows, most
 
 
 def doubts(rows: Iterable[Parity], thresholds: Thresholds) -> dict[str, Doubt]:
@@ -66,7 +108,7 @@ def doubts(rows: Iterable[Parity], thresholds: Thresholds) -> dict[str, Doubt]:
     return dict(sorted(found.items(), key=lambda entry: -entry[1].used))
 
 
-def is_beyond_saving(rows: Iterable[Parity]) -> bool:
+def _is_beyond_saving(rows: Iterable[Parity]) -> bool:
     """Return whether something fails that no simulated rounding can save, as of another gate."""
     return any(
         output.verdict is Verdict.FAIL and output.usage <= 1.0
