@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BudgetSpentError",
     "DoubleEvaluator",
+    "NoTruthError",
     "narrow_ops",
     "op_types",
     "random_ops",
@@ -42,7 +43,11 @@ __all__ = [
 Array = np.ndarray[Any, Any]
 
 
-class BudgetSpentError(Exception):
+class NoTruthError(Exception):
+    """Truth cannot be computed; the message is the reason."""
+
+
+class BudgetSpentError(NoTruthError):
     """The time granted for truth is over."""
 
 

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from bnfuse.verifying.runtime.calibration import has_absolute
 from bnfuse.verifying.runtime.sessions import RunError
-from bnfuse.verifying.truth.double import BudgetSpentError, DoubleEvaluator, narrow_ops, op_types
+from bnfuse.verifying.truth.double import (
+    BudgetSpentError,
+    DoubleEvaluator,
+    NoTruthError,
+    narrow_ops,
+    op_types,
+)
 from bnfuse.verifying.truth.double_ops import promoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import onnx
 
@@ -24,18 +32,18 @@ if TYPE_CHECKING:
     from bnfuse.verifying.truth.torch_decisions import DecisionMode, Taken
     from bnfuse.verifying.truth.torch_model import TorchModel
 
-__all__ = ["ModuleTruth", "NoTruthError", "OnnxTruth", "TruthSource"]
+__all__ = ["ModuleTruth", "NoTruthError", "OnnxTruth", "TruthSource", "Watched"]
 
 Array = np.ndarray[Any, Any]
 Visitor: TypeAlias = "Callable[[onnx.NodeProto, Sequence[Any], Sequence[Any]], None]"
+Watched: TypeAlias = "tuple[list[Array], dict[str, list[Array]], dict[str, Array]]"
+"""The outputs, and by name what some decisions read and what they gave."""
 
 
-class NoTruthError(Exception):
-    """Truth cannot be computed; the message is the reason."""
+class TruthSource(ABC):
+    """Something that computes the original's outputs in float64, within a budget of seconds.
 
-
-class TruthSource(Protocol):
-    """Something that computes the original's outputs in float64.
+    All runs raise :class:`NoTruthError` where they come to nothing.
 
     Attributes:
         kind: What to call it in results.
@@ -43,25 +51,25 @@ class TruthSource(Protocol):
         detail: What had to be lifted or replaced.
         approximates: Whether it has an op that errs by more than a part of its result, in so far
             as it has run.
+        extra: Scores behind decisions that are told after the outputs, by name.
     """
 
     kind: str
-    seconds: float
-    detail: str
+    _refusal: str
 
-    @property
-    def approximates(self) -> bool:
-        """See above."""
-        ...
+    def __init__(self, budget: float | None, branches: BranchCounter | None) -> None:
+        self.seconds = 0.0
+        self.detail = ""
+        self.approximates = False
+        self.extra: tuple[str, ...] = ()
+        self._budget = budget
+        self._branches = branches
 
+    @abstractmethod
     def outputs(self, feeds: Mapping[str, Array]) -> list[Array]:
-        """Return the outputs in order.
+        """Return the outputs in order, and count the sides of branches."""
 
-        Raises:
-            NoTruthError: They cannot be had.
-        """
-        ...
-
+    @abstractmethod
     def simulated(
         self,
         feeds: Mapping[str, Array],
@@ -73,47 +81,65 @@ class TruthSource(Protocol):
         Args:
             feeds: The inputs.
             jitter: What errs.
-            substitutes: Values of a graph to go on with in place of what its nodes give.
-
-        Raises:
-            NoTruthError: They cannot be had.
+            substitutes: What to go on with in place of what decisions give, by name.
         """
-        ...
+
+    @abstractmethod
+    def watched(
+        self,
+        feeds: Mapping[str, Array],
+        names: Iterable[str],
+        substitutes: Mapping[str, Array],
+        count: bool,
+        jitter: Jitter | None = None,
+    ) -> Watched:
+        """Return the outputs, and what the decisions ``names`` read and gave themselves.
+
+        Args:
+            feeds: The inputs.
+            names: Values of the main graph, or positions of a module's decisions in its code.
+            substitutes: What to go on with in place of some of them.
+            count: Whether the sides of branches are counted.
+            jitter: What errs, if anything.
+        """
+
+    @contextmanager
+    def _granted(self) -> Iterator[float | None]:
+        """Yield when a run has to be over, and note how long it took or why it came to nothing."""
+        start = time.monotonic()
+        try:
+            yield None if self._budget is None else start + self._budget - self.seconds
+        except BudgetSpentError:
+            raise NoTruthError(f"the budget of {self._budget:g} s for truth is spent") from None
+        except NoTruthError:
+            raise
+        except Exception as error:
+            told = str(error) if isinstance(error, RunError) else _short(error)
+            raise NoTruthError(f"{self._refusal}: {told}") from error
+        finally:
+            self.seconds += time.monotonic() - start
 
 
-class OnnxTruth:
+class OnnxTruth(TruthSource):
     """``onnx.reference`` in float64.
 
     Attributes:
         source: The model.
-        extra: Values that are told after the outputs.
     """
 
     kind = "onnx.reference in float64"
+    _refusal = "onnx.reference cannot run it"
 
     def __init__(
         self, source: OnnxSource, budget: float | None, branches: BranchCounter | None
     ) -> None:
-        self.seconds = 0.0
-        self.detail = ""
+        super().__init__(budget, branches)
         self.source = source
-        self.extra: tuple[str, ...] = ()
-        self._budget = budget
-        self._branches = branches
+        self.approximates = any(has_absolute(op) for op in op_types(source.graph))
         self._evaluator: DoubleEvaluator | None = None
 
-    @property
-    def approximates(self) -> bool:
-        """Whether an op of the graph errs by more than a part of its result."""
-        return any(has_absolute(op) for op in op_types(self.source.graph))
-
     def outputs(self, feeds: Mapping[str, Array]) -> list[Array]:
-        """Return the graph's outputs in order.
-
-        Raises:
-            NoTruthError: An op is not known to the reference or not in double, or the budget is
-                spent.
-        """
+        """Return the graph's outputs in order, and count the sides of branches."""
         return self.values(None, feeds, self._branches.visit if self._branches else None)
 
     def simulated(
@@ -132,16 +158,8 @@ class OnnxTruth:
         substitutes: Mapping[str, Array],
         count: bool,
         jitter: Jitter | None = None,
-    ) -> tuple[list[Array], dict[str, list[Array]], dict[str, Array]]:
-        """Return the outputs, and what the nodes that make ``names`` read and made themselves.
-
-        Args:
-            feeds: The inputs.
-            names: Values of the main graph.
-            substitutes: What to go on with in place of some of them.
-            count: Whether the sides of branches are counted.
-            jitter: What errs, if anything.
-        """
+    ) -> Watched:
+        """Return the outputs, and what the nodes that make ``names`` read and made themselves."""
         wanted = set(names)
         read: dict[str, list[Array]] = {}
         made: dict[str, Array] = {}
@@ -158,11 +176,7 @@ class OnnxTruth:
         return outputs, read, made
 
     def taped(self, feeds: Mapping[str, Array], tape: Tape, visitor: Visitor) -> list[Array]:
-        """Return the outputs, and have each node noted on ``tape`` and told to ``visitor``.
-
-        Raises:
-            NoTruthError: They cannot be had.
-        """
+        """Return the outputs, and have each node noted on ``tape`` and told to ``visitor``."""
         evaluator = self._open()
 
         def note(node: onnx.NodeProto, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
@@ -180,25 +194,13 @@ class OnnxTruth:
         substitutes: Mapping[str, Array] | None = None,
     ) -> list[Array]:
         """Return named values, intermediate ones too, or the outputs."""
-        start = time.monotonic()
-        try:
+        with self._granted() as deadline, np.errstate(all="ignore"):
             evaluator = self._open()
-            evaluator.deadline = (
-                None if self._budget is None else (start + self._budget - self.seconds)
-            )
+            evaluator.deadline = deadline
             evaluator.jitter = jitter
             evaluator.visitor = visitor
             evaluator.substitutes = dict(substitutes or {})
-            with np.errstate(all="ignore"):
-                return list(evaluator.run(names or self._names(), feeds))
-        except BudgetSpentError:
-            raise NoTruthError(f"the budget of {self._budget:g} s for truth is spent") from None
-        except NoTruthError:
-            raise
-        except Exception as error:
-            raise NoTruthError(f"onnx.reference cannot run it: {_short(error)}") from error
-        finally:
-            self.seconds += time.monotonic() - start
+            return list(evaluator.run(names or self._names(), feeds))
 
     def _names(self) -> list[str]:
         return [*(port.name for port in self.source.signature.outputs), *self.extra]
@@ -213,32 +215,19 @@ class OnnxTruth:
         return self._evaluator
 
 
-class ModuleTruth:
+class ModuleTruth(TruthSource):
     """The module's own code in float64."""
 
     kind = "module in float64"
+    _refusal = "the module does not run in float64"
 
     def __init__(self, model: TorchModel, budget: float | None, branches: BranchCounter) -> None:
-        self.seconds = 0.0
-        self.detail = ""
+        super().__init__(budget, branches)
         self._model = model
-        self._budget = budget
-        self._branches = branches
-        self.approximates = False
-        self.extra: tuple[str, ...] = ()
 
-    def outputs(self, feeds: Mapping[str, Array], mode: DecisionMode | None = None) -> list[Array]:
-        """Return the module's outputs in order; ``mode`` records its decisions.
-
-        Raises:
-            NoTruthError: The module does not run in float64, draws random numbers, or the budget
-                is spent.
-        """
-        outputs, pinned = self._run(feeds, self._branches, None, mode)
-        self.approximates = any(has_absolute(op) for op in self._model.ops)
-        if pinned:
-            self.detail = f"its code pins a narrower float, which was lifted: {_some(pinned)}"
-        return outputs
+    def outputs(self, feeds: Mapping[str, Array]) -> list[Array]:
+        """Return the module's outputs in order, and count the sides of branches."""
+        return self._run(feeds, count=True)
 
     def simulated(
         self,
@@ -248,9 +237,9 @@ class ModuleTruth:
     ) -> list[Array]:
         """Return the outputs of one run with simulated rounding."""
         if not substitutes:
-            return self._run(feeds, None, jitter)[0]
+            return self._run(feeds, jitter)
         mode = self._mode(substitutes)
-        outputs = self._run(feeds, None, jitter, mode)[0]
+        outputs = self._run(feeds, jitter, mode)
         return [*outputs, *self._scores(mode)]
 
     def watched(
@@ -260,28 +249,22 @@ class ModuleTruth:
         substitutes: Mapping[str, Array],
         count: bool,
         jitter: Jitter | None = None,
-    ) -> tuple[list[Array], dict[str, list[Array]], dict[str, Array]]:
-        """Return the outputs and the scores wanted, and what decisions read and made themselves.
-
-        Decisions are named by their position in the code. See :meth:`OnnxTruth.watched`.
-        """
+    ) -> Watched:
+        """Return the outputs and the scores wanted, and what decisions read and gave themselves."""
         mode = self._mode(substitutes)
-        outputs = self.outputs(feeds, mode) if count else self._run(feeds, None, jitter, mode)[0]
+        outputs = self._run(feeds, jitter, mode, count)
         try:
             found = {name: mode.found[int(name)] for name in names}
         except IndexError:
             raise NoTruthError("the module decides otherwise on other inputs") from None
         read = {name: [*map(promoted, taken.read)] for name, taken in found.items()}
-        return (
-            [*outputs, *self._scores(mode)],
-            read,
-            {name: taken.taken for name, taken in found.items()},
-        )
+        made = {name: taken.taken for name, taken in found.items()}
+        return [*outputs, *self._scores(mode)], read, made
 
     def decisions(self, feeds: Mapping[str, Array]) -> list[Taken]:
         """Return what the module decides by floats, in float64."""
         mode = self._mode({})
-        self._run(feeds, None, None, mode)
+        self._run(feeds, mode=mode)
         return mode.found
 
     def _scores(self, mode: DecisionMode) -> list[Array]:
@@ -295,24 +278,19 @@ class ModuleTruth:
     def _run(
         self,
         feeds: Mapping[str, Array],
-        branches: BranchCounter | None,
-        jitter: Jitter | None,
+        jitter: Jitter | None = None,
         mode: DecisionMode | None = None,
-    ) -> tuple[list[Array], set[str]]:
-        from bnfuse.verifying.truth.torch_double import RandomOpError
-
-        start = time.monotonic()
-        deadline = None if self._budget is None else start + self._budget - self.seconds
-        try:
-            return self._model.run_double(feeds, deadline, branches, jitter, mode)
-        except BudgetSpentError:
-            raise NoTruthError(f"the budget of {self._budget:g} s for truth is spent") from None
-        except RandomOpError as error:
-            raise NoTruthError(f"the module draws random numbers ({error})") from None
-        except RunError as error:
-            raise NoTruthError(f"the module does not run in float64: {error}") from None
-        finally:
-            self.seconds += time.monotonic() - start
+        count: bool = False,
+    ) -> list[Array]:
+        with self._granted() as deadline:
+            outputs, pinned = self._model.run_double(
+                feeds, deadline, self._branches if count else None, jitter, mode
+            )
+        if count:
+            self.approximates = any(has_absolute(op) for op in self._model.ops)
+            if pinned:
+                self.detail = f"its code pins a narrower float, which was lifted: {_some(pinned)}"
+        return outputs
 
 
 def _some(names: set[str]) -> str:

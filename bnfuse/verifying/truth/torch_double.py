@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_map
 
 from bnfuse.verifying.ops import Fact, has, onnx_name
 from bnfuse.verifying.runtime.calibration import SINGLE, lanes_of
-from bnfuse.verifying.truth.double import BudgetSpentError
+from bnfuse.verifying.truth.double import BudgetSpentError, NoTruthError
 from bnfuse.verifying.truth.jitter import lane_norm, summed
 from bnfuse.verifying.truth.partial_sums import chain_of, walk
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bnfuse.verifying.truth.branches import BranchCounter
     from bnfuse.verifying.truth.jitter import Jitter
 
-__all__ = ["DoubleMode", "RandomOpError"]
+__all__ = ["DoubleMode"]
 
 _NARROW = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -41,15 +41,11 @@ _CONSTANTS = {
 _SCALING = frozenset({"add", "div", "mul", "sub"})
 
 
-class RandomOpError(Exception):
-    """The module draws random numbers."""
-
-
 def _without_chance(func: Any, args: Any, kwargs: Any) -> Any:
     """Run an op, unless it draws: attention and dropout may, and do not at inference.
 
     Raises:
-        RandomOpError: The op moved a generator on.
+        NoTruthError: The op moved a generator on.
     """
     if torch.Tag.nondeterministic_seeded not in func.tags:
         return func(*args, **kwargs)
@@ -57,7 +53,7 @@ def _without_chance(func: Any, args: Any, kwargs: Any) -> Any:
     before = generator.get_state()
     result = func(*args, **kwargs)
     if not torch.equal(before, generator.get_state()):
-        raise RandomOpError(str(func))
+        raise NoTruthError(f"the module draws random numbers ({func})")
     return result
 
 

@@ -16,8 +16,8 @@ import torch
 from bnfuse.loading import set_eval
 from bnfuse.verifying.runtime.calibration import SINGLE
 from bnfuse.verifying.runtime.sessions import RunError
-from bnfuse.verifying.truth.double import BudgetSpentError
-from bnfuse.verifying.truth.torch_double import DoubleMode, RandomOpError
+from bnfuse.verifying.truth.double import NoTruthError
+from bnfuse.verifying.truth.torch_double import DoubleMode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,8 +92,7 @@ class TorchModel:
         """Return the outputs in float64, and the ops that had pinned a narrower float.
 
         Raises:
-            BudgetSpentError: The deadline passed.
-            RandomOpError: The module draws random numbers.
+            NoTruthError: The deadline passed, or the module draws random numbers.
             RunError: The module does not run in float64.
         """
         try:
@@ -104,7 +103,7 @@ class TorchModel:
             with torch.no_grad(), mode, decisions or nullcontext():
                 output = self._call(self._doubled, feeds)
             outputs = flatten(output)
-        except (BudgetSpentError, RandomOpError):
+        except NoTruthError:
             raise
         except Exception as error:
             raise RunError(
