@@ -12,7 +12,7 @@ from bnfuse.verifying.comparing.constants import check_constants
 from bnfuse.verifying.comparing.contest import Contest
 from bnfuse.verifying.original.follow import follower, module_follower
 from bnfuse.verifying.original.original import module_side, onnx_side
-from bnfuse.verifying.original.runs import ModuleOriginal, Remembered
+from bnfuse.verifying.original.runs import ModuleOriginal
 from bnfuse.verifying.reach.choose import choose_samples, unsteadiness
 from bnfuse.verifying.reach.claimed_sizes import kept, module_bounds, told
 from bnfuse.verifying.reach.reached import Reached
@@ -174,14 +174,13 @@ def verify(
         draft = replace(draft, bounds=bounds)
     if doing is not None:
         doing("finding sizes that the original takes")
-    remembered = Remembered(side.original)
     few = proved is not None and proved.proved and is_onnx(original)
-    chosen = choose_samples(remembered, draft, side.given, few=few)
+    chosen = choose_samples(side.original, draft, side.given, few=few)
     if side.model is not None and chosen.draft is None and not side.given.real and new.bounds:
         # The module takes none of the usual sizes: perhaps those that the candidate tells.
         draft = replace(draft, bounds=kept(side.original, draft, new.bounds))
-        chosen = choose_samples(remembered, draft, side.given, few=few)
-    obstacle = unsteadiness(remembered, chosen.samples)
+        chosen = choose_samples(side.original, draft, side.given, few=few)
+    obstacle = unsteadiness(side.original, chosen.samples)
     if obstacle:
         detail = _why_no_truth(side.truth, chosen.samples)
         return replace(early("", obstacle), truth=Truth("estimated", side.truth.seconds, detail))
@@ -197,13 +196,12 @@ def verify(
         if first is not None:
             follows = module_follower(side.truth, side.original, judged, first)
         if follows is not None:
-            remembered.forget()
+            side.original.forget()
     reach = Reached(
         side,
         judged,
         branches,
         chosen,
-        remembered,
         truth_budget,
         follows,
         proved=few,
@@ -211,7 +209,7 @@ def verify(
         unmatched="" if proved is None else proved.value,
     )
     contest = Contest(
-        remembered,
+        side.original,
         judged,
         side.truth,
         plan.rows,

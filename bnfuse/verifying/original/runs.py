@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from bnfuse.verifying.runtime.row import Row
 from bnfuse.verifying.runtime.sessions import RunError, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bnfuse.verifying.runtime.onnx_models import OnnxSource
     from bnfuse.verifying.truth.choices import Choice
@@ -28,7 +29,6 @@ __all__ = [
     "OnnxOriginal",
     "Original",
     "Outputs",
-    "Remembered",
     "Runs",
     "digest",
     "flattened",
@@ -42,8 +42,25 @@ CPU_ROWS = tuple(Row("cpu", "CPUExecutionProvider", level) for level in ("disabl
 """The configurations whose runs are honest ones of the original, whichever row is judged."""
 
 
-class Original(Protocol):
-    """What is true by definition."""
+class Original(ABC):
+    """What is true by definition. Runs on chosen inputs are kept until they are asked for again.
+
+    Whether it accepts a size is found out by a run that the comparison wants as well.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[bytes, Runs] = {}
+
+    def keep(self, feeds: Mapping[str, Array]) -> Runs:
+        """Return the runs on ``feeds`` and keep them.
+
+        Raises:
+            RunError: The original refuses the inputs.
+        """
+        key = digest(feeds)
+        if key not in self._kept:
+            self._kept[key] = self._run(feeds)
+        return self._kept[key]
 
     def run(self, feeds: Mapping[str, Array]) -> Runs:
         """Return the outputs of every honest run by key, the principal one first.
@@ -51,23 +68,31 @@ class Original(Protocol):
         Raises:
             RunError: The original refuses the inputs.
         """
-        ...
+        kept = self._kept.pop(digest(feeds), None) if self._kept else None
+        return self._run(feeds) if kept is None else kept
 
+    def forget(self) -> None:
+        """Forget the runs that were kept."""
+        self._kept.clear()
+
+    @abstractmethod
     def once(self, feeds: Mapping[str, Array]) -> Sequence[Any]:
-        """Return the outputs of the principal run alone.
+        """Return the outputs of the principal run alone, made anew.
 
         Raises:
             RunError: The original refuses the inputs.
         """
-        ...
 
-    def honest(self, runs: Runs, row: Row) -> list[list[Any]]:
+    @abstractmethod
+    def _run(self, feeds: Mapping[str, Array]) -> Runs: ...
+
+    def honest(self, runs: Runs, row: Row) -> list[list[Any]]:  # noqa: ARG002
         """Return the runs that measure the noise of ``row``, its own first."""
-        ...
+        return list(runs.values())
 
-    def absence(self, row: Row) -> str:
+    def absence(self, row: Row) -> str:  # noqa: ARG002
         """Return why the original does not run on ``row``, or the empty string."""
-        ...
+        return ""
 
 
 class Outputs(list[Any]):
@@ -161,49 +186,6 @@ class ExposedSession:
         return outputs
 
 
-class Remembered:
-    """An original whose runs on chosen inputs are kept until they are asked for again.
-
-    Whether it accepts a size is found out by a run that the comparison wants as well.
-    """
-
-    def __init__(self, original: Original) -> None:
-        self._original = original
-        self._kept: dict[bytes, Runs] = {}
-
-    def keep(self, feeds: Mapping[str, Array]) -> Runs:
-        """Return the runs on ``feeds`` and keep them.
-
-        Raises:
-            RunError: The original refuses the inputs.
-        """
-        key = digest(feeds)
-        if key not in self._kept:
-            self._kept[key] = self._original.run(feeds)
-        return self._kept[key]
-
-    def run(self, feeds: Mapping[str, Array]) -> Runs:
-        """Return the runs, those that were kept if there are any."""
-        kept = self._kept.pop(digest(feeds), None) if self._kept else None
-        return self._original.run(feeds) if kept is None else kept
-
-    def forget(self) -> None:
-        """Forget the runs that were kept."""
-        self._kept.clear()
-
-    def once(self, feeds: Mapping[str, Array]) -> Sequence[Any]:
-        """Return the principal run, made anew."""
-        return self._original.once(feeds)
-
-    def honest(self, runs: Runs, row: Row) -> list[list[Any]]:
-        """Return the runs that measure the noise of ``row``, its own first."""
-        return self._original.honest(runs, row)
-
-    def absence(self, row: Row) -> str:
-        """Return why the original does not run on ``row``, or the empty string."""
-        return self._original.absence(row)
-
-
 def digest(feeds: Mapping[str, Array]) -> bytes:
     """Return what tells inputs from all others."""
     total = hashlib.blake2b()
@@ -213,12 +195,13 @@ def digest(feeds: Mapping[str, Array]) -> bytes:
     return total.digest()
 
 
-class OnnxOriginal:
+class OnnxOriginal(Original):
     """An ONNX model, opened once per row."""
 
     def __init__(
         self, source: OnnxSource, rows: Sequence[Row], exposure: Exposure | None = None
     ) -> None:
+        super().__init__()
         self._sessions: dict[str, ExposedSession] = {}
         self._absent: dict[str, str] = {}
         model = ExposedModel(source, exposure or Exposure())
@@ -230,28 +213,27 @@ class OnnxOriginal:
             except RunError as error:
                 self._absent[_key(row)] = str(error)
 
-    def run(self, feeds: Mapping[str, Array]) -> Runs:
-        """Return one run per row that works."""
-        runs: Runs = {}
-        failure = next(iter(self._absent.values()), "no session opened")
-        for key, session in self._sessions.items():
-            try:
-                runs[key] = session.run(feeds)
-            except RunError as error:
-                failure = str(error)
-        if not runs:
-            raise RunError(failure)
-        return runs
-
     def once(self, feeds: Mapping[str, Array]) -> Sequence[Any]:
         """Return the outputs of the first session that takes the inputs."""
-        failure = RunError(next(iter(self._absent.values()), "no session opened"))
-        for session in self._sessions.values():
+        return next(self._working(feeds))[1]
+
+    def _run(self, feeds: Mapping[str, Array]) -> Runs:
+        return dict(self._working(feeds))
+
+    def _working(self, feeds: Mapping[str, Array]) -> Iterator[tuple[str, Outputs]]:
+        """Yield one run per row that works; raise if none does."""
+        failure = next(iter(self._absent.values()), "no session opened")
+        working = False
+        for key, session in self._sessions.items():
             try:
-                return session.run(feeds)
+                outputs = session.run(feeds)
             except RunError as error:
-                failure = error
-        raise failure
+                failure = str(error)
+                continue
+            working = True
+            yield key, outputs
+        if not working:
+            raise RunError(failure)
 
     def honest(self, runs: Runs, row: Row) -> list[list[Any]]:
         """Return the row's own run, and those of the CPU."""
@@ -263,7 +245,7 @@ class OnnxOriginal:
         return self._absent.get(_key(row), "")
 
 
-class ModuleOriginal:
+class ModuleOriginal(Original):
     """A module: eager runs with different kernels.
 
     Attributes:
@@ -271,14 +253,14 @@ class ModuleOriginal:
     """
 
     def __init__(self, model: TorchModel) -> None:
+        super().__init__()
         self._model = model
         self.choices: Sequence[Choice] = ()
 
-    def run(self, feeds: Mapping[str, Array]) -> Runs:
-        """Return the eager run, and one without oneDNN's kernels."""
+    def _run(self, feeds: Mapping[str, Array]) -> Runs:
         return {
-            "eager": self._run(feeds, True),
-            "eager without oneDNN": self._run(feeds, False),
+            "eager": self._eager(feeds, True),
+            "eager without oneDNN": self._eager(feeds, False),
         }
 
     def rough(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -293,7 +275,7 @@ class ModuleOriginal:
             values.update(zip(item.decision(str(position)).inputs, item.read, strict=True))
         return values
 
-    def _run(self, feeds: Mapping[str, Array], onednn: bool) -> list[Any]:
+    def _eager(self, feeds: Mapping[str, Array], onednn: bool) -> list[Any]:
         if not self.choices:
             return self._model.run(feeds, onednn)
         from bnfuse.verifying.truth.torch_decisions import DecisionMode
@@ -310,16 +292,6 @@ class ModuleOriginal:
     def once(self, feeds: Mapping[str, Array]) -> Sequence[Any]:
         """Return the outputs of the eager run."""
         return self._model.run(feeds)
-
-    def honest(self, runs: Runs, row: Row) -> list[list[Any]]:
-        """Return all eager runs."""
-        del row
-        return list(runs.values())
-
-    def absence(self, row: Row) -> str:
-        """Return the empty string: a module runs in its own framework."""
-        del row
-        return ""
 
 
 def nudged(feeds: Mapping[str, Array], seed: int) -> dict[str, Array]:

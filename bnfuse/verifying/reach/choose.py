@@ -17,7 +17,7 @@ from bnfuse.verifying.samples.sizes import candidates, large_of, long_of, sizes_
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from bnfuse.verifying.original.runs import Remembered
+    from bnfuse.verifying.original.runs import Original
     from bnfuse.verifying.samples.given import Given
 
 __all__ = ["Chosen", "choose_samples", "unsteadiness"]
@@ -42,16 +42,14 @@ class Chosen:
     draft: Draft | None = None
     sizes: Sizes | None = None
 
-    def more(self, original: Remembered, still: Sequence[int]) -> list[Sample]:
+    def more(self, original: Original, still: Sequence[int]) -> list[Sample]:
         """Return inputs on which outputs change that were the same on these samples."""
         if self.draft is None or self.sizes is None:
             return []
         return stirring(original, self.draft, self.sizes, still)
 
 
-def choose_samples(
-    original: Remembered, draft: Draft, given: Given, *, few: bool = False
-) -> Chosen:
+def choose_samples(original: Original, draft: Draft, given: Given, *, few: bool = False) -> Chosen:
     """Return the samples to compare on; the original refuses none of the sizes.
 
     ``few`` of them, of one size, are enough where the models were proved equal.
@@ -83,7 +81,7 @@ def choose_samples(
     return Chosen((), (f"the original accepts none of the inputs made up for it: {refusal}",))
 
 
-def unsteadiness(original: Remembered, samples: Iterable[Sample]) -> str:
+def unsteadiness(original: Original, samples: Iterable[Sample]) -> str:
     """Return how the original differs from itself when it is run again, or the empty string.
 
     Random numbers that are drawn outside the graph, and state that a run leaves behind, make an
@@ -123,7 +121,7 @@ def _few(draft: Draft, known: list[Sample], sizes: Sizes) -> Chosen:
 
 
 def _accepted(
-    original: Remembered, draft: Draft, *, alone: bool = False
+    original: Original, draft: Draft, *, alone: bool = False
 ) -> tuple[Sizes, Sizes] | None:
     """Return the first pair of sizes that the original accepts, or one of them twice, or None."""
     known: dict[tuple[tuple[str, int], ...], bool] = {}
@@ -146,7 +144,7 @@ def _accepted(
 
 
 def _planned(
-    original: Remembered, draft: Draft, known: list[Sample], first: Sizes, second: Sizes
+    original: Original, draft: Draft, known: list[Sample], first: Sizes, second: Sizes
 ) -> Chosen:
     notes = []
     if first.by_symbol and first == second:
@@ -174,7 +172,7 @@ def _planned(
     return Chosen(_Drawn(tuple(known), draft, order), tuple(notes), unread, draft, first)
 
 
-def _takes(original: Remembered, draft: Draft, sizes: Sizes) -> bool:
+def _takes(original: Original, draft: Draft, sizes: Sizes) -> bool:
     return _refusal(original, draft.draw(probe(sizes))) is None
 
 
@@ -223,7 +221,7 @@ def _attempts(draft: Draft) -> Iterable[Draft]:
         yield replace(draft, ranges={**draft.ranges, **integers})
 
 
-def _overflows(original: Remembered, sample: Sample) -> bool:
+def _overflows(original: Original, sample: Sample) -> bool:
     """Return whether the original gives NaN or infinities."""
     try:
         outputs = next(iter(original.keep(sample.feeds).values()))
@@ -241,7 +239,7 @@ def _told(attempt: Draft, draft: Draft) -> str:
     )
 
 
-def _refusal(original: Remembered, sample: Sample) -> str | None:
+def _refusal(original: Original, sample: Sample) -> str | None:
     try:
         original.keep(sample.feeds)
     except RunError as error:

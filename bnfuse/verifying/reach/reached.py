@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
     from bnfuse.verifying.original.follow import Follower
     from bnfuse.verifying.original.original import Side
-    from bnfuse.verifying.original.runs import Remembered
     from bnfuse.verifying.reach.choose import Chosen
     from bnfuse.verifying.runtime.onnx_models import OnnxSource
     from bnfuse.verifying.samples.drawing import Draft, Sample
@@ -54,7 +53,6 @@ class Reached:
         candidate: The candidate.
         branches: What the original's float64 runs count in.
         chosen: The samples.
-        original: The original's runs.
         budget: Seconds for float64 runs of the candidate.
         follower: Follows the decisions that both take, if there are any.
         proved: Whether both were proved equal: then nothing that samples miss can tell them apart.
@@ -69,7 +67,6 @@ class Reached:
         candidate: OnnxSource,
         branches: BranchCounter,
         chosen: Chosen,
-        original: Remembered,
         budget: float | None,
         follower: Follower | None = None,
         *,
@@ -83,7 +80,7 @@ class Reached:
         self._follower = follower
         self._branches = branches
         self._chosen = chosen
-        self._original = original
+        self._original = side.original
         self._truth = side.truth
         self._others = BranchCounter()
         self._runs = 0

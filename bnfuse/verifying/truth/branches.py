@@ -29,8 +29,9 @@ __all__ = [
     "Target",
     "added_kinds",
     "added_warnings",
-    "attribute",
     "bend_count",
+    "bent_sides",
+    "bounds",
     "dormant_warning",
     "has_extremes",
     "untaken_warnings",
@@ -43,6 +44,8 @@ OVERFLOW = "overflowing"
 # The part of the largest number from which on inputs may be found that overflow.
 _NEAR = 2.0**-24
 _EXTREME = 1e12
+# A bound of this size is none.
+_UNBOUNDED = 1e30
 # Numbers of a constant up to which it is read from beside the model's file to look for such.
 _READ = 1 << 16
 _SHOWN = 5
@@ -92,7 +95,8 @@ class BranchCounter:
         self.work += sum(np.size(value) for value in outputs) * (reach(op, inputs) or 1)
         if has(op, Fact.COMPARES) and inputs[0].dtype == np.float64:
             self._compared.add(node.output[0])
-        sides = bent_sides(node, inputs, outputs)
+        ends = bounds(node, inputs) if has(op, Fact.BOUNDED) else (None, None)
+        sides = bent_sides(op, inputs, outputs, ends)
         if not sides and self.largest < math.inf:
             sides = self._overflowing(outputs)
         if sides:
@@ -115,22 +119,6 @@ class BranchCounter:
         size = np.abs(value)
         near = size.max(initial=0.0, where=np.isfinite(size)) > self.largest * _NEAR
         return {OVERFLOW: size > self.largest} if near else {}
-
-    def signed(self, name: str, op: str, x: Array) -> None:
-        """Count both sides of an op that bends at zero."""
-        self.add(name, op, signed_sides(x))
-
-    def clipped(self, name: str, op: str, x: Array, low: Any, high: Any) -> None:
-        """Count what lies under, inside and over the bounds that exist."""
-        self.add(name, op, clipped_sides(x, low, high))
-
-    def chosen(self, name: str, op: str, condition: Array) -> None:
-        """Count a condition's two values."""
-        self.add(name, op, chosen_sides(condition), channels=False)
-
-    def extreme(self, name: str, op: str, inputs: Sequence[Array], output: Array) -> None:
-        """Count which input gave the result."""
-        self.add(name, op, extreme_sides(inputs, output))
 
     def add(self, name: str, op: str, sides: dict[str, Array], channels: bool = True) -> None:
         """Add one execution, with the numbers that take each side."""
@@ -180,18 +168,35 @@ class BranchCounter:
 
 
 def bent_sides(
-    node: onnx.NodeProto, inputs: Sequence[Any], outputs: Sequence[Any]
+    op: str, inputs: Sequence[Any], outputs: Sequence[Any], ends: tuple[Any, Any] = (None, None)
 ) -> dict[str, Array]:
-    """Return for each side of a piecewise op which numbers take it; nothing for other ops."""
-    op = node.op_type
+    """Return for each side of a piecewise op which numbers take it; nothing for other ops.
+
+    Args:
+        op: Its name in ONNX.
+        inputs: What it read.
+        outputs: What it made.
+        ends: The numbers below and above which it is flat, if it is bounded.
+    """
     if has(op, Fact.SIGNED):
-        return signed_sides(inputs[0])
+        return {"negative": inputs[0] < 0, "positive": inputs[0] > 0}
     if has(op, Fact.BOUNDED):
-        return clipped_sides(inputs[0], *bounds(node, inputs))
+        sides, inside = {}, np.isfinite(inputs[0])
+        for side, bound, outside in zip(
+            ("below", "above"), ends, (np.less, np.greater), strict=True
+        ):
+            if bound is not None and np.all(np.abs(bound) < _UNBOUNDED):
+                sides[side] = outside(inputs[0], bound)
+                inside = inside & ~sides[side]
+        return {**sides, "inside": inside}
     if has(op, Fact.CONDITIONAL):
-        return chosen_sides(inputs[0])
+        truths = np.asarray(inputs[0]) != 0
+        return {"true": truths, "false": ~truths}
     if has(op, Fact.EXTREME) and len(inputs) > 1:
-        return extreme_sides(inputs, outputs[0])
+        return {
+            f"input {i}": np.broadcast_to(value == outputs[0], outputs[0].shape)
+            for i, value in enumerate(inputs)
+        }
     return {}
 
 
@@ -200,46 +205,16 @@ def bounds(node: onnx.NodeProto, inputs: Sequence[Any]) -> tuple[Array, Array]:
     if node.op_type == "HardSwish":
         return np.float64(-3.0), np.float64(3.0)
     if node.op_type == "HardSigmoid":
-        slope, offset = attribute(node, "alpha", 0.2), attribute(node, "beta", 0.5)
+        slope, offset = _attribute(node, "alpha", 0.2), _attribute(node, "beta", 0.5)
         return -offset / slope, (1.0 - offset) / slope
     ends = zip((1, 2), ("min", "max"), (-np.inf, np.inf), strict=True)
     low, high = (
-        attribute(node, name, far)
+        _attribute(node, name, far)
         if len(inputs) <= place or inputs[place] is None
         else inputs[place]
         for place, name, far in ends
     )
     return np.asarray(low), np.asarray(high)
-
-
-def signed_sides(x: Array) -> dict[str, Array]:
-    """Return which numbers are negative and which positive."""
-    return {"negative": x < 0, "positive": x > 0}
-
-
-def clipped_sides(x: Array, low: Any, high: Any) -> dict[str, Array]:
-    """Return which numbers lie under, over and inside the bounds that exist."""
-    sides = {}
-    inside = np.isfinite(x)
-    for side, bound, outside in (("below", low, np.less), ("above", high, np.greater)):
-        if bound is not None and np.all(np.isfinite(bound)) and np.all(abs(bound) < 1e30):
-            sides[side] = outside(x, bound)
-            inside = inside & ~sides[side]
-    return {**sides, "inside": inside}
-
-
-def chosen_sides(condition: Array) -> dict[str, Array]:
-    """Return where a condition holds and where not."""
-    truths = np.asarray(condition) != 0
-    return {"true": truths, "false": ~truths}
-
-
-def extreme_sides(inputs: Sequence[Array], output: Array) -> dict[str, Array]:
-    """Return where which input gives the result."""
-    return {
-        f"input {i}": np.broadcast_to(value == output, output.shape)
-        for i, value in enumerate(inputs)
-    }
 
 
 def untaken_warnings(counts: Sequence[BranchCount]) -> list[str]:
@@ -326,6 +301,6 @@ def _kinds(proto: onnx.ModelProto) -> Counter[str]:
     return Counter(node.op_type for node in proto.graph.node if has(node.op_type, Fact.BENT))
 
 
-def attribute(node: onnx.NodeProto, name: str, default: float | None = None) -> Any:
+def _attribute(node: onnx.NodeProto, name: str, default: float | None = None) -> Any:
     """Return a node's float attribute."""
     return next((item.f for item in node.attribute if item.name == name), default)

@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_map
 
 from bnfuse.verifying.ops import Fact, has, onnx_name
 from bnfuse.verifying.runtime.calibration import SINGLE, lanes_of
+from bnfuse.verifying.truth.branches import bent_sides
 from bnfuse.verifying.truth.double import BudgetSpentError, NoTruthError
 from bnfuse.verifying.truth.jitter import lane_norm, summed
 from bnfuse.verifying.truth.partial_sums import chain_of, walk
@@ -37,6 +38,21 @@ _CONSTANTS = {
     "baddbmm": (0, 2),
     "native_batch_norm": (1, 2, 3, 4),
     "_native_batch_norm_legit_no_training": (1, 2, 3, 4),
+}
+# Of ops that bend: the ONNX op, the names of the bounds among the arguments, the bounds.
+_BENT: dict[str, tuple[str, tuple[str, ...], Any, Any]] = {
+    "relu": ("Relu", (), None, None),
+    "leaky_relu": ("LeakyRelu", (), None, None),
+    "prelu": ("PRelu", (), None, None),
+    "_prelu_kernel": ("PRelu", (), None, None),
+    "clamp": ("Clip", ("min", "max"), None, None),
+    "clamp_min": ("Clip", ("min",), None, None),
+    "clamp_max": ("Clip", ("max",), None, None),
+    "hardtanh": ("Clip", ("min", "max"), -1.0, 1.0),
+    "hardswish": ("HardSwish", (), -3.0, 3.0),
+    "where": ("Where", (), None, None),
+    "maximum": ("Max", (), None, None),
+    "minimum": ("Min", (), None, None),
 }
 _SCALING = frozenset({"add", "div", "mul", "sub"})
 
@@ -176,50 +192,20 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _count(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         assert self.branches is not None
         op = func.overloadpacket.__name__.rstrip("_")
-        if op not in {
-            "relu",
-            "leaky_relu",
-            "prelu",
-            "_prelu_kernel",
-            "clamp",
-            "clamp_min",
-            "clamp_max",
-            "hardtanh",
-            "hardswish",
-            "where",
-            "maximum",
-            "minimum",
-        }:
+        if op not in _BENT:
             return
         position = self._seen[op] = self._seen.get(op, -1) + 1
-        name = f"{op} {position}"
-        if op == "where":
-            self.branches.chosen(name, op, args[0].numpy())
-        elif op in {"maximum", "minimum"}:
-            # In-place variants overwrite what went in; these two have none.
-            self.branches.extreme(name, op, [args[0].numpy(), args[1].numpy()], result.numpy())
-        elif not func._schema.is_mutable:
-            self._count_bent(name, op, args, kwargs)
-
-    def _count_bent(self, name: str, op: str, args: Any, kwargs: Any) -> None:
-        assert self.branches is not None
-        x = args[0].numpy()
-        if "relu" in op:
-            self.branches.signed(name, op, x)
+        # In-place variants overwrite what went in.
+        if func._schema.is_mutable:
             return
-        bounds = dict(zip(("min", "max", "min_val", "max_val"), (None,) * 4, strict=True)) | kwargs
-        rest = list(args[1:])
-        if op == "hardswish":
-            low, high = -3.0, 3.0
-        elif op == "hardtanh":
-            low, high = (*rest, -1.0, 1.0)[:2] if len(rest) == 2 else (-1.0, 1.0)
-        elif op == "clamp_max":
-            low, high = None, rest[0] if rest else bounds["max"]
-        else:
-            low = rest[0] if rest else bounds["min"]
-            high = rest[1] if len(rest) > 1 else bounds["max"]
+        kind, names, low, high = _BENT[op]
+        bounds = {"low": low, "high": high, **kwargs, **dict(zip(names, args[1:], strict=False))}
+        if kind == "Clip":
+            low, high = bounds.get("min", bounds["low"]), bounds.get("max", bounds["high"])
         if not any(isinstance(bound, torch.Tensor) for bound in (low, high)):
-            self.branches.clipped(name, op, x, low, high)
+            inputs = [item.numpy() for item in args if isinstance(item, torch.Tensor)]
+            sides = bent_sides(kind, inputs, [result.numpy()], (low, high))
+            self.branches.add(f"{op} {position}", op, sides, channels=op != "where")
 
 
 def _normed(op: str, args: Any) -> Any:

@@ -26,35 +26,56 @@ _APART = 1e3
 
 
 @dataclass(frozen=True)
+class _Errors:
+    """Of some runs (first axis), per channel: summed squares and the largest."""
+
+    squares: Array
+    peak: Array
+
+    def plus(self, other: _Errors) -> _Errors:
+        """Return both together; a run may be missing, and those of one position belong together."""
+        runs = min(len(self.squares), len(other.squares))
+        return _Errors(
+            self.squares[:runs] + other.squares[:runs],
+            np.maximum(self.peak[:runs], other.peak[:runs]),
+        )
+
+    def of(self, runs: Array) -> _Errors:
+        """Return those of some of the runs."""
+        return _Errors(self.squares[runs], self.peak[runs])
+
+
+@dataclass(frozen=True)
 class _Sums:
-    """Per channel of one axis (or one entry for the whole output)."""
+    """Per channel of one axis (or one entry for the whole output).
+
+    Attributes:
+        count: Finite elements.
+        truth: The sizes of truth.
+        candidate: The candidate's errors.
+        original: Those of honest runs.
+        drawn: Those of runs with simulated rounding.
+    """
 
     count: Array
-    truth_squares: Array
-    truth_peak: Array
-    candidate_squares: Array
-    candidate_peak: Array
-    original_squares: Array
-    original_peak: Array
-    drawn_squares: Array
-    drawn_peak: Array
+    truth: _Errors
+    candidate: _Errors
+    original: _Errors
+    drawn: _Errors
 
     def plus(self, other: _Sums) -> _Sums:
         """Return both together."""
         return _Sums(
             self.count + other.count,
-            self.truth_squares + other.truth_squares,
-            np.maximum(self.truth_peak, other.truth_peak),
-            self.candidate_squares + other.candidate_squares,
-            np.maximum(self.candidate_peak, other.candidate_peak),
-            *_joined(
-                self.original_squares,
-                self.original_peak,
-                other.original_squares,
-                other.original_peak,
-            ),
-            *_joined(self.drawn_squares, self.drawn_peak, other.drawn_squares, other.drawn_peak),
+            self.truth.plus(other.truth),
+            self.candidate.plus(other.candidate),
+            self.original.plus(other.original),
+            self.drawn.plus(other.drawn),
         )
+
+    def rms(self, errors: _Errors) -> Array:
+        """Return the rms of each run and channel; 0 where nothing was finite."""
+        return np.asarray(np.sqrt(errors.squares / np.maximum(self.count, 1)))
 
 
 @dataclass
@@ -125,10 +146,9 @@ class OutputMeter:
             if (whole := axes.get(-1)) is not None
         }
         typical = [
-            _rms(sums.original_squares[sound[regime]].max(axis=0), sums.count)[0] / size[0]
+            sums.rms(sums.original.of(sound[regime])).max(axis=0)[0] / size[0]
             for regime, axes in self._sums.items()
-            if (sums := axes.get(-1)) is not None
-            and (size := _rms(sums.truth_squares, sums.count))[0] > 0
+            if (sums := axes.get(-1)) is not None and (size := sums.rms(sums.truth)[0])[0] > 0
         ]
         usual = float(np.median(typical)) if typical else 0.0
         found: list[Measure] = []
@@ -137,16 +157,12 @@ class OutputMeter:
                 for axis, sums in axes.items():
                     if sums is None:
                         continue
-                    kept = sound.get(regime, np.ones(len(sums.original_squares), bool))
-                    honest = replace(
-                        sums,
-                        original_squares=sums.original_squares[kept],
-                        original_peak=sums.original_peak[kept],
-                    )
+                    kept = sound.get(regime, np.ones(len(sums.original.squares), bool))
+                    honest = replace(sums, original=sums.original.of(kept))
                     measures = _measures(regime, axis, honest, self.unit, usual, self.factor)
                     measures = [replace(item, stored=self.stored) for item in measures]
                     if axis < 0 and not kept[0]:
-                        own = float(_rms(sums.original_squares[0], sums.count)[0])
+                        own = float(sums.rms(sums.original)[0, 0])
                         measures = [replace(item, broken=own) for item in measures]
                     found.extend(measures)
         return found
@@ -195,17 +211,6 @@ def _axes(truth: Array) -> list[int]:
     return [-1, *sorted({1, truth.ndim - 1})]
 
 
-def _joined(
-    squares: Array, peak: Array, more_squares: Array, more_peak: Array
-) -> tuple[Array, Array]:
-    # A run may be missing on a sample; runs of the same position belong together.
-    runs = min(len(squares), len(more_squares))
-    return (
-        squares[:runs] + more_squares[:runs],
-        np.maximum(peak[:runs], more_peak[:runs]),
-    )
-
-
 def _sum(
     axis: int,
     finite: Array,
@@ -222,17 +227,16 @@ def _sum(
     def peak(values: Array) -> Array:
         return np.atleast_1d(values.max(axis=over, initial=0.0))
 
-    none = np.zeros((0, *total(finite).shape))
+    def errors(runs: Sequence[Array]) -> _Errors:
+        if not runs:
+            none = np.zeros((0, *total(finite).shape))
+            return _Errors(none, none)
+        squares = np.stack([total(run**2) for run in runs])
+        return _Errors(squares, np.stack([peak(run) for run in runs]))
+
     return _Sums(
         total(finite).astype(np.int64),
-        total(size**2),
-        peak(size),
-        total(wrong**2),
-        peak(wrong),
-        np.stack([total(run**2) for run in honest]),
-        np.stack([peak(run) for run in honest]),
-        np.stack([total(run**2) for run in drawn]) if drawn else none,
-        np.stack([peak(run) for run in drawn]) if drawn else none,
+        *(errors(runs) for runs in ([size], [wrong], honest, drawn)),
     )
 
 
@@ -242,14 +246,10 @@ def _sound(whole: _Sums) -> Array:
     Rounding differs between two kernels by a few times; an optimisation that computes something
     else is off by a part of the output itself.
     """
-    errors = _rms(whole.original_squares, whole.count)[:, 0]
-    size = _rms(whole.truth_squares, whole.count)[0]
+    errors = whole.rms(whole.original)[:, 0]
+    size = whole.rms(whole.truth)[0, 0]
     broken = (errors > _BROKEN * size) & (errors > _APART * errors.min(initial=np.inf))
     return np.asarray(~broken)
-
-
-def _rms(squares: Array, count: Array) -> Array:
-    return np.asarray(np.sqrt(squares / np.maximum(count, 1)))
 
 
 def _moments(draws: Array) -> tuple[Array, Array]:
@@ -266,16 +266,15 @@ def _measures(
 ) -> list[Measure]:
     if axis >= 0 and not 1 < sums.count.size <= _MOST_CHANNELS:
         return []
-    truth = _rms(sums.truth_squares, sums.count)
-    candidate = _rms(sums.candidate_squares, sums.count)
-    original = _rms(sums.original_squares.max(axis=0), sums.count)
-    original_peak = sums.original_peak.max(axis=0)
-    drawn = _rms(sums.drawn_squares, sums.count)
+    truth, truth_peak = sums.rms(sums.truth)[0], sums.truth.peak[0]
+    candidate, candidate_peak = sums.rms(sums.candidate)[0], sums.candidate.peak[0]
+    original, original_peak = sums.rms(sums.original).max(axis=0), sums.original.peak.max(axis=0)
+    drawn = sums.rms(sums.drawn)
     many = len(drawn) > 1
     drawn_most = drawn.max(axis=0) if many else 0 * truth
-    peak_most = sums.drawn_peak.max(axis=0) if many else 0 * truth
+    peak_most = sums.drawn.peak.max(axis=0) if many else 0 * truth
     drawn_mean, drawn_sd = _moments(drawn) if many else (0 * truth, 0 * truth)
-    peak_mean, peak_sd = _moments(sums.drawn_peak) if many else (0 * truth, 0 * truth)
+    peak_mean, peak_sd = _moments(sums.drawn.peak) if many else (0 * truth, 0 * truth)
     if axis < 0:
         typical = usual * truth
         picked = np.arange(1)
@@ -290,9 +289,9 @@ def _measures(
         tiny = np.finfo(np.float64).tiny
         bounds = (
             np.maximum(factor * original + unit * truth, tiny),
-            np.maximum(factor * original_peak + unit * sums.truth_peak, tiny),
+            np.maximum(factor * original_peak + unit * truth_peak, tiny),
         )
-        score = np.maximum(candidate / bounds[0], sums.candidate_peak / bounds[1])
+        score = np.maximum(candidate / bounds[0], candidate_peak / bounds[1])
         chance = np.maximum(drawn_most / bounds[0], peak_most / bounds[1])
         # Raising the noise can only lower a channel's score: below 1 there is nothing to judge.
         closest = [np.argsort(values)[-_KEPT_CHANNELS:] for values in (score, chance)]
@@ -304,11 +303,11 @@ def _measures(
             index=int(i),
             count=int(sums.count[i]),
             candidate_rms=float(candidate[i]),
-            candidate_max=float(sums.candidate_peak[i]),
+            candidate_max=float(candidate_peak[i]),
             original_rms=float(original[i]),
             original_max=float(original_peak[i]),
             truth_rms=float(truth[i]),
-            truth_max=float(sums.truth_peak[i]),
+            truth_max=float(truth_peak[i]),
             typical=float(typical[i]),
             unit=unit,
             drawn_rms=float(drawn_mean[i]),
