@@ -7,7 +7,7 @@ inside and has no replacement here is listed in :data:`NARROW`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from onnx import TensorProto
@@ -22,6 +22,9 @@ from bnfuse.verifying.runtime.floats import is_float
 from bnfuse.verifying.truth import spatial
 from bnfuse.verifying.truth.boxes import selected
 from bnfuse.verifying.truth.erf import erf
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["DOUBLE_OPS", "FLOATS", "as_stored", "promoted"]
 
@@ -72,23 +75,6 @@ class CastLike(OpRun):
         return (_as_number(x) if y.dtype == np.float64 else x.astype(y.dtype),)
 
 
-class Erf(OpRun):
-    """See :func:`bnfuse.verifying.truth.erf.erf`; the reference rounds it to float32."""
-
-    def _run(self, x: Array) -> tuple[Array]:
-        return (erf(x),)
-
-
-class Conv(OpRun):
-    """See :func:`bnfuse.verifying.truth.spatial.conv`."""
-
-    def _run(
-        self, x: Array, weight: Array, bias: Array | None = None, **attributes: Any
-    ) -> tuple[Array]:
-        attributes.pop("kernel_shape", None)
-        return (spatial.conv(x, weight, bias, **attributes),)
-
-
 class ConvTranspose(_ConvTranspose):
     """As :mod:`bnfuse.verifying.truth.spatial` does it; the reference where sizes are given."""
 
@@ -118,13 +104,6 @@ class MaxPool(_MaxPool):
             return result
         attributes.pop("storage_order", None)
         return (spatial.max_pool(x, **attributes),)
-
-
-class AveragePool(OpRun):
-    """See :func:`bnfuse.verifying.truth.spatial.average_pool`."""
-
-    def _run(self, x: Array, **attributes: Any) -> tuple[Array]:
-        return (spatial.average_pool(x, **attributes),)
 
 
 class GatherElements(OpRun):
@@ -162,13 +141,6 @@ class NonMaxSuppression(OpRun):
                 bool(center_point_box),
             ),
         )
-
-
-class GlobalMaxPool(OpRun):
-    """The maximum over all positions; the reference keeps some of them beyond two axes."""
-
-    def _run(self, x: Array) -> tuple[Array]:
-        return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
 
 
 class BatchNormalization(_BatchNormalization):
@@ -224,6 +196,21 @@ class GroupNormalization(OpRun):
         return ((normalised.reshape(x.shape) * factor + offset).astype(x.dtype),)
 
 
+def _conv(x: Array, weight: Array, bias: Array | None = None, **attributes: Any) -> Array:
+    attributes.pop("kernel_shape", None)
+    return spatial.conv(x, weight, bias, **attributes)
+
+
+def _op(name: str, function: Callable[..., Array]) -> type[OpRun]:
+    """Return an op of one result that a function of its inputs and attributes gives."""
+
+    def _run(self: OpRun, *inputs: Any, **attributes: Any) -> tuple[Array]:
+        del self
+        return (function(*inputs, **attributes),)
+
+    return type(name, (OpRun,), {"_run": _run})
+
+
 def _number(value: Array | None, default: float) -> float:
     return default if value is None or not value.size else float(value.reshape(-1)[0])
 
@@ -235,16 +222,18 @@ def _as_number(x: Array) -> Array:
 
 
 DOUBLE_OPS: tuple[type[OpRun], ...] = (
-    AveragePool,
     BatchNormalization,
     Cast,
     CastLike,
-    Conv,
     ConvTranspose,
-    Erf,
     GatherElements,
-    GlobalMaxPool,
     GroupNormalization,
     MaxPool,
     NonMaxSuppression,
+    _op("AveragePool", spatial.average_pool),
+    _op("Conv", _conv),
+    # The reference rounds it to float32.
+    _op("Erf", erf),
+    # The reference keeps some positions beyond two axes.
+    _op("GlobalMaxPool", lambda x: x.max(axis=tuple(range(2, x.ndim)), keepdims=True)),
 )

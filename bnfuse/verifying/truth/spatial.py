@@ -7,6 +7,7 @@ BLAS. The functions take numpy arrays of layout (N, C, *spatial) and ONNX attrib
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["average_pool", "conv", "conv_transpose", "max_pool", "padding"]
 
@@ -91,79 +92,52 @@ def conv_transpose(
     return result if bias is None else result + bias.reshape(-1, *[1] * rank)
 
 
-def max_pool(
-    x: Array,
-    *,
-    kernel_shape: Sequence[int],
-    auto_pad: str | None = None,
-    ceil_mode: int | None = None,
-    dilations: Sequence[int] | None = None,
-    pads: Sequence[int] | None = None,
-    strides: Sequence[int] | None = None,
-) -> Array:
-    """Return the largest value of each window."""
-    padded, _, out, strides, dilations = _windows(
-        x, kernel_shape, auto_pad, ceil_mode, dilations, pads, strides, -np.inf
-    )
-    result = np.full((*x.shape[:2], *out), -np.inf, x.dtype)
-    for _, view in _taps(padded, kernel_shape, out, strides, dilations):
-        np.maximum(result, view, out=result)
-    return result
+def max_pool(x: Array, **attributes: Any) -> Array:
+    """Return the largest value of each window; the attributes are those of ``MaxPool``."""
+    padded, _, taps = _windows(x, -np.inf, **attributes)
+    return np.asarray(functools.reduce(np.maximum, taps(padded)))
 
 
-def average_pool(
-    x: Array,
-    *,
-    kernel_shape: Sequence[int],
-    auto_pad: str | None = None,
-    ceil_mode: int | None = None,
-    count_include_pad: int | None = None,
-    dilations: Sequence[int] | None = None,
-    pads: Sequence[int] | None = None,
-    strides: Sequence[int] | None = None,
-) -> Array:
-    """Return the mean of each window, over its real values or over its declared padding too."""
-    padded, ends, out, strides, dilations = _windows(
-        x, kernel_shape, auto_pad, ceil_mode, dilations, pads, strides, 0.0
-    )
+def average_pool(x: Array, *, count_include_pad: int | None = None, **attributes: Any) -> Array:
+    """Return the mean of each window, over its real values or over its declared padding too.
+
+    The other attributes are those of ``AveragePool``.
+    """
+    padded, ends, taps = _windows(x, 0.0, **attributes)
     inside = np.zeros((1, 1, *padded.shape[2:]), x.dtype)
-    rank = x.ndim - 2
-    begin, end = ends
     # What ceil_mode adds beyond the declared padding counts in neither case.
     region = tuple(
-        slice(0, begin[i] + x.shape[2 + i] + end[i])
-        if count_include_pad
-        else slice(begin[i], begin[i] + x.shape[2 + i])
-        for i in range(rank)
+        slice(0, before + size + after) if count_include_pad else slice(before, before + size)
+        for before, size, after in zip(ends[0], x.shape[2:], ends[1], strict=True)
     )
     inside[(slice(None), slice(None), *region)] = 1.0
-    total = np.zeros((*x.shape[:2], *out), x.dtype)
-    count = np.zeros((1, 1, *out), x.dtype)
-    for _, view in _taps(padded, kernel_shape, out, strides, dilations):
-        total += view
-    for _, view in _taps(inside, kernel_shape, out, strides, dilations):
-        count += view
-    return total / count
+    total, count = (functools.reduce(np.add, taps(value), 0.0) for value in (padded, inside))
+    return np.asarray((total / count).astype(x.dtype))
 
 
 def _windows(
     x: Array,
-    kernel: Sequence[int],
-    auto_pad: str | None,
-    ceil_mode: int | None,
-    dilations: Sequence[int] | None,
-    pads: Sequence[int] | None,
-    strides: Sequence[int] | None,
     value: float,
-) -> tuple[Array, tuple[list[int], list[int]], list[int], list[int], list[int]]:
+    *,
+    kernel_shape: Sequence[int],
+    auto_pad: str | None = None,
+    ceil_mode: int | None = None,
+    dilations: Sequence[int] | None = None,
+    pads: Sequence[int] | None = None,
+    strides: Sequence[int] | None = None,
+) -> tuple[Array, tuple[list[int], list[int]], Callable[[Array], Iterator[Array]]]:
+    """Return the padded input, its declared padding, and what yields its windows' numbers.
+
+    These come as one array for each place in a window.
+    """
     rank = x.ndim - 2
     steps, spread = _each(strides, rank), _each(dilations, rank)
-    begin, end = padding(x.shape[2:], kernel, steps, spread, pads, auto_pad)
+    begin, end = padding(x.shape[2:], kernel_shape, steps, spread, pads, auto_pad)
     out: list[int] = []
     beyond: list[int] = []
     for i in range(rank):
         size = x.shape[2 + i]
-        reach = (kernel[i] - 1) * spread[i] + 1
+        reach = (kernel_shape[i] - 1) * spread[i] + 1
         room = size + begin[i] + end[i] - reach
         count = (-(-room // steps[i]) if ceil_mode else room // steps[i]) + 1
         # The last window has to start on the input or its leading padding.
@@ -172,7 +146,11 @@ def _windows(
         out.append(count)
         beyond.append(max(0, (count - 1) * steps[i] + reach - size - begin[i] - end[i]))
     padded = _pad(x, begin, [e + b for e, b in zip(end, beyond, strict=True)], value)
-    return padded, (begin, end), out, steps, spread
+
+    def taps(value: Array) -> Iterator[Array]:
+        return (view for _, view in _taps(value, kernel_shape, out, steps, spread))
+
+    return padded, (begin, end), taps
 
 
 def _taps(
