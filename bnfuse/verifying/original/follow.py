@@ -133,7 +133,7 @@ class Follower:
         """
         first = self._path(None)
         natural = [first.taken[choice.name] for choice in self.choices]
-        if all(_alike(one, two) for one, two in zip(taken, natural, strict=True)):
+        if all(np.array_equal(one, two) for one, two in zip(taken, natural, strict=True)):
             return None
         try:
             path = self._path(taken)
@@ -145,7 +145,7 @@ class Follower:
         for choice, value, error in zip(self.choices, taken, rounding, strict=True):
             expected = path.taken[choice.name]
             total += value.size
-            if _alike(value, expected):
+            if np.array_equal(value, expected):
                 continue
             gaps = self._gaps(choice, path.read[choice.name], expected, value)
             if choice.decision.op == "NonMaxSuppression":
@@ -243,10 +243,6 @@ def module_follower(
         return None
     original.choices = found
     return Follower(truth, found, original.rough) if found else None
-
-
-def _alike(one: Array, two: Array) -> bool:
-    return one.shape == two.shape and np.array_equal(one, two)
 
 
 def _furthest(one: Array, two: Array) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnfuse.verifying.reach.liveness import stirring
-from bnfuse.verifying.runtime.floats import is_float, unit_roundoff
+from bnfuse.verifying.runtime.floats import is_finite, is_float, is_same, unit_roundoff
 from bnfuse.verifying.runtime.sessions import RunError
 from bnfuse.verifying.samples.drawing import Draft, Draw, Sample, Sizes, plan, probe
 from bnfuse.verifying.samples.sizes import candidates, large_of, long_of, sizes_of
@@ -102,17 +102,8 @@ def unsteadiness(original: Original, samples: Iterable[Sample]) -> str:
 
 
 def _repeated(one: Any, two: Any) -> bool:
-    if one.shape != two.shape:
-        return False
-    if not is_float(one.dtype):
-        return bool(np.array_equal(one, two))
-    a, b = (np.asarray(value, np.float64) for value in (one, two))
-    if not np.array_equal(np.isfinite(a), np.isfinite(b)):
-        return False
     # Threads may add up in another order; that is rounding.
-    finite = np.isfinite(a)
-    room = _STEADY * unit_roundoff(one.dtype) * np.abs(a[finite]).max(initial=0.0)
-    return bool((np.abs(a[finite] - b[finite]) <= room).all())
+    return is_same(one, two, _STEADY * unit_roundoff(one.dtype) if is_float(one.dtype) else 0.0)
 
 
 def _few(draft: Draft, known: list[Sample], sizes: Sizes) -> Chosen:
@@ -227,7 +218,7 @@ def _overflows(original: Original, sample: Sample) -> bool:
         outputs = next(iter(original.keep(sample.feeds).values()))
     except RunError:
         return False
-    return any(is_float(value.dtype) and not np.isfinite(value).all() for value in outputs)
+    return not all(map(is_finite, outputs))
 
 
 def _told(attempt: Draft, draft: Draft) -> str:

@@ -11,6 +11,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+import onnx
+
+from bnfuse.errors import BnfuseError
+from bnfuse.verifying.runtime.onnx_models import OnnxSource
 from bnfuse.verifying.runtime.sessions import RunError
 from bnfuse.verifying.samples.drawing import Sizes, probe
 from bnfuse.verifying.samples.sizes import candidates
@@ -19,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bnfuse.verifying.original.runs import Original
-    from bnfuse.verifying.runtime.onnx_models import OnnxSource
     from bnfuse.verifying.samples.drawing import Draft
     from bnfuse.verifying.truth.torch_model import TorchModel
 
@@ -102,26 +105,12 @@ def _exported(model: TorchModel, draft: Draft) -> OnnxSource:
 
     Which path ``forward`` takes is found out at the example's sizes.
     """
-    import onnx
-    import torch
-
-    from bnfuse.errors import BnfuseError
-    from bnfuse.examples import (
-        ExampleInputs,
-        given_inputs,
-    )
-    from bnfuse.exporting import export_module
-    from bnfuse.verifying.runtime.onnx_models import OnnxSource, onnx_source
-
     feeds = draft.draw(probe(candidates(draft)[0][0])).feeds
-    tensors = tuple(torch.from_numpy(value.copy()) for value in feeds.values())
-    axes = tuple(
+    axes = [
         {axis: dim for axis, dim in enumerate(draft.symbols(port)) if isinstance(dim, str)}
         for port in draft.ports
-    )
+    ]
     try:
-        wrapped = given_inputs(model.module, tensors)
-        examples = ExampleInputs(tensors, wrapped.names, axes, wrapped.found)
-        return onnx_source(export_module(model.module, examples, simplify=False).model, "export")
+        return model.exported(feeds, axes, simplify=False)
     except BnfuseError:
         return OnnxSource("export", given=onnx.ModelProto())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bnfuse.verifying.ops import Fact, has
-from bnfuse.verifying.runtime.floats import is_float
+from bnfuse.verifying.runtime.floats import is_finite, is_float, is_same
 from bnfuse.verifying.runtime.onnx_models import node_uses
 from bnfuse.verifying.runtime.sessions import RunError
 from bnfuse.verifying.samples.drawing import Draw, Sample
@@ -45,7 +45,9 @@ class Liveness:
             key = position, value.shape
             first = self._first.setdefault(key, value)
             if first is not value:
-                self._seen[position] = self._seen.get(position, False) or not _same(first, value)
+                self._seen[position] = self._seen.get(position, False) or not is_same(
+                    first, value, _SAME
+                )
 
     def still(self) -> list[int]:
         """Return the positions of outputs that were the same on several samples, all of them."""
@@ -85,7 +87,9 @@ def stirring(original: Original, draft: Draft, sizes: Sizes, still: Iterable[int
                 for name, value in drawn.feeds.items()
             }
             after = next(iter(original.run(feeds).values()))
-            stirred = {n for n in wanted if _finite(after[n]) and not _same(before[n], after[n])}
+            stirred = {
+                n for n in wanted if is_finite(after[n]) and not is_same(before[n], after[n], _SAME)
+            }
             if stirred:
                 found.append(Sample("found", feeds))
                 wanted -= stirred
@@ -96,18 +100,3 @@ def stirring(original: Original, draft: Draft, sizes: Sizes, still: Iterable[int
 
 def _moved(value: Array, scale: float, offset: float) -> Array:
     return (value * scale + offset).astype(value.dtype) if is_float(value.dtype) else value
-
-
-def _finite(value: Array) -> bool:
-    return not is_float(value.dtype) or bool(np.isfinite(value).all())
-
-
-def _same(one: Array, two: Array) -> bool:
-    if one.shape != two.shape:
-        return False
-    if one.dtype.kind != "f":
-        return bool(np.array_equal(one, two))
-    with np.errstate(invalid="ignore"):
-        apart = np.abs(np.asarray(one, np.float64) - two)
-    room = _SAME * float(np.abs(one[np.isfinite(one)]).max(initial=0.0))
-    return bool((~(apart > room)).all() and np.array_equal(np.isnan(one), np.isnan(two)))

@@ -10,7 +10,7 @@ import numpy as np
 from bnfuse.verifying.reach.near import near
 from bnfuse.verifying.reach.nearest import nearest_bends
 from bnfuse.verifying.reach.waking import MOST_DEAR, MOST_WORK, waking
-from bnfuse.verifying.runtime.floats import is_float
+from bnfuse.verifying.runtime.floats import is_finite, is_float
 from bnfuse.verifying.runtime.sessions import RunError
 from bnfuse.verifying.samples.drawing import Draw, Sizes
 from bnfuse.verifying.samples.sizes import sizes_of
@@ -264,6 +264,6 @@ class Reached:
                 outputs = next(iter(self._original.keep(sample.feeds).values()))
             except RunError:
                 continue
-            if all(not is_float(v.dtype) or np.isfinite(v).all() for v in outputs):
+            if all(map(is_finite, outputs)):
                 found.append(sample)
         return found

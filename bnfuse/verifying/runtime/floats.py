@@ -11,7 +11,9 @@ __all__ = [
     "SUPPORTED",
     "TF32_UNIT",
     "classes",
+    "is_finite",
     "is_float",
+    "is_same",
     "largest",
     "smallest_normal",
     "unit_roundoff",
@@ -32,6 +34,24 @@ def is_float(dtype: np.dtype[Any]) -> bool:
 def unit_roundoff(dtype: np.dtype[Any]) -> float:
     """Return half the spacing at 1: the largest relative error of one rounding."""
     return float(_facts(dtype).eps) / 2
+
+
+def is_finite(value: np.ndarray[Any, Any]) -> bool:
+    """Return whether an array holds no NaN and no infinity, as one of anything but floats does."""
+    return not is_float(value.dtype) or bool(np.isfinite(value).all())
+
+
+def is_same(one: np.ndarray[Any, Any], two: np.ndarray[Any, Any], part: float) -> bool:
+    """Return whether two arrays differ by no more than a part of the first one's largest number."""
+    if one.shape != two.shape:
+        return False
+    if not is_float(one.dtype):
+        return bool(np.array_equal(one, two))
+    one, two = (np.asarray(value, np.float64) for value in (one, two))
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(one - two)
+    room = part * np.abs(one[np.isfinite(one)]).max(initial=0.0)
+    return bool((~(apart > room)).all() and np.array_equal(np.isnan(one), np.isnan(two)))
 
 
 def smallest_normal(dtype: np.dtype[Any]) -> float:

@@ -67,7 +67,8 @@ def explained(
     if where:
         try:
             if graph is None:
-                graph = _exported(failure, sample)
+                assert failure.model is not None
+                graph = failure.model.exported(sample.feeds)
                 notes.append("values are compared with an export of the module made for this")
             parted = localize(graph, widened(failure.candidate), sample.feeds)
             result = replace(result, localized=parted)
@@ -87,17 +88,3 @@ def explained(
             original = Path(failure.given) if file else None
         write_repro(folder, original, graph, failure.candidate, feeds, result, failure.options)
     return result
-
-
-def _exported(failure: Failure, sample: Sample) -> OnnxSource:
-    """Return an unfolded export of the module, with values named as bnfuse's exports name them."""
-    import torch
-
-    from bnfuse.examples import given_inputs
-    from bnfuse.exporting import export_module
-
-    assert failure.model is not None
-    module = failure.model.module
-    tensors = tuple(torch.from_numpy(value.copy()) for value in sample.feeds.values())
-    examples = given_inputs(module, tensors)
-    return onnx_source(export_module(module, examples).model, "export")

@@ -70,14 +70,6 @@ def choices(original: onnx.ModelProto, candidate: onnx.ModelProto) -> tuple[Choi
             if len(alike) != len(same):
                 continue
             other = alike[[_taken(item) for item in same].index(name)]
-        attributes = {item.name: item.i for item in node.attribute}
-        decision = Decision(
-            kind,
-            tuple(item for item in node.input if item),
-            attributes.get("axis", 0 if has(kind, Fact.CHOOSES) else -1),
-            bool(attributes.get("keepdims", 1)),
-            bool(attributes.get("center_point_box", 0)),
-        )
         place = 1 if kind == "NonMaxSuppression" else 0
         scores, others_scores = node.input[place], other.input[place]
         hidden = (
@@ -89,7 +81,7 @@ def choices(original: onnx.ModelProto, candidate: onnx.ModelProto) -> tuple[Choi
         )
         told.update((scores, others_scores))
         names = (scores, others_scores) if hidden else ("", "")
-        found.append(Choice(decision, name, _taken(other), *names))
+        found.append(Choice(Decision.of(node), name, _taken(other), *names))
     return tuple(found)
 
 

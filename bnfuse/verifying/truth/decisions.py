@@ -41,34 +41,35 @@ class Decision:
     keepdims: bool = True
     centred: bool = False
 
+    @classmethod
+    def of(cls, node: onnx.NodeProto) -> Decision:
+        """Return what a node decides by."""
+        op = node.op_type
+        attributes = {item.name: item.i for item in node.attribute}
+        usual = 0 if has(op, Fact.CHOOSES) else 1 if has(op, Fact.LEVELS) else -1
+        return cls(
+            op,
+            tuple(node.input[:1] if op == "TopK" else filter(None, node.input)),
+            attributes.get("axis", usual),
+            bool(attributes.get("keepdims", 1)),
+            bool(attributes.get("center_point_box", 0)),
+        )
+
 
 def decision_behind(graph: onnx.GraphProto, output: str) -> Decision | None:
     """Return the decision that an integer output comes from, or None if it is something else."""
     producers = {name: node for node in graph.node for name in node.output}
     name = output
-    cast: onnx.NodeProto | None = None
-    while (node := producers.get(name)) is not None and has(node.op_type, Fact.TRANSPARENT):
-        cast = node if node.op_type == "Cast" else cast
-        name = node.input[0]
     # If nothing behind it decides, a float was cut off: by the cast that is next to the floats.
-    cut = None if cast is None else Decision("Cast", (cast.input[0],))
+    cut: Decision | None = None
+    while (node := producers.get(name)) is not None and has(node.op_type, Fact.TRANSPARENT):
+        cut = Decision("Cast", (node.input[0],)) if node.op_type == "Cast" else cut
+        name = node.input[0]
     if node is None:
         return cut
-    attributes = {item.name: item.i for item in node.attribute}
-    if has(node.op_type, Fact.CHOOSES):
-        return Decision(
-            node.op_type,
-            (node.input[0],),
-            attributes.get("axis", 0),
-            bool(attributes.get("keepdims", 1)),
-        )
-    if node.op_type == "TopK" and len(node.output) > 1 and name == node.output[1]:
-        return Decision("TopK", (node.input[0],), attributes.get("axis", -1))
-    if has(node.op_type, Fact.COMPARES):
-        return Decision(node.op_type, tuple(node.input))
-    if has(node.op_type, Fact.STEPS | Fact.LEVELS):
-        return Decision(node.op_type, tuple(node.input), attributes.get("axis", 1))
-    return cut
+    index = node.op_type == "TopK" and name in node.output[1:]
+    known = Fact.CHOOSES | Fact.COMPARES | Fact.STEPS | Fact.LEVELS
+    return Decision.of(node) if index or has(node.op_type, known) else cut
 
 
 def margins(decision: Decision, values: list[Array], first: Array, second: Array) -> Array | None:

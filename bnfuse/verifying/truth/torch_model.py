@@ -15,6 +15,7 @@ import torch
 
 from bnfuse.loading import set_eval
 from bnfuse.verifying.runtime.calibration import SINGLE
+from bnfuse.verifying.runtime.onnx_models import OnnxSource, onnx_source
 from bnfuse.verifying.runtime.sessions import RunError
 from bnfuse.verifying.truth.double import NoTruthError
 from bnfuse.verifying.truth.torch_double import DoubleMode
@@ -112,6 +113,28 @@ class TorchModel:
         if any(value.dtype in (np.float32, np.float16) for value in outputs):
             raise RunError("an output stays in single precision")
         return outputs, mode.pinned
+
+    def exported(
+        self, feeds: Mapping[str, Array], dynamic: Sequence[dict[int, str]] = (), **options: Any
+    ) -> OnnxSource:
+        """Return an unfolded export of the module, with values named as bnfuse's exports name them.
+
+        Args:
+            feeds: Example inputs.
+            dynamic: The symbols of each input's axes; none to leave them to the exporter.
+            options: Of :func:`bnfuse.exporting.export_module`.
+
+        Raises:
+            BnfuseError: It cannot be exported.
+        """
+        from bnfuse.examples import ExampleInputs, given_inputs
+        from bnfuse.exporting import export_module
+
+        tensors = tuple(torch.from_numpy(value.copy()) for value in feeds.values())
+        examples = given_inputs(self.module, tensors)
+        if dynamic:
+            examples = ExampleInputs(tensors, examples.names, tuple(dynamic), examples.found)
+        return onnx_source(export_module(self.module, examples, **options).model, "export")
 
     def order_fault(self, names: Sequence[str]) -> str:
         """Return what is wrong with the order of a candidate's inputs, or the empty string.
