@@ -20,7 +20,6 @@ from bnfuse.verifying.runtime.floats import unit_roundoff
 from bnfuse.verifying.runtime.narrow_types import is_narrow, widened
 from bnfuse.verifying.runtime.onnx_models import is_onnx, onnx_source, signature_gate, weight_count
 from bnfuse.verifying.runtime.providers import resolve
-from bnfuse.verifying.samples.drawing import Draft
 from bnfuse.verifying.samples.index_tables import position_ends
 from bnfuse.verifying.samples.reading_order import reading_order, unread_rows
 from bnfuse.verifying.telling.explain import Failure, explained
@@ -148,28 +147,21 @@ def verify(
         else module_side(original, new, inputs, truth_budget, branches, shown, loading)
     )
     if side.model is not None:
-        failure = side.model.order_fault([port.name for port in side.ports])
+        failure = side.model.order_fault([port.name for port in side.draft.ports])
         if failure:
             return early(failure, "")
     judged = widened(new)
-    order = reading_order(side.tables, side.graph, new)
-    draft = Draft(
-        side.ports,
-        dict(ranges or {}),
-        side.tables,
-        side.free,
-        side.given.example,
-        seed,
-        order,
-        weight_count(new.graph),
-        side.masks,
+    draft = replace(
+        side.draft,
+        ranges=dict(ranges or {}),
+        seed=seed,
+        order=reading_order(side.draft.limits, side.graph, new),
+        weights=weight_count(new.graph),
         ends=position_ends(new.graph),
     )
     # Only an original may ask to be left alone beyond some sizes.
     doubted: list[str] = []
-    if isinstance(side.truth, OnnxTruth):
-        draft = replace(draft, bounds=side.truth.source.bounds)
-    elif side.model is not None:
+    if side.model is not None:
         bounds, doubted = module_bounds(side.model, new, export, draft)
         draft = replace(draft, bounds=bounds)
     if doing is not None:
@@ -185,7 +177,7 @@ def verify(
         detail = _why_no_truth(side.truth, chosen.samples)
         return replace(early("", obstacle), truth=Truth("estimated", side.truth.seconds, detail))
     unread = [
-        unread_rows(name, read, side.tables[name], side.graph, new)
+        unread_rows(name, read, side.draft.limits[name], side.graph, new)
         for name, read in chosen.sampled.items()
     ]
     follows: Follower | None = None

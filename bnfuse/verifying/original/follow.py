@@ -112,7 +112,7 @@ class Follower:
         made = (
             self._run(feeds)
             if jitter is None
-            else self._truth.watched(feeds, names, {}, count=False, jitter=jitter)[2]
+            else self._truth.watched(feeds, names, jitter=jitter)[2]
         )
         if not made.keys() >= set(names):
             raise RunError("the original decides otherwise on these inputs")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from bnfuse.examples import (
 from bnfuse.verifying.original.runs import Exposure, ModuleOriginal, OnnxOriginal, Original
 from bnfuse.verifying.runtime.narrow_types import widened
 from bnfuse.verifying.runtime.onnx_models import OnnxSource, Port
+from bnfuse.verifying.samples.drawing import Draft
 from bnfuse.verifying.samples.given import Given, given_inputs
 from bnfuse.verifying.samples.index_tables import free_integers, index_limits
 from bnfuse.verifying.samples.masks import mask_inputs
@@ -37,9 +38,7 @@ class Side:
 
     Attributes:
         graph: The original's own graph, or a module's unfolded export where one was given.
-        tables: For each integer input that indexes tables, the rows of the smallest.
-        free: Integer inputs that may be any number.
-        masks: Inputs that are masks of 0 and 1, each with what it is where it hides nothing.
+        draft: What inputs may be, by the graphs and what was given.
         model: The module, where the original is one.
     """
 
@@ -47,10 +46,7 @@ class Side:
     truth: TruthSource
     graph: OnnxSource | None
     given: Given
-    ports: tuple[Port, ...]
-    tables: dict[str, int]
-    free: frozenset[str]
-    masks: Mapping[str, bool] = field(default_factory=dict)
+    draft: Draft
     notes: tuple[str, ...] = ()
     model: TorchModel | None = None
 
@@ -65,6 +61,7 @@ def onnx_side(
 ) -> Side:
     """Return an ONNX model as the original of ``new``; see :func:`bnfuse.verifying.verify`."""
     ports = source.signature.inputs
+    given = given_inputs(inputs, ports)
     wide = widened(source)
     paired = choices(wide.graph, widened(new).graph)
     exposure = Exposure(
@@ -75,11 +72,15 @@ def onnx_side(
         OnnxOriginal(wide, rows, exposure),
         OnnxTruth(wide, budget, branches),
         wide,
-        given_inputs(inputs, ports),
-        ports,
-        index_limits(source.graph),
-        free_integers(source.graph),
-        mask_inputs(source),
+        given,
+        Draft(
+            ports,
+            limits=index_limits(source.graph),
+            free=free_integers(source.graph),
+            masks=mask_inputs(source),
+            example=given.example,
+            bounds=source.bounds,
+        ),
     )
 
 
@@ -117,10 +118,13 @@ def module_side(
         ModuleTruth(model, budget, branches),
         export,
         given,
-        ports,
-        tables,
-        free_integers(new.graph),
-        mask_inputs(new),
+        Draft(
+            ports,
+            limits=tables,
+            free=free_integers(new.graph),
+            masks=mask_inputs(new),
+            example=given.example,
+        ),
         (*notes, *model.notes),
         model,
     )

@@ -272,7 +272,7 @@ class ModuleOriginal(Original):
         values: dict[str, Array] = {}
         for position, item in enumerate(mode.found):
             values[str(position)] = item.taken
-            values.update(zip(item.decision(str(position)).inputs, item.read, strict=True))
+            values.update(zip(item.decision.inputs, item.read, strict=True))
         return values
 
     def _eager(self, feeds: Mapping[str, Array], onednn: bool) -> list[Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from bnfuse.verdict import Verdict
 from bnfuse.verifying.original.runs import CPU_ROWS
 from bnfuse.verifying.runtime.sessions import RunError, Session
-from bnfuse.verifying.truth.double import DoubleEvaluator
+from bnfuse.verifying.truth.sources import OnnxTruth
 from bnfuse.verifying.verdicts.result import LocalizedValue
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def localize(
     1e-8, a mistake as itself.
 
     Raises:
-        Exception: Whatever ``onnx.reference`` raises where it knows an op of either model not.
+        NoTruthError: ``onnx.reference`` does not run one of the models.
     """
     names = _shared(original.graph, candidate.graph)
     own = [port.name for port in original.signature.inputs]
@@ -45,26 +45,19 @@ def localize(
         mine: Mapping[str, Array] = dict(zip(own, feeds.values(), strict=True))
     else:
         mine = feeds
-    truth = DoubleEvaluator(original.proto())
-    exact: dict[str, Array] = {}
-
-    def note(node: onnx.NodeProto, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-        del inputs
-        exact.update(
-            (name, value)
-            for name, value in zip(node.output, outputs, strict=False)
-            if name in names and isinstance(value, np.ndarray) and value.dtype == np.float64
-        )
-
-    truth.visitor = note
-    with np.errstate(all="ignore"):
-        truth.run(None, mine)
-        introduced = _introduced(candidate, feeds, exact)
+    exact = {
+        name: value
+        for name, value in OnnxTruth(original, None, None).watched(mine, names)[2].items()
+        if isinstance(value, np.ndarray) and value.dtype == np.float64
+    }
+    # From exact values again behind each of them.
+    made = OnnxTruth(candidate, None, None).watched(feeds, exact, exact)[2]
     arrived = _arrived(candidate, feeds, list(exact))
     return tuple(
-        LocalizedValue(name, _distance(arrived.get(name), exact[name]), introduced[name])
-        for name in exact
-        if name in introduced
+        LocalizedValue(
+            name, _distance(arrived.get(name), exact[name]), _distance(value, exact[name])
+        )
+        for name, value in ((name, made[name]) for name in exact if name in made)
     )
 
 
@@ -103,24 +96,6 @@ def _shared(one: onnx.ModelProto, two: onnx.ModelProto) -> set[str]:
 
 def _made(model: onnx.ModelProto) -> set[str]:
     return {name for node in model.graph.node for name in node.output if name}
-
-
-def _introduced(
-    candidate: OnnxSource, feeds: Mapping[str, Array], exact: Mapping[str, Array]
-) -> dict[str, float]:
-    found: dict[str, float] = {}
-    evaluator = DoubleEvaluator(candidate.proto())
-
-    def restart(node: onnx.NodeProto, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-        del inputs
-        for name, value in zip(node.output, outputs, strict=False):
-            if name in exact:
-                found[name] = _distance(value, exact[name])
-
-    evaluator.visitor = restart
-    evaluator.substitutes = dict(exact)
-    evaluator.run(None, feeds)
-    return found
 
 
 def _arrived(

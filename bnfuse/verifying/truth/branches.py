@@ -203,10 +203,10 @@ def bent_sides(
 def bounds(node: onnx.NodeProto, inputs: Sequence[Any]) -> tuple[Array, Array]:
     """Return the numbers below and above which an op is flat, infinite ones where it is not."""
     if node.op_type == "HardSwish":
-        return np.float64(-3.0), np.float64(3.0)
+        return np.asarray(-3.0), np.asarray(3.0)
     if node.op_type == "HardSigmoid":
         slope, offset = _attribute(node, "alpha", 0.2), _attribute(node, "beta", 0.5)
-        return -offset / slope, (1.0 - offset) / slope
+        return np.asarray(-offset / slope), np.asarray((1.0 - offset) / slope)
     ends = zip((1, 2), ("min", "max"), (-np.inf, np.inf), strict=True)
     low, high = (
         _attribute(node, name, far)

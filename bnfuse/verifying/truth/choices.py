@@ -61,15 +61,11 @@ def choices(original: onnx.ModelProto, candidate: onnx.ModelProto) -> tuple[Choi
         for model in (original, candidate)
     )
     found = []
-    for node in mine:
+    for node, alike in zip(mine, _by_order([node.op_type for node in mine], others), strict=True):
         kind, name = node.op_type, _taken(node)
-        other = named.get((kind, name))
+        other = named.get((kind, name), alike)
         if other is None:
-            alike = [item for item in others if item.op_type == kind]
-            same = [item for item in mine if item.op_type == kind]
-            if len(alike) != len(same):
-                continue
-            other = alike[[_taken(item) for item in same].index(name)]
+            continue
         place = 1 if kind == "NonMaxSuppression" else 0
         scores, others_scores = node.input[place], other.input[place]
         hidden = (
@@ -100,19 +96,25 @@ def module_choices(taken: Sequence[Taken], candidate: onnx.ModelProto) -> tuple[
     others = [*_deciding(candidate.graph)]
     makers = {name: node for node in candidate.graph.node for name in node.output}
     found = []
-    for position, item in enumerate(taken):
-        alike = [node for node in others if node.op_type == item.kind]
-        same = [place for place, other in enumerate(taken) if other.kind == item.kind]
-        if len(alike) != len(same):
+    nodes = _by_order([item.decision.op for item in taken], others)
+    for position, (item, node) in enumerate(zip(taken, nodes, strict=True)):
+        if node is None:
             continue
-        node = alike[same.index(position)]
         name, scores = str(position), node.input[0]
-        decision = item.decision(name)
         hidden = scores not in told and scores in makers
         told.add(scores)
-        names = (decision.inputs[0], scores) if hidden else ("", "")
-        found.append(Choice(decision, name, _taken(node), *names))
+        names = (item.decision.inputs[0], scores) if hidden else ("", "")
+        found.append(Choice(item.decision, name, _taken(node), *names))
     return tuple(found)
+
+
+def _by_order(
+    kinds: Sequence[str], others: Sequence[onnx.NodeProto]
+) -> Iterator[onnx.NodeProto | None]:
+    """Yield for each decision the candidate's of its kind, by their order, if both have as many."""
+    for place, kind in enumerate(kinds):
+        alike = [node for node in others if node.op_type == kind]
+        yield alike[kinds[:place].count(kind)] if len(alike) == kinds.count(kind) else None
 
 
 def _order(name: str, makers: Mapping[str, onnx.NodeProto]) -> list[str]:

@@ -22,6 +22,7 @@ from bnfuse.verifying.runtime.onnx_models import node_uses
 from bnfuse.verifying.truth.double_ops import DOUBLE_OPS, as_stored, promoted
 from bnfuse.verifying.truth.jitter import (
     Jitter,
+    by_channel,
     lane_norm,
     reach,
     summed,
@@ -193,12 +194,9 @@ def _summed(kernel: Any, inputs: Sequence[Any], pooled: bool) -> Any:
     if not lanes or not isinstance(x, np.ndarray) or x.dtype != np.float64 or not x.size:
         return None
     if "Normalization" in op:
-        scale, bias = inputs[1:3]
         groups = attributes.get("num_groups", x.shape[1])
         normed = lane_norm(x, groups, attributes.get("epsilon", 1e-5), lanes)
-        shape = (-1,) + (1,) * (x.ndim - 2)
-        factor, offset = (np.repeat(v, x.shape[1] // v.size).reshape(shape) for v in (scale, bias))
-        return normed * factor + offset
+        return by_channel(normed, *inputs[1:3])
     if op == "AveragePool":
         # One by one, as the runtime does and this reference too.
         return kernel.run(x.astype(np.float32))[0].astype(np.float64)

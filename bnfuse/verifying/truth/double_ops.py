@@ -22,6 +22,7 @@ from bnfuse.verifying.runtime.floats import is_float
 from bnfuse.verifying.truth import spatial
 from bnfuse.verifying.truth.boxes import selected
 from bnfuse.verifying.truth.erf import erf
+from bnfuse.verifying.truth.jitter import by_channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -191,9 +192,7 @@ class GroupNormalization(OpRun):
         centred = grouped - grouped.mean(axis=2, keepdims=True)
         variance = np.square(centred).mean(axis=2, keepdims=True)
         normalised = centred / np.sqrt(variance + (1e-5 if epsilon is None else epsilon))
-        shape = (-1,) + (1,) * (x.ndim - 2)
-        factor, offset = (np.repeat(v, x.shape[1] // v.size).reshape(shape) for v in (scale, bias))
-        return ((normalised.reshape(x.shape) * factor + offset).astype(x.dtype),)
+        return (by_channel(normalised.reshape(x.shape), scale, bias).astype(x.dtype),)
 
 
 def _conv(x: Array, weight: Array, bias: Array | None = None, **attributes: Any) -> Array:

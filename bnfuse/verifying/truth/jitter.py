@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Jitter",
+    "by_channel",
     "lane_norm",
     "lane_sum",
     "reach",
@@ -151,6 +152,15 @@ def lane_sum(value: Array, axes: Sequence[int], keepdims: bool, lanes: int) -> A
     if keepdims:
         total = total.reshape([1 if i in axes else n for i, n in enumerate(value.shape)])
     return np.asarray(total)
+
+
+def by_channel(value: Array, scale: Array | None, shift: Array | None) -> Array:
+    """Return ``value`` (N, C, ...) scaled and shifted by numbers of its channels, or of groups."""
+    shape = -1, *[1] * (value.ndim - 2)
+    for part, apply in ((scale, np.multiply), (shift, np.add)):
+        if part is not None:
+            value = apply(value, np.repeat(part, value.shape[1] // part.size).reshape(shape))
+    return value
 
 
 def lane_norm(value: Array, groups: int, epsilon: float, lanes: int) -> Array:

@@ -89,8 +89,8 @@ class TruthSource(ABC):
         self,
         feeds: Mapping[str, Array],
         names: Iterable[str],
-        substitutes: Mapping[str, Array],
-        count: bool,
+        substitutes: Mapping[str, Array] | None = None,
+        count: bool = False,
         jitter: Jitter | None = None,
     ) -> Watched:
         """Return the outputs, and what the decisions ``names`` read and gave themselves.
@@ -155,8 +155,8 @@ class OnnxTruth(TruthSource):
         self,
         feeds: Mapping[str, Array],
         names: Iterable[str],
-        substitutes: Mapping[str, Array],
-        count: bool,
+        substitutes: Mapping[str, Array] | None = None,
+        count: bool = False,
         jitter: Jitter | None = None,
     ) -> Watched:
         """Return the outputs, and what the nodes that make ``names`` read and made themselves."""
@@ -246,12 +246,12 @@ class ModuleTruth(TruthSource):
         self,
         feeds: Mapping[str, Array],
         names: Iterable[str],
-        substitutes: Mapping[str, Array],
-        count: bool,
+        substitutes: Mapping[str, Array] | None = None,
+        count: bool = False,
         jitter: Jitter | None = None,
     ) -> Watched:
         """Return the outputs and the scores wanted, and what decisions read and gave themselves."""
-        mode = self._mode(substitutes)
+        mode = self._mode(substitutes or {})
         outputs = self._run(feeds, jitter, mode, count)
         try:
             found = {name: mode.found[int(name)] for name in names}

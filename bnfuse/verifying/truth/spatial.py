@@ -111,8 +111,9 @@ def average_pool(x: Array, *, count_include_pad: int | None = None, **attributes
         for before, size, after in zip(ends[0], x.shape[2:], ends[1], strict=True)
     )
     inside[(slice(None), slice(None), *region)] = 1.0
-    total, count = (functools.reduce(np.add, taps(value), 0.0) for value in (padded, inside))
-    return np.asarray((total / count).astype(x.dtype))
+    none = np.zeros((), x.dtype)
+    total, count = (functools.reduce(np.add, taps(value), none) for value in (padded, inside))
+    return np.asarray(total / count)
 
 
 def _windows(

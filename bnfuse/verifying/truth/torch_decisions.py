@@ -32,23 +32,14 @@ class Taken:
     """One decision.
 
     Attributes:
-        kind: The ONNX op that does it.
+        decision: What it decided by; its inputs are named after its position in the code.
         read: The floats that it compared.
         taken: What came of it.
-        axis: Along which it chose.
-        keepdims: Whether the axis stays.
     """
 
-    kind: str
+    decision: Decision
     read: tuple[Array, ...]
     taken: Array
-    axis: int = 0
-    keepdims: bool = True
-
-    def decision(self, name: str) -> Decision:
-        """Return what it decided by; the inputs are named after the decision."""
-        inputs = tuple(f"{name}.{place}" for place in range(len(self.read)))
-        return Decision(self.kind, inputs, self.axis, self.keepdims)
 
 
 class DecisionMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -91,15 +82,16 @@ class DecisionMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return result
             axis = -1
         keepdims = op in {"topk", "sort"} or index.dim() == first.dim()
-        taken = Taken(onnx_name(op), arrays, index.numpy().copy(), int(axis or 0), keepdims)
         position = len(self.found)
-        self.found.append(taken)
+        names = tuple(f"{position}.{place}" for place in range(len(arrays)))
+        decision = Decision(onnx_name(op), names, int(axis or 0), keepdims)
+        self.found.append(Taken(decision, arrays, index.numpy().copy()))
         if position not in self.substitutes:
             return result
         other = torch.from_numpy(np.array(self.substitutes[position])).to(index.dtype)
         other = other.reshape(index.shape)
         if not pair:
             return other
-        wide = other if keepdims else other.unsqueeze(taken.axis)
-        values = torch.take_along_dim(first, wide, taken.axis)
-        return type(result)((values if keepdims else values.squeeze(taken.axis), other))
+        wide = other if keepdims else other.unsqueeze(decision.axis)
+        values = torch.take_along_dim(first, wide, decision.axis)
+        return type(result)((values if keepdims else values.squeeze(decision.axis), other))

@@ -17,7 +17,7 @@ from bnfuse.verifying.ops import Fact, has, onnx_name
 from bnfuse.verifying.runtime.calibration import SINGLE, lanes_of
 from bnfuse.verifying.truth.branches import bent_sides
 from bnfuse.verifying.truth.double import BudgetSpentError, NoTruthError
-from bnfuse.verifying.truth.jitter import lane_norm, summed
+from bnfuse.verifying.truth.jitter import by_channel, lane_norm, summed
 from bnfuse.verifying.truth.partial_sums import chain_of, walk
 
 if TYPE_CHECKING:
@@ -224,10 +224,7 @@ def _normed(op: str, args: Any) -> Any:
         normed = lane_norm(moved[None], len(moved), args[7], lanes)[0].swapaxes(0, 1)
     else:
         normed = lane_norm(values, args[6], args[7], lanes)
-    shape = (-1,) + (1,) * (x.dim() - 2)
-    factor = 1.0 if weight is None else weight.numpy().reshape(shape)
-    offset = 0.0 if bias is None else bias.numpy().reshape(shape)
-    return normed * factor + offset
+    return by_channel(normed, *(None if v is None else v.numpy() for v in (weight, bias)))
 
 
 def _walk(func: Any, op: str, args: Any, value: Any, terms: int) -> tuple[Any, int]:
