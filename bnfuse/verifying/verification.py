@@ -23,7 +23,6 @@ from bnfuse.verifying.runtime.providers import resolve
 from bnfuse.verifying.samples.index_tables import position_ends
 from bnfuse.verifying.samples.reading_order import reading_order, unread_rows
 from bnfuse.verifying.telling.explain import Failure, explained
-from bnfuse.verifying.truth.branches import BranchCounter
 from bnfuse.verifying.truth.double import random_ops
 from bnfuse.verifying.truth.sources import ModuleTruth, NoTruthError, OnnxTruth
 from bnfuse.verifying.verdicts.judge import PRINCIPAL, broken_runtime, unjudgeable
@@ -118,7 +117,6 @@ def verify(
     candidate = as_source(made.model).source
     inputs = found if inputs is None else inputs
     new = onnx_source(candidate, "candidate")
-    branches = BranchCounter()
     if is_onnx(original):
         source = onnx_source(original, "original")
         failure = signature_gate(source.signature, new.signature)
@@ -142,9 +140,9 @@ def verify(
         else proof_of(export, new, proof, "its export")
     )
     side = (
-        onnx_side(source, new, inputs, plan.rows, truth_budget, branches)
+        onnx_side(source, new, inputs, plan.rows, truth_budget)
         if is_onnx(original)
-        else module_side(original, new, inputs, truth_budget, branches, shown, loading)
+        else module_side(original, new, inputs, truth_budget, shown, loading)
     )
     if side.model is not None:
         failure = side.model.order_fault([port.name for port in side.draft.ports])
@@ -192,7 +190,6 @@ def verify(
     reach = Reached(
         side,
         judged,
-        branches,
         chosen,
         truth_budget,
         follows,

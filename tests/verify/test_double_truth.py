@@ -22,7 +22,6 @@ from bnfuse.verifying.original.runs import CPU_ROWS
 from bnfuse.verifying.runtime.onnx_models import OnnxSource
 from bnfuse.verifying.runtime.sessions import Session
 from bnfuse.verifying.truth import spatial
-from bnfuse.verifying.truth.branches import BranchCounter
 from bnfuse.verifying.truth.double import BudgetSpentError, DoubleEvaluator, random_ops
 from bnfuse.verifying.truth.erf import erf
 from bnfuse.verifying.truth.sources import OnnxTruth
@@ -190,9 +189,9 @@ def test_dropout_in_training_mode_is_random_and_in_eval_is_not() -> None:
 
 def test_truth_tells_branches() -> None:
     model = parse("g (float[N] x) => (float[N] y) { y = Relu(x) }")
-    counter = BranchCounter()
-    OnnxTruth(OnnxSource("m", given=model), None, counter).outputs({"x": np.array([-1.0, 2, 3])})
-    assert counter.counts()[0].sides == {"negative": 1, "positive": 2}
+    truth = OnnxTruth(OnnxSource("m", given=model))
+    truth.outputs({"x": np.array([-1.0, 2, 3])})
+    assert truth.branches.counts()[0].sides == {"negative": 1, "positive": 2}
 
 
 @settings(max_examples=60, deadline=None)

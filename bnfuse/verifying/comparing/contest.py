@@ -314,9 +314,8 @@ class Contest:
             self._drawn += 1
             rng = np.random.default_rng([self._seed, draw, *key])
             try:
-                values = self._truth.simulated(
-                    sample.feeds, Jitter(rng, max(units), self._pooled), own
-                )
+                jitter = Jitter(rng, max(units), self._pooled)
+                values = self._truth.watched(sample.feeds, (), own, jitter=jitter)[0]
             except NoTruthError:
                 break
             run = flattened((), values)[1]
@@ -344,9 +343,7 @@ class Contest:
         decision = decision_behind(source.graph.graph, name)
         if decision is None:
             return None
-        scores = (
-            self._truth if isinstance(self._truth, OnnxTruth) else OnnxTruth(source, None, None)
-        )
+        scores = self._truth if isinstance(self._truth, OnnxTruth) else OnnxTruth(source)
         try:
             exact = scores.values(decision.inputs, sample.feeds)
             session = Session(source.exposing(decision.inputs), CPU_ROWS[0])

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bnfuse.verifying.samples.drawing import Sample
     from bnfuse.verifying.truth.choices import Choice
     from bnfuse.verifying.truth.jitter import Jitter
-    from bnfuse.verifying.truth.sources import ModuleTruth, OnnxTruth
+    from bnfuse.verifying.truth.sources import ModuleTruth, OnnxTruth, TruthSource
 
 __all__ = ["GAP_FACTOR", "Followed", "Follower", "follower", "module_follower"]
 
@@ -72,7 +72,7 @@ class Follower:
 
     def __init__(
         self,
-        truth: OnnxTruth | ModuleTruth,
+        truth: TruthSource,
         choices: Sequence[Choice],
         rough: Callable[[Mapping[str, Array]], Mapping[str, Array]],
     ) -> None:

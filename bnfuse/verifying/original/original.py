@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from bnfuse.loading import LoadOptions
     from bnfuse.verifying.runtime.row import Row
-    from bnfuse.verifying.truth.branches import BranchCounter
     from bnfuse.verifying.truth.torch_model import TorchModel
 
 __all__ = ["Side", "module_side", "onnx_side"]
@@ -57,7 +56,6 @@ def onnx_side(
     inputs: Any,
     rows: Sequence[Row],
     budget: float | None,
-    branches: BranchCounter,
 ) -> Side:
     """Return an ONNX model as the original of ``new``; see :func:`bnfuse.verifying.verify`."""
     ports = source.signature.inputs
@@ -70,7 +68,7 @@ def onnx_side(
     )
     return Side(
         OnnxOriginal(wide, rows, exposure),
-        OnnxTruth(wide, budget, branches),
+        OnnxTruth(wide, budget),
         wide,
         given,
         Draft(
@@ -89,7 +87,6 @@ def module_side(
     new: OnnxSource,
     inputs: Any,
     budget: float | None,
-    branches: BranchCounter,
     export: OnnxSource | None,
     options: LoadOptions,
 ) -> Side:
@@ -115,7 +112,7 @@ def module_side(
         tables |= model.table_sizes(given.example)
     return Side(
         ModuleOriginal(model),
-        ModuleTruth(model, budget, branches),
+        ModuleTruth(model, budget),
         export,
         given,
         Draft(

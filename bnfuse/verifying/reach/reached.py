@@ -16,7 +16,6 @@ from bnfuse.verifying.samples.drawing import Draw, Sizes
 from bnfuse.verifying.samples.sizes import sizes_of
 from bnfuse.verifying.truth.branches import (
     OVERFLOW,
-    BranchCounter,
     added_kinds,
     added_warnings,
     bend_count,
@@ -51,7 +50,6 @@ class Reached:
     Args:
         side: The original.
         candidate: The candidate.
-        branches: What the original's float64 runs count in.
         chosen: The samples.
         budget: Seconds for float64 runs of the candidate.
         follower: Follows the decisions that both take, if there are any.
@@ -65,7 +63,6 @@ class Reached:
         self,
         side: Side,
         candidate: OnnxSource,
-        branches: BranchCounter,
         chosen: Chosen,
         budget: float | None,
         follower: Follower | None = None,
@@ -78,15 +75,15 @@ class Reached:
         self._dear = dear
         self._beside = nearest_bends(candidate.graph, unmatched) if unmatched else frozenset()
         self._follower = follower
-        self._branches = branches
+        self._branches = side.truth.branches
         self._chosen = chosen
         self._original = side.original
         self._truth = side.truth
-        self._others = BranchCounter()
         self._runs = 0
         self._seen: set[str] = set()
         self._cheap: bool | None = None
-        self._other = OnnxTruth(candidate, budget, self._others)
+        self._other = OnnxTruth(candidate, budget)
+        self._others = self._other.branches
         self._kinds = frozenset[str]()
         if isinstance(side.truth, OnnxTruth):
             self._kinds = added_kinds(side.truth.source, candidate)

@@ -47,11 +47,11 @@ def localize(
         mine = feeds
     exact = {
         name: value
-        for name, value in OnnxTruth(original, None, None).watched(mine, names)[2].items()
+        for name, value in OnnxTruth(original).watched(mine, names)[2].items()
         if isinstance(value, np.ndarray) and value.dtype == np.float64
     }
     # From exact values again behind each of them.
-    made = OnnxTruth(candidate, None, None).watched(feeds, exact, exact)[2]
+    made = OnnxTruth(candidate).watched(feeds, exact, exact)[2]
     arrived = _arrived(candidate, feeds, list(exact))
     return tuple(
         LocalizedValue(

@@ -11,6 +11,7 @@ import numpy as np
 
 from bnfuse.verifying.runtime.calibration import has_absolute
 from bnfuse.verifying.runtime.sessions import RunError
+from bnfuse.verifying.truth.branches import BranchCounter
 from bnfuse.verifying.truth.double import (
     BudgetSpentError,
     DoubleEvaluator,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import onnx
 
     from bnfuse.verifying.runtime.onnx_models import OnnxSource
-    from bnfuse.verifying.truth.branches import BranchCounter
     from bnfuse.verifying.truth.jitter import Jitter
     from bnfuse.verifying.truth.slopes import Tape
     from bnfuse.verifying.truth.torch_decisions import DecisionMode, Taken
@@ -51,38 +51,24 @@ class TruthSource(ABC):
         detail: What had to be lifted or replaced.
         approximates: Whether it has an op that errs by more than a part of its result, in so far
             as it has run.
+        branches: The sides that runs counted.
         extra: Scores behind decisions that are told after the outputs, by name.
     """
 
     kind: str
     _refusal: str
 
-    def __init__(self, budget: float | None, branches: BranchCounter | None) -> None:
+    def __init__(self, budget: float | None) -> None:
         self.seconds = 0.0
         self.detail = ""
         self.approximates = False
         self.extra: tuple[str, ...] = ()
+        self.branches = BranchCounter()
         self._budget = budget
-        self._branches = branches
 
-    @abstractmethod
     def outputs(self, feeds: Mapping[str, Array]) -> list[Array]:
         """Return the outputs in order, and count the sides of branches."""
-
-    @abstractmethod
-    def simulated(
-        self,
-        feeds: Mapping[str, Array],
-        jitter: Jitter,
-        substitutes: Mapping[str, Array] | None = None,
-    ) -> list[Array]:
-        """Return the outputs of one run with simulated rounding.
-
-        Args:
-            feeds: The inputs.
-            jitter: What errs.
-            substitutes: What to go on with in place of what decisions give, by name.
-        """
+        return self.watched(feeds, (), count=True)[0]
 
     @abstractmethod
     def watched(
@@ -130,26 +116,11 @@ class OnnxTruth(TruthSource):
     kind = "onnx.reference in float64"
     _refusal = "onnx.reference cannot run it"
 
-    def __init__(
-        self, source: OnnxSource, budget: float | None, branches: BranchCounter | None
-    ) -> None:
-        super().__init__(budget, branches)
+    def __init__(self, source: OnnxSource, budget: float | None = None) -> None:
+        super().__init__(budget)
         self.source = source
         self.approximates = any(has_absolute(op) for op in op_types(source.graph))
         self._evaluator: DoubleEvaluator | None = None
-
-    def outputs(self, feeds: Mapping[str, Array]) -> list[Array]:
-        """Return the graph's outputs in order, and count the sides of branches."""
-        return self.values(None, feeds, self._branches.visit if self._branches else None)
-
-    def simulated(
-        self,
-        feeds: Mapping[str, Array],
-        jitter: Jitter,
-        substitutes: Mapping[str, Array] | None = None,
-    ) -> list[Array]:
-        """Return the outputs of one run with simulated rounding."""
-        return self.values(None, feeds, jitter=jitter, substitutes=substitutes)
 
     def watched(
         self,
@@ -165,8 +136,8 @@ class OnnxTruth(TruthSource):
         made: dict[str, Array] = {}
 
         def note(node: onnx.NodeProto, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-            if count and self._branches is not None:
-                self._branches.visit(node, inputs, outputs)
+            if count:
+                self.branches.visit(node, inputs, outputs)
             for name, value in zip(node.output, outputs, strict=False):
                 if name in wanted:
                     read[name] = [item for item in inputs if item is not None]
@@ -221,26 +192,9 @@ class ModuleTruth(TruthSource):
     kind = "module in float64"
     _refusal = "the module does not run in float64"
 
-    def __init__(self, model: TorchModel, budget: float | None, branches: BranchCounter) -> None:
-        super().__init__(budget, branches)
+    def __init__(self, model: TorchModel, budget: float | None) -> None:
+        super().__init__(budget)
         self._model = model
-
-    def outputs(self, feeds: Mapping[str, Array]) -> list[Array]:
-        """Return the module's outputs in order, and count the sides of branches."""
-        return self._run(feeds, count=True)
-
-    def simulated(
-        self,
-        feeds: Mapping[str, Array],
-        jitter: Jitter,
-        substitutes: Mapping[str, Array] | None = None,
-    ) -> list[Array]:
-        """Return the outputs of one run with simulated rounding."""
-        if not substitutes:
-            return self._run(feeds, jitter)
-        mode = self._mode(substitutes)
-        outputs = self._run(feeds, jitter, mode)
-        return [*outputs, *self._scores(mode)]
 
     def watched(
         self,
@@ -284,7 +238,7 @@ class ModuleTruth(TruthSource):
     ) -> list[Array]:
         with self._granted() as deadline:
             outputs, pinned = self._model.run_double(
-                feeds, deadline, self._branches if count else None, jitter, mode
+                feeds, deadline, self.branches if count else None, jitter, mode
             )
         if count:
             self.approximates = any(has_absolute(op) for op in self._model.ops)
