@@ -229,6 +229,47 @@ def wide(seed: int) -> tuple[onnx.ModelProto, onnx.ModelProto]:
     )
 
 
+def between(seed: int) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """Return five Clips with a channel at -300 behind two of them, and one that shifts it else."""
+    rng = np.random.default_rng([seed, 5])
+    names = "abcde"
+    tensors = {f"w{n}": rng.standard_normal((32, 32)) / 2 for n in (*names, "y")}
+    tensors |= {f"s{n}": 0.3 * rng.standard_normal(32) for n in names}
+    tensors |= {"w_": rng.standard_normal((16, 32)), "l": np.zeros(()), "h": np.full((), 200.0)}
+    tensors["sc"][5] = -300.0
+    body = "p = MatMul(x, w_) "
+    for before, n in zip("p" + names, names, strict=False):
+        body += f"m{n} = MatMul({before}, w{n}) t{n} = Add(m{n}, s{n}) {n} = Clip(t{n}, l, h) "
+    body += "y = MatMul(e, wy)"
+    head = "g (float[N, 16] x) => (float[N, 32] y)"
+    wrong = tensors["sc"].copy()
+    wrong[5] *= 0.99
+    return parsed(body, seed, head, **tensors), parsed(body, seed, head, **{**tensors, "sc": wrong})
+
+
+def large(seed: int) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    """Return a net of large images with a channel at -300, and one that shifts it."""
+    # Just too much work for an ordinary search.
+    width = 80
+    rng = np.random.default_rng([seed, 6])
+    kernels = {"k0": (64, 3, 7, 7), "k1": (width, 64, 3, 3), "k2": (8, width, 3, 3)}
+    tensors = {
+        name: rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]) / 2)
+        for name, shape in kernels.items()
+    }
+    shift = 0.3 * rng.standard_normal(width)
+    shift[5] = -300.0
+    wrong = shift.copy()
+    wrong[5] *= 0.99
+    head = "g (float[N, 3, 224, 224] x) => (float[N, 8, P, Q] y)"
+    body = (
+        "a = Conv<strides=[2, 2], pads=[3, 3, 3, 3]>(x, k0) b = Relu(a) "
+        "c = Conv<pads=[1, 1, 1, 1]>(b, k1, t) d = Relu(c) y = Conv<strides=[4, 4]>(d, k2)"
+    )
+    one, two = (parsed(body, seed, head, t=by, **tensors) for by in (shift, wrong))
+    return one, two
+
+
 # Scores of eight classes for the rows of a batch, which are the boxes.
 _BOXES = (
     "i = Constant<value_ints=[0]>() p = Transpose<perm=[1, 0]>({0}) q = Unsqueeze(p, i) "
@@ -239,6 +280,8 @@ _BOXES = (
 HIDING: dict[str, Hiding] = {
     "a shift in a channel that sleeps below -7": Hiding(asleep(-7.0)),
     "a shift in a channel that sleeps below -300": Hiding(asleep(-300.0), "Relu"),
+    "a shift between two bounds, below -300": Hiding(between, "Clip"),
+    "a shift in a channel that sleeps in large images": Hiding(large, "Relu"),
     "a row of a position table": Hiding(row, "position"),
     "a branch at a batch of 65 and more": Hiding(
         branching("d = Shape<start=0, end=1>(x) e = Squeeze(d) "

@@ -101,6 +101,9 @@ def waking(
         sizes = Sizes({**sizes.by_symbol, batch: more})
     with suppress(NoTruthError):
         search.go(sizes, runs, _FAR if dear else _NEAR)
+        if batch and not dear and any(len(port.dims or ()) > 3 for port in draft.ports):
+            # Of a map one place may be awake that nothing reads: far inputs wake many.
+            search.go(Sizes({**sizes.by_symbol, batch: 1}), 1, _FAR)
     return search.samples()
 
 
@@ -133,6 +136,7 @@ class _Search:
             starts: What each trail begins with: the scale of its inputs and of their squares.
         """
         feeds: dict[str, Array] = {}
+        self._taken = set()
         for step in range(runs):
             place = step % _TRAIL
             if place < len(starts):
