@@ -248,9 +248,7 @@ def verify(
         proof=proved,
     )
     if verdict is Verdict.FAIL and (localize or repro is not None):
-        failed = Failure(
-            side.original, side.graph, side.model, new, chosen.samples, original, loading
-        )
+        failed = Failure(side, new, contest.samples, original, loading)
         result = explained(result, failed, localize, repro)
     return result
 

@@ -12,6 +12,7 @@ import pytest
 from onnx import numpy_helper
 from verification_nets import NETS
 
+from benchmarks.breakages import HIDING
 from bnfuse.errors import OutputError
 from bnfuse.testing import assert_parity
 from bnfuse.verifying import Derived, Verdict, check_constants, first_bad_step, verify
@@ -85,6 +86,17 @@ def test_a_reproduction_reproduces(tmp_path: Path) -> None:
     assert first.verdict is again.verdict is Verdict.FAIL
     saved = json.loads((folder / "result.json").read_text())
     assert saved["verdict"] == "FAIL"
+
+
+def test_so_does_one_of_inputs_that_were_sought(tmp_path: Path) -> None:
+    folder = tmp_path / "repro"
+    original, wrong = HIDING["a shift in a channel that sleeps below -300"].make(0)
+    first = verify(original, wrong, providers=["cpu"], proof="none", localize=True, repro=folder)
+    assert first.verdict is Verdict.FAIL
+    assert max(first.localized, key=lambda item: item.introduced).name == "b"
+    with np.load(folder / "inputs.npz") as data:
+        again = verify(original, wrong, dict(data), providers=["cpu"], proof="none")
+    assert again.verdict is Verdict.FAIL
 
 
 def test_a_pass_writes_no_reproduction(tmp_path: Path) -> None:

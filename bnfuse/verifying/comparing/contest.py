@@ -53,6 +53,7 @@ class Contest:
 
     Attributes:
         exact: Whether truth was computed in float64.
+        samples: All inputs, those that were found too.
         labels: The samples that were used.
         notes: What a reader should know.
         truth_detail: Why truth is estimated, or what was lifted.
@@ -92,6 +93,7 @@ class Contest:
         self._more = more
         self._liveness = Liveness()
         self.exact = True
+        self.samples: Collection[Sample] = ()
         self.labels: list[str] = []
         self.notes: list[str] = []
         self.truth_detail = ""
@@ -129,7 +131,7 @@ class Contest:
             self._tell("seeking inputs for what no sample reached")
             found = self._more(still)
         self._pass(found, entries)
-        samples = [*samples, *found] if found else samples
+        self.samples = samples = [*samples, *found] if found else samples
         unmoved = self._unmoved()
         for comparison, session in entries:
             if session is not None and not comparison.failure:

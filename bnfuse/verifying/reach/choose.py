@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnfuse.verifying.reach.liveness import stirring
 from bnfuse.verifying.runtime.floats import is_finite, is_float, is_same, unit_roundoff
 from bnfuse.verifying.runtime.sessions import RunError
 from bnfuse.verifying.samples.drawing import Draft, Draw, Sample, Sizes, plan, probe
 from bnfuse.verifying.samples.sizes import candidates, large_of, long_of, sizes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from bnfuse.verifying.original.runs import Original
     from bnfuse.verifying.samples.given import Given
@@ -41,12 +40,6 @@ class Chosen:
     sampled: Mapping[str, int] = field(default_factory=dict)
     draft: Draft | None = None
     sizes: Sizes | None = None
-
-    def more(self, original: Original, still: Sequence[int]) -> list[Sample]:
-        """Return inputs on which outputs change that were the same on these samples."""
-        if self.draft is None or self.sizes is None:
-            return []
-        return stirring(original, self.draft, self.sizes, still)
 
 
 def choose_samples(original: Original, draft: Draft, given: Given, *, few: bool = False) -> Chosen:

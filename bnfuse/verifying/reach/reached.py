@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bnfuse.verifying.reach.liveness import stirring
 from bnfuse.verifying.reach.near import near
 from bnfuse.verifying.reach.nearest import nearest_bends
 from bnfuse.verifying.reach.waking import MOST_DEAR, MOST_WORK, waking
@@ -96,7 +97,8 @@ class Reached:
         Args:
             still: The positions of outputs that the chosen ones did not change.
         """
-        found = self._chosen.more(self._original, still) if still else []
+        draft, sizes = self._chosen.draft, self._chosen.sizes
+        found = stirring(self._original, draft, sizes, still) if still and draft and sizes else []
         if not self._proved:
             found += self._waking()
             found += self._near(found)

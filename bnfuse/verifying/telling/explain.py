@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bnfuse.loading import LoadOptions
-    from bnfuse.verifying.original.runs import Original
+    from bnfuse.verifying.original.original import Side
     from bnfuse.verifying.runtime.onnx_models import OnnxSource
     from bnfuse.verifying.samples.drawing import Sample
-    from bnfuse.verifying.truth.torch_model import TorchModel
     from bnfuse.verifying.verdicts.result import Verification
 
 __all__ = ["Failure", "explained"]
@@ -29,18 +28,14 @@ class Failure:
     """What failed, and on what.
 
     Attributes:
-        original: What it was measured against.
-        graph: The original's graph, or a module's unfolded export, where there is one.
-        model: The module, where the original is one.
+        side: What it was measured against.
         candidate: The model that failed.
         samples: The inputs.
         given: The original as the caller gave it.
         options: How it was loaded, where it is a file.
     """
 
-    original: Original
-    graph: OnnxSource | None
-    model: TorchModel | None
+    side: Side
     candidate: OnnxSource
     samples: Iterable[Sample]
     given: Any
@@ -62,13 +57,13 @@ def explained(
     sample = next((s for s in failure.samples if worst is None or s.label == worst.sample), None)
     if sample is None:
         return result
-    graph, notes = failure.graph, list(result.warnings)
+    graph, notes = failure.side.graph, list(result.warnings)
     original: OnnxSource | Path | None
     if where:
         try:
             if graph is None:
-                assert failure.model is not None
-                graph = failure.model.exported(sample.feeds)
+                assert failure.side.model is not None
+                graph = failure.side.model.exported(sample.feeds)
                 notes.append("values are compared with an export of the module made for this")
             parted = localize(graph, widened(failure.candidate), sample.feeds)
             result = replace(result, localized=parted)
@@ -79,8 +74,8 @@ def explained(
             notes.append(f"the failure could not be localized: {reason}")
         result = replace(result, warnings=tuple(notes))
     if folder is not None:
-        feeds = smallest(sample.feeds, worst, failure.original)
-        if failure.model is None:
+        feeds = smallest(sample.feeds, worst, failure.side.original)
+        if failure.side.model is None:
             original, graph = onnx_source(failure.given, "original"), None
         else:
             # A module in memory cannot be copied without its code.
