@@ -41,7 +41,8 @@ _MOST_RUNS = 24
 # Sides that all runs together look at: each is looked at by itself, whatever a run costs.
 _MOST_LOOKS = 1 << 16
 _MOST_SAMPLES = 2
-_MOST_ROWS = 128
+# Rows that seek at a time where a run costs little: some, more for each side, and at most.
+_ROWS, _ROWS_EACH, _MOST_ROWS = 24, 8, 128
 # Runs of a trail that starts at other numbers when they are over.
 _TRAIL = 8
 MOST_WORK = _WORK // 5
@@ -97,7 +98,8 @@ def waking(
     if batch and not dear:
         # Where a run costs little, more rows seek at a time.
         rows = sizes.by_symbol[batch]
-        more = max(rows, min(_MOST_ROWS, rows * _WORK // (_MOST_RUNS * max(work, 1))))
+        wanted = min(_MOST_ROWS, _ROWS + _ROWS_EACH * len(search.wanted))
+        more = max(rows, min(wanted, rows * _WORK // (_MOST_RUNS * max(work, 1))))
         sizes = Sizes({**sizes.by_symbol, batch: more})
     with suppress(NoTruthError):
         search.go(sizes, runs, _FAR if dear else _NEAR)
