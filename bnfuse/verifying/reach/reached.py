@@ -73,7 +73,7 @@ class Reached:
         unmatched: str = "",
     ) -> None:
         self._proved = proved
-        self._dear = dear
+        self._granted = MOST_DEAR if dear else 0
         self._beside = nearest_bends(candidate.graph, unmatched) if unmatched else frozenset()
         self._follower = follower
         self._branches = side.truth.branches
@@ -167,9 +167,11 @@ class Reached:
         if draft is None or sizes is None:
             return []
         small, less = self._cheaper(draft, sizes, work)
-        if less > MOST_WORK and not self._dear:
-            return []
-        return self._usable(waking(truth, draft, small, targets, less))
+        granted = self._granted // 2
+        if less > MOST_WORK:
+            # There may be further searches.
+            self._granted -= granted
+        return self._usable(waking(truth, draft, small, targets, less, granted))
 
     def _cheaper(self, draft: Draft, sizes: Sizes, work: int) -> tuple[Sizes, int]:
         """Return sizes at which a run takes less work, and how much, if many runs take too much.
@@ -228,7 +230,7 @@ class Reached:
     def _affords(self, every: Sequence[Sample]) -> bool:
         """Return whether the candidate runs at little cost, as the smallest sample shows."""
         if self._cheap is None:
-            most = MOST_DEAR // 2 if self._dear else MOST_WORK
+            most = max(MOST_WORK, self._granted // 2)
             self._cheap = self._run_other(every[:1]) and self._others.work <= most
         return self._cheap
 

@@ -73,7 +73,12 @@ class _Run:
 
 
 def waking(
-    truth: OnnxTruth, draft: Draft, sizes: Sizes, targets: Sequence[Target], work: int
+    truth: OnnxTruth,
+    draft: Draft,
+    sizes: Sizes,
+    targets: Sequence[Target],
+    work: int,
+    granted: int = MOST_DEAR,
 ) -> list[Sample]:
     """Return inputs on which some of ``targets`` are taken.
 
@@ -83,6 +88,7 @@ def waking(
         sizes: Which they had.
         targets: What no sample took.
         work: Products that a run of such a sample takes.
+        granted: Products that all runs may take where one takes more than :data:`MOST_WORK`.
     """
     moved = [p.name for p in draft.ports if p.dims and p.dtype is not None and is_float(p.dtype)]
     if not moved or not targets:
@@ -90,7 +96,7 @@ def waking(
     search = _Search(truth, draft, moved, targets)
     dear = work > MOST_WORK
     runs = min(
-        (MOST_DEAR if dear else _WORK) // max(work, 1),
+        (granted if dear else _WORK) // max(work, 1),
         _TRAIL if dear else _MOST_RUNS,
         max(_TRAIL, _MOST_LOOKS // len(search.wanted)),
     )
