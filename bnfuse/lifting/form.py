@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
+_ROUNDING = 1e-13
+
 Index = NDArray[np.intp]
 Vector = NDArray[np.float64]
 
@@ -91,12 +93,26 @@ class Form:
         """Scale, shift and magnitude of each entry."""
         return self.affine.expanded(max(len(self.index), 1))
 
-    @property
-    def own_affine(self) -> ChannelAffine | None:
-        """The affine along the value's own axis; ``None`` where that axis was taken away."""
-        if self.axis is None:
-            return self.affine
-        return self.affine.along(self.layout.index(self.axis)) if self.axis in self.layout else None
+    def of(self, base: Form) -> ChannelAffine | None:
+        """What it is of a value with the same entries, along that value's axis, if that tells.
+
+        Returns:
+            ``None`` where the axis was taken away, where what is told of ``base`` cannot be undone,
+            and where it is one number for all entries, as no norm is.
+        """
+        if self.axis is None or self.axis not in self.layout:
+            return None
+        position = self.layout.index(self.axis)
+        told = base.telling(position)
+        if told is None or np.any(told.affine.scale == 0.0):
+            return None
+        affine = told.affine.inverse().then(self.affine)
+        if affine.axis is None:
+            return None
+        scales, shifts = affine.scale - affine.scale[0], affine.shift - affine.shift[0]
+        one = np.all(np.abs(scales) <= _ROUNDING * np.abs(affine.scale))
+        one &= np.all(np.abs(shifts) <= _ROUNDING * affine.magnitude)
+        return None if one else affine.along(position)
 
     def having(self, scale: Vector, shift: Vector, magnitude: Vector) -> Form:
         """The same entries with other constants, as :class:`ChannelAffine` has them."""

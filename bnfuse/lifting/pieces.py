@@ -28,7 +28,7 @@ from bnfuse.lifting.form import Form
 from bnfuse.lifting.picks import read_pick
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     import onnx_ir as ir
 
@@ -73,7 +73,7 @@ class _Reader:
     def __init__(self, constants: ConstantEvaluator) -> None:
         self._constants = constants
         self._forms: dict[ir.Value, Form] = {}
-        self._plain: dict[Any, ir.Value] = {}
+        self._first: dict[Hashable, ir.Value] = {}
         self._sums: set[ir.Node] = set()
         self._places: dict[ir.Node, int] = {}
         self._ops: dict[str, Callable[[ir.Node], Form | None]] = {
@@ -107,11 +107,11 @@ class _Reader:
         """The map that a node ends, if no op alone is that map."""
         if form is None or form.axis is None or not self._joins(node):
             return None
-        x = self._plain.get(form.entries)
-        affine = form.own_affine
-        if x is None or affine is None or affine.is_identity or not affine.is_finite:
+        x, y = self._first.get(form.entries), node.outputs[0]
+        affine = None if x is None or x is y else form.of(self._forms[x])
+        if x is None or affine is None or x.dtype != y.dtype:
             return None
-        if not fits(affine, x.dtype) or x.dtype != node.outputs[0].dtype:
+        if not affine.is_finite or not fits(affine, x.dtype):
             return None
         return Piece(x, affine, self._spelling(node, x))
 
@@ -142,12 +142,10 @@ class _Reader:
 
     def _keep(self, value: ir.Value, form: Form) -> None:
         self._forms[value] = form
-        if not form.affine.is_identity:
-            return
         told = [form] if form.axis is not None else map(form.telling, range(len(form.layout)))
         for one in told:
             if one is not None:
-                self._plain.setdefault(one.entries, value)
+                self._first.setdefault(one.entries, value)
 
     def _form(self, value: ir.Value | None) -> Form | None:
         """The form of a value; that of a source where it is nothing of another value."""

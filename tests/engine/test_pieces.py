@@ -339,4 +339,7 @@ class _Channels:
 def test_whatever_is_put_together_stays_the_same_function(data):
     net, x = _net()
     y = _Channels(net, x, data.draw).value(data.draw(st.integers(1, 3)))
-    assert_same_function(fold_model(net.model(net.op("Sigmoid", y))))
+    result = fold_model(net.model(net.op("Sigmoid", y)))
+    assert_same_function(result)
+    again = fold_model(result.after).after
+    assert again.graph == result.after.graph, "folding a folded model changed it"

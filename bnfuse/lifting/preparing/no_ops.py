@@ -22,17 +22,9 @@ from bnfuse.graph.slices import is_whole, slices_of
 if TYPE_CHECKING:
     from bnfuse.graph.constants import ConstantEvaluator
 
-_NUMBERED = "unk__"
-"""What ONNX's inference calls a length that it knows nothing of."""
-
 
 def skip_no_ops(graph: ir.Graph, constants: ConstantEvaluator) -> bool:
-    """Let what reads such an op read its input, in place; whether there was one.
-
-    A length that inference could only number behind the op has the name that it has before, which
-    may show another op to be one of these.
-    """
-    known: dict[str, int | ir.SymbolicDim] = {}
+    """Let what reads such an op read its input, in place; whether there was one."""
     changed = False
     for node in tuple(graph):
         if not is_op(node) or constants.is_constant(node.outputs[0]):
@@ -42,15 +34,12 @@ def skip_no_ops(graph: ir.Graph, constants: ConstantEvaluator) -> bool:
         x, y = _handed_on(node, constants), node.outputs[0]
         if x is None or x.dtype != y.dtype:
             continue
-        known |= _renamed(y.shape, x.shape)
         if y.is_graph_output():
             changed |= rename_to(x, node)
             continue
         y.replace_all_uses_with(x)
         graph.remove(node, safe=True)
         changed = True
-    if known:
-        _rename(graph, known)
     return changed
 
 
@@ -70,28 +59,6 @@ def _multiply_unexpanded(product: ir.Node) -> bool:
             product.replace_input_with(place, matrix)
             changed = True
     return changed
-
-
-def _renamed(after: ir.Shape | None, before: ir.Shape | None) -> dict[str, int | ir.SymbolicDim]:
-    """The numbered lengths behind a no-op and what they are."""
-    if after is None or before is None or len(after) != len(before):
-        return {}
-    return {
-        new.value: old
-        for new, old in zip(after, before, strict=True)
-        if isinstance(new, ir.SymbolicDim) and (new.value or "").startswith(_NUMBERED)
-        if new.value is not None and new != old
-    }
-
-
-def _rename(graph: ir.Graph, known: dict[str, int | ir.SymbolicDim]) -> None:
-    for node in graph:
-        for value in node.outputs:
-            dims = () if value.shape is None else value.shape.dims
-            names = [None if isinstance(dim, int) else dim.value for dim in dims]
-            if any(name in known for name in names):
-                renamed = (known.get(name or "", d) for name, d in zip(names, dims, strict=True))
-                value.shape = ir.Shape(renamed)
 
 
 def _handed_on(node: ir.Node, constants: ConstantEvaluator) -> ir.Value | None:

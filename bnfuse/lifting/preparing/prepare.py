@@ -13,7 +13,11 @@ from bnfuse.graph.constants import ConstantEvaluator
 from bnfuse.lifting.preparing.functions import inline_functions
 from bnfuse.lifting.preparing.interface import Interface
 from bnfuse.lifting.preparing.no_ops import skip_no_ops
-from bnfuse.lifting.preparing.shape_inference import infer_run_time_shapes, infer_shapes
+from bnfuse.lifting.preparing.shape_inference import (
+    infer_numbered_shapes,
+    infer_run_time_shapes,
+    infer_shapes,
+)
 from bnfuse.lifting.preparing.spellings import split_sequences, unfold_batches
 
 if TYPE_CHECKING:
@@ -59,5 +63,6 @@ def prepare(model: ir.Model) -> tuple[Interface, list[str]]:
         infer_shapes(model)
     while skip_no_ops(model.graph, ConstantEvaluator(model.opset_imports.get("", 1))):
         common.RemoveUnusedNodesPass()(model)
+        infer_numbered_shapes(model)
     unfold_batches(model.graph, ConstantEvaluator(model.opset_imports.get("", 1)))
     return interface, notes

@@ -11,7 +11,7 @@ are dimensions by name, and with them the result's shape.
 
 from __future__ import annotations
 
-__all__ = ["infer_run_time_shapes", "infer_shapes"]
+__all__ = ["infer_numbered_shapes", "infer_run_time_shapes", "infer_shapes"]
 
 from collections.abc import Sequence
 
@@ -27,6 +27,8 @@ from bnfuse.onnxfiles.message import headers_only
 
 _ELEMENTWISE = frozenset({"Add", "Sub", "Mul", "Div"})
 _FOLLOWED = _ELEMENTWISE | {"Reshape", "Expand", "Tile"}
+_NUMBERED = "unk__"
+"""What ONNX's inference calls a length that it knows nothing of."""
 _LARGE = 1 << 10
 """Bytes of a constant that is no shape, axis or size: only its own shape is needed."""
 
@@ -52,6 +54,29 @@ def infer_shapes(model: ir.Model) -> None:
                 y.shape = ir.Shape(dims)
         if len(doubted) == before:
             return
+
+
+def infer_numbered_shapes(model: ir.Model) -> None:
+    """Infer anew, in place, the shapes with lengths that inference could only number.
+
+    A graph that was simplified may tell them.
+    """
+    numbered = {
+        value: value.shape
+        for node in model.graph
+        for value in node.outputs
+        if value.shape is not None and any(_is_numbered(dim) for dim in value.shape)
+    }
+    for value in numbered:
+        value.shape = None
+    infer_shapes(model)
+    for value, shape in numbered.items():
+        if value.shape is None:
+            value.shape = shape
+
+
+def _is_numbered(dim: int | ir.SymbolicDim) -> bool:
+    return isinstance(dim, ir.SymbolicDim) and (dim.value or "").startswith(_NUMBERED)
 
 
 def _forget(node: ir.Node) -> None:
