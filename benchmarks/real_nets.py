@@ -3,7 +3,8 @@
 Every architecture that ``transformers`` makes from a small configuration and that has a norm, and
 the nets of :mod:`benchmarks.styles`. Each is given to ``bnfuse.fold`` as a module, in a process of
 its own with a limit of processor time and memory, and what comes back is what is told: the verdict,
-or the exit code and the sentence. The random statistics and weights come from one seed.
+or the exit code and the sentence. Random weights come from one seed, statistics from the inputs.
+Architectures that share their code with one that was folded come last.
 
 Exits with 1 if a net failed.
 """
@@ -11,6 +12,7 @@ Exits with 1 if a net failed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import multiprocessing
@@ -78,7 +80,7 @@ class Outcome:
 
 
 def enlivened(net: nn.Module) -> nn.Module:
-    """Give every norm statistics and parameters that do something."""
+    """Give every norm parameters that do something, and statistics until inputs are known."""
     import torch
 
     generator = torch.Generator().manual_seed(0)
@@ -100,6 +102,7 @@ def enlivened(net: nn.Module) -> nn.Module:
 def judged(name: str, source: str, make: Callable[[], nn.Module]) -> Outcome:
     """Fold one net as a user would, and say what became of it."""
     import bnfuse
+    from benchmarks.configured import see
     from bnfuse.errors import BnfuseError
 
     try:
@@ -110,6 +113,8 @@ def judged(name: str, source: str, make: Callable[[], nn.Module]) -> Outcome:
     outcome: dict[str, Any]
     try:
         inputs, found = _inputs(net)
+        with contextlib.suppress(Exception):
+            see(net, dict(zip(inputs.names, inputs.args, strict=True)) if found else inputs)
         folded = bnfuse.fold(net, inputs, providers=["cpu"])
         report = folded.report
         verification = report.verification
@@ -184,14 +189,22 @@ def nets(source: str) -> dict[str, Callable[[], nn.Module]]:
         from benchmarks.styles import STYLES
 
         return dict(STYLES)
-    from benchmarks.shrunk import build, has_batch_norm, model_types
+    from benchmarks.families import by_rank
+    from benchmarks.shrunk import build, has_batch_norm
 
     wanted = source == _NORMED
-    return {kind: _built(build, kind) for kind in model_types() if has_batch_norm(kind) == wanted}
+    return {kind: _built(build, kind) for kind in by_rank() if has_batch_norm(kind) == wanted}
 
 
 def _built(build: Callable[[str], nn.Module], kind: str) -> Callable[[], nn.Module]:
     return lambda: build(kind)
+
+
+def _smallest() -> nn.Module:
+    from torch import nn
+    from transformers import modeling_utils  # noqa: F401
+
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
 
 
 def markdown(outcomes: Iterable[Outcome]) -> Iterator[str]:
@@ -243,8 +256,8 @@ def main() -> int:
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
 
-    import bnfuse.pipeline  # noqa: F401
-
+    # What every fold imports and sets up is there in the processes that are forked from here.
+    judged("", "", _smallest)
     # A run of some nets or of a part says nothing of the others.
     known = _saved() if options.keep or options.only else {}
     part, parts = (int(number) for number in options.part.split("/"))
