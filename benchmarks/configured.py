@@ -53,15 +53,15 @@ def see(net: nn.Module, inputs: dict[str, torch.Tensor]) -> None:
     variance is below a hundredth of their mean: what is silent here may speak elsewhere.
     """
 
-    def keep(norm: nn.Module, args: tuple[torch.Tensor, ...]) -> None:
-        numbers = args[0].detach().transpose(0, 1).flatten(1)
+    def keep(norm: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        numbers = next(iter((*args, *named.values()))).detach().transpose(0, 1).flatten(1)
         if numbers.ndim == 2 and numbers.shape[1] > 1:
             norm.running_mean.copy_(numbers.mean(1))
             variance = numbers.var(1)
             norm.running_var.copy_(variance.clamp_min(float(variance.mean()) / 100))
 
     norms = [part for part in net.modules() if getattr(part, "running_var", None) is not None]
-    hooks = [norm.register_forward_pre_hook(keep) for norm in norms]
+    hooks = [norm.register_forward_pre_hook(keep, with_kwargs=True) for norm in norms]
     try:
         with torch.no_grad():
             net(**inputs)

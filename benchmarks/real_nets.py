@@ -17,6 +17,7 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import statistics
@@ -210,8 +211,11 @@ def _smallest() -> nn.Module:
 def markdown(outcomes: Iterable[Outcome]) -> Iterator[str]:
     """The tallies as tables, as the documentation has them."""
     rows = list(outcomes)
-    yield "| source | nets | passed | norms | folded | failed | not built | seconds a net |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield (
+        "| source | nets | passed | norms | folded | failed | inputs given | not built "
+        "| seconds a net |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|"
     for source in dict.fromkeys(row.source for row in rows):
         own = [row for row in rows if row.source == source]
         built = [row for row in own if row.code is not None]
@@ -219,7 +223,8 @@ def markdown(outcomes: Iterable[Outcome]) -> Iterator[str]:
         norms, left = sum(row.norms for row in built), sum(len(row.left) for row in built)
         yield (
             f"| {source} | {len(built)} | {passed} | {norms:,} | {norms - left:,} "
-            f"| {len(built) - passed} | {len(own) - len(built)} "
+            f"| {len(built) - passed} | {sum(not row.found for row in built)} "
+            f"| {len(own) - len(built)} "
             f"| {statistics.median([row.seconds for row in built] or [0]):.1f} |"
         )
     yield ""
@@ -233,13 +238,21 @@ def markdown(outcomes: Iterable[Outcome]) -> Iterator[str]:
     yield "|---|---|"
     for reason, count in Counter(_kind(text) for row in rows for text in row.left).most_common(12):
         yield f"| {count} | {reason} |"
+    yield ""
+    yield "| not built | because |"
+    yield "|---|---|"
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if row.code is None:
+            reasons.setdefault(_kind(row.sentence), []).append(row.name)
+    for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1])):
+        yield f"| {', '.join(names)} | {reason} |"
 
 
 def _kind(reason: str) -> str:
-    """The last of a site's reasons, without the names of its nodes."""
-    import re
-
-    return re.sub(r"'[^']*'", "…", reason.split("; ")[-1])
+    """The last of a site's reasons, or why a net was not built, without names and numbers."""
+    text = re.sub(r"'[^']*'|\d+(\.\d+)?", "…", reason.split("; ")[-1])
+    return text.split(": ", 2)[-1].replace("|", "∣")[:120]
 
 
 def main() -> int:
@@ -252,7 +265,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=300, help="of the processor, a net")
     parser.add_argument("--part", default="0/1", help="I/N: every N-th net from the I-th on")
     parser.add_argument("--keep", action="store_true", help="take the nets that the last run did")
+    parser.add_argument("--tally", action="store_true", help="print the last run's and do nothing")
     options = parser.parse_args()
+    if options.tally:
+        print("\n".join(markdown(_saved().values())))
+        return 0
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
 

@@ -30,13 +30,14 @@ _LARGEST = 30_000_000
 
 _WIDTH, _HEADS, _DEPTH = 32, 4, 2
 _BY_NAME: tuple[tuple[str, int], ...] = (
-    (r"vocab_size(_\w+)?$", 99),
+    (r"(\w+_)?vocab(_size)?(_\w+)?$", 99),
     (r"(max_position_embeddings|n_positions|max_source_positions|max_target_positions)$", 64),
     (r"(num_|n_)?(\w+_)?(num_|n_)?(key_value_heads|kv_heads|attention_heads|heads?)$", _HEADS),
     (r"(\w+_)?head_dim$", _WIDTH // _HEADS),
     (r"(\w+_)?(intermediate_size|ffn_dim|feed_?forward_size|inner_dim|feedforward_dim)$", 48),
     (
-        r"(\w+_)?(hidden_size|d_model|embed_dim|hidden_dim|n_embd|embedding_size|projection_dim)$",
+        r"(\w+_)?(hidden_size|d_model|embed_dim|hidden_dim|n_embd|emb_dim|embedding_size"
+        r"|projection_dim|upsample_groups)$",
         _WIDTH,
     ),
     (r"(\w+_)?(num_|n_)?(hidden_|encoder_|decoder_)?layers?$", _DEPTH),
@@ -110,7 +111,7 @@ def build(kind: str) -> nn.Module:
         except ImportError as error:
             raise NotBuiltError(str(error).strip().splitlines()[0]) from error
         except Exception as error:
-            reason = reason or f"{type(error).__name__}: {str(error).strip().splitlines()[:1]}"
+            reason = reason or " ".join(str(error).split()) or type(error).__name__
     raise NotBuiltError(reason)
 
 
@@ -175,6 +176,8 @@ def _shapes(name: str, config: Any) -> Iterator[tuple[int, ...]]:
             # Frames that come several at a time.
             yield from ((2, frames, 2 * mels), (2, frames, 4 * mels))
     else:
+        if (frames := _number(config, "max_length")) and _number(config, "num_mel_bins"):
+            yield (2, frames, mels)
         yield from ((2, 4000), (2, 1, 4000), (2, 16000), (2, 1, 16000))
 
 
