@@ -168,6 +168,12 @@ def _shapes(name: str, config: Any) -> Iterator[tuple[int, ...]]:
         yield (2, 8, 4)
     elif "ids" in name or "mask" in name:
         yield (2, 8)
+    elif name == "past_values":
+        yield (
+            2,
+            _number(config, "context_length") or 32,
+            _number(config, "num_input_channels") or 1,
+        )
     elif "embeds" in name or "states" in name:
         yield (2, 8, _number(config, "hidden_size") or _WIDTH)
     elif "features" in name:

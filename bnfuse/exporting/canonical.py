@@ -14,7 +14,7 @@ the mean for one of all axes, and its ``Shape`` for ones.
 
 from __future__ import annotations
 
-__all__ = ["canonicalize"]
+__all__ = ["canonicalize", "insert"]
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -119,7 +119,7 @@ def _split(node: ir.Node, data: ir.Value, sizes: _Sizes) -> Sequence[ir.Value]:
     )
     for part in split.outputs:
         part.name, part.type = node.outputs[0].name, data.type
-    _insert(node, split)
+    insert(node, split)
     return split.outputs
 
 
@@ -129,22 +129,23 @@ def _slice(node: ir.Node, data: ir.Value, place: int) -> ir.Value:
     for times in (place, place + 1):
         product = ir.node("Mul", [node.inputs[1], _constant(node, times)])
         row = ir.node("Reshape", [product.outputs[0], _constant(node, [1])])
-        _insert(node, product, row)
+        insert(node, product, row)
         ends.append(row.outputs[0])
     part = ir.node("Slice", [data, *ends, _constant(node, [_axis(node)])])
     part.outputs[0].type = data.type
-    _insert(node, part)
+    insert(node, part)
     return part.outputs[0]
 
 
 def _constant(node: ir.Node, value: int | list[int]) -> ir.Value:
     attribute = {"value_int": value} if isinstance(value, int) else {"value_ints": value}
     constant = ir.node("Constant", [], attribute)
-    _insert(node, constant)
+    insert(node, constant)
     return constant.outputs[0]
 
 
-def _insert(place: ir.Node, *nodes: ir.Node) -> None:
+def insert(place: ir.Node, *nodes: ir.Node) -> None:
+    """Put nodes before another, of whose module they are."""
     assert place.graph is not None
     place.graph.insert_before(place, nodes)
     for node in nodes:

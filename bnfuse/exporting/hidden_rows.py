@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from bnfuse.exporting.canonical import insert
 from bnfuse.exporting.scopes import TYPES
 
 if TYPE_CHECKING:
@@ -96,7 +97,5 @@ def _guard(softmax: ir.Node) -> None:
 def _scalar(before: ir.Node, number: float, dtype: ir.DataType) -> ir.Value:
     value = ir.tensor(np.array(number, dtype=dtype.numpy()), dtype=dtype)
     constant = ir.node("Constant", [], {"value": value})
-    constant.metadata_props.update(before.metadata_props)
-    assert before.graph is not None
-    before.graph.insert_before(before, [constant])
+    insert(before, constant)
     return constant.outputs[0]
