@@ -10,11 +10,11 @@ import onnx_ir.passes.common as common
 
 from bnfuse.errors import ExportError
 from bnfuse.graph.constants import ConstantEvaluator
+from bnfuse.graph.sequences import split_sequences
 from bnfuse.lifting.preparing.batched import unfold_batches
 from bnfuse.lifting.preparing.functions import inline_functions
 from bnfuse.lifting.preparing.interface import Interface
 from bnfuse.lifting.preparing.run_time_shapes import infer_run_time_shapes
-from bnfuse.lifting.preparing.sequences import split_sequences
 from bnfuse.lifting.preparing.shape_inference import infer_shapes
 
 if TYPE_CHECKING:
