@@ -3,8 +3,8 @@
 ``CastLike(c, x)`` casts a constant to the type of a run-time value. The type is known when the
 graph is written, so it is ``Cast``, and a constant stays one.
 
-``SplitToSequence`` followed by ``SequenceAt`` with constant indices is ``torch.chunk``: one ``Split``
-where its lengths are known (:mod:`bnfuse.graph.sequences`) or how many are computed, else ``Slice``.
+``SplitToSequence`` followed by ``SequenceAt`` with constant indices is ``torch.chunk``: a ``Split``
+where its lengths are known (:mod:`bnfuse.graph.sequences`) or as many as known, else a ``Slice``.
 
 ``Conv`` without a bias is given one of zeros, for volumes one of the shape [C, 2], which is none.
 
