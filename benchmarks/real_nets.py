@@ -244,15 +244,20 @@ def markdown(outcomes: Iterable[Outcome]) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for row in rows:
         if row.code is None:
-            reasons.setdefault(_kind(row.sentence), []).append(row.name)
+            reasons.setdefault(_cause(row.sentence), []).append(row.name)
     for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1])):
         yield f"| {', '.join(names)} | {reason} |"
 
 
 def _kind(reason: str) -> str:
-    """The last of a site's reasons, or why a net was not built, without names and numbers."""
-    text = re.sub(r"'[^']*'|\d+(\.\d+)?", "…", reason.split("; ")[-1])
-    return text.split(": ", 2)[-1].replace("|", "∣")[:120]
+    """The last of a site's reasons, without the names of its nodes."""
+    return re.sub(r"'[^']*'", "…", reason.split("; ")[-1])
+
+
+def _cause(sentence: str) -> str:
+    """Why a net was not built, without names and numbers."""
+    text = re.sub(r"^not built: (\w+: )?", "", sentence)
+    return re.sub(r"'[^']*'|\b\d+(\.\d+)?\b", "…", text).replace("|", "∣")[:120]
 
 
 def main() -> int:
