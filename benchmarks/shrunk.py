@@ -230,6 +230,9 @@ def _small(name: str, value: Any, kept: str) -> Any:
         if _LISTS.search(name) and kept != "lists":
             return type(value)(max(8, 8 * math.ceil(item / 64)) for item in value)
         return None
+    if name == "initializer_range":
+        # Weights next to nothing, for some, and outputs that no input changes.
+        return max(value, 0.02)
     if type(value) is float and _FACTORS.match(name):
         return min(value, 1.0)
     if value is None and kept == "unset":
