@@ -6,7 +6,7 @@ from nowhere a signal dies away in nets of this depth, and all that is left to c
 
 from __future__ import annotations
 
-__all__ = ["CONFIGURED", "lively"]
+__all__ = ["CONFIGURED", "lively", "see"]
 
 from typing import TYPE_CHECKING, Any
 
@@ -38,15 +38,36 @@ _KINDS: dict[str, tuple[str, dict[str, Any], int]] = {
 def lively(net: nn.Module, inputs: dict[str, torch.Tensor]) -> nn.Module:
     """Return a net in evaluation mode whose batch norms have the statistics of these inputs."""
     net.eval()
-    norms = [part for part in net.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
-    for norm in norms:
-        norm.train()
-        norm.momentum = None
-        nn.init.uniform_(norm.weight, 0.6, 1.6)
-        nn.init.normal_(norm.bias, std=0.3)
-    with torch.no_grad():
-        net(**inputs)
-    return net.eval()
+    for norm in net.modules():
+        if isinstance(norm, nn.modules.batchnorm._BatchNorm):
+            nn.init.uniform_(norm.weight, 0.6, 1.6)
+            nn.init.normal_(norm.bias, std=0.3)
+    see(net, inputs)
+    return net
+
+
+def see(net: nn.Module, inputs: dict[str, torch.Tensor]) -> None:
+    """Give what keeps running statistics, frozen or not, those of one pass over these inputs.
+
+    A statistic of one number stays as it was, and so does all that the pass does not reach. No
+    variance is below a hundredth of their mean: what is silent here may speak elsewhere.
+    """
+
+    def keep(norm: nn.Module, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        numbers = next(iter((*args, *named.values()))).detach().transpose(0, 1).flatten(1)
+        if numbers.ndim == 2 and numbers.shape[1] > 1:
+            norm.running_mean.copy_(numbers.mean(1))
+            variance = numbers.var(1)
+            norm.running_var.copy_(variance.clamp_min(float(variance.mean()) / 100))
+
+    norms = [part for part in net.modules() if getattr(part, "running_var", None) is not None]
+    hooks = [norm.register_forward_pre_hook(keep, with_kwargs=True) for norm in norms]
+    try:
+        with torch.no_grad():
+            net(**inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _made(kind: str, seed: int) -> tuple[nn.Module, dict[str, torch.Tensor]]:

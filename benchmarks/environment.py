@@ -63,8 +63,10 @@ def save(name: str, result: dict[str, Any], folder: Path = RESULTS) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
     text = json.dumps({"environment": environment(), **result}, indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
-    return path
+    # A benchmark that saves as it goes may be ended at any time.
+    part = path.with_suffix(".part")
+    part.write_text(text + "\n", encoding="utf-8")
+    return part.replace(path)
 
 
 def _cpu() -> str:

@@ -3,7 +3,8 @@
 Every architecture that ``transformers`` makes from a small configuration and that has a norm, and
 the nets of :mod:`benchmarks.styles`. Each is given to ``bnfuse.fold`` as a module, in a process of
 its own with a limit of processor time and memory, and what comes back is what is told: the verdict,
-or the exit code and the sentence. The random statistics and weights come from one seed.
+or the exit code and the sentence. Random weights come from one seed, statistics from the inputs.
+Architectures that share their code with one that was folded come last.
 
 Exits with 1 if a net failed.
 """
@@ -11,10 +12,12 @@ Exits with 1 if a net failed.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import multiprocessing
 import os
+import re
 import resource
 import signal
 import statistics
@@ -78,7 +81,7 @@ class Outcome:
 
 
 def enlivened(net: nn.Module) -> nn.Module:
-    """Give every norm statistics and parameters that do something."""
+    """Give every norm parameters that do something, and statistics until inputs are known."""
     import torch
 
     generator = torch.Generator().manual_seed(0)
@@ -100,6 +103,7 @@ def enlivened(net: nn.Module) -> nn.Module:
 def judged(name: str, source: str, make: Callable[[], nn.Module]) -> Outcome:
     """Fold one net as a user would, and say what became of it."""
     import bnfuse
+    from benchmarks.configured import see
     from bnfuse.errors import BnfuseError
 
     try:
@@ -110,6 +114,8 @@ def judged(name: str, source: str, make: Callable[[], nn.Module]) -> Outcome:
     outcome: dict[str, Any]
     try:
         inputs, found = _inputs(net)
+        with contextlib.suppress(Exception):
+            see(net, dict(zip(inputs.names, inputs.args, strict=True)) if found else inputs)
         folded = bnfuse.fold(net, inputs, providers=["cpu"])
         report = folded.report
         verification = report.verification
@@ -184,21 +190,32 @@ def nets(source: str) -> dict[str, Callable[[], nn.Module]]:
         from benchmarks.styles import STYLES
 
         return dict(STYLES)
-    from benchmarks.shrunk import build, has_batch_norm, model_types
+    from benchmarks.families import by_rank
+    from benchmarks.shrunk import build, has_batch_norm
 
     wanted = source == _NORMED
-    return {kind: _built(build, kind) for kind in model_types() if has_batch_norm(kind) == wanted}
+    return {kind: _built(build, kind) for kind in by_rank() if has_batch_norm(kind) == wanted}
 
 
 def _built(build: Callable[[str], nn.Module], kind: str) -> Callable[[], nn.Module]:
     return lambda: build(kind)
 
 
+def _smallest() -> nn.Module:
+    from torch import nn
+    from transformers import modeling_utils  # noqa: F401
+
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+
+
 def markdown(outcomes: Iterable[Outcome]) -> Iterator[str]:
     """The tallies as tables, as the documentation has them."""
     rows = list(outcomes)
-    yield "| source | nets | passed | norms | folded | failed | not built | seconds a net |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield (
+        "| source | nets | passed | norms | folded | failed | inputs given | not built "
+        "| seconds a net |"
+    )
+    yield "|---|---|---|---|---|---|---|---|---|"
     for source in dict.fromkeys(row.source for row in rows):
         own = [row for row in rows if row.source == source]
         built = [row for row in own if row.code is not None]
@@ -206,7 +223,8 @@ def markdown(outcomes: Iterable[Outcome]) -> Iterator[str]:
         norms, left = sum(row.norms for row in built), sum(len(row.left) for row in built)
         yield (
             f"| {source} | {len(built)} | {passed} | {norms:,} | {norms - left:,} "
-            f"| {len(built) - passed} | {len(own) - len(built)} "
+            f"| {len(built) - passed} | {sum(not row.found for row in built)} "
+            f"| {len(own) - len(built)} "
             f"| {statistics.median([row.seconds for row in built] or [0]):.1f} |"
         )
     yield ""
@@ -220,13 +238,26 @@ def markdown(outcomes: Iterable[Outcome]) -> Iterator[str]:
     yield "|---|---|"
     for reason, count in Counter(_kind(text) for row in rows for text in row.left).most_common(12):
         yield f"| {count} | {reason} |"
+    yield ""
+    yield "| not built | because |"
+    yield "|---|---|"
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if row.code is None:
+            reasons.setdefault(_cause(row.sentence), []).append(row.name)
+    for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1])):
+        yield f"| {', '.join(names)} | {reason} |"
 
 
 def _kind(reason: str) -> str:
     """The last of a site's reasons, without the names of its nodes."""
-    import re
-
     return re.sub(r"'[^']*'", "…", reason.split("; ")[-1])
+
+
+def _cause(sentence: str) -> str:
+    """Why a net was not built, without names and numbers."""
+    text = re.sub(r"^not built: (\w+: )?", "", sentence)
+    return re.sub(r"'[^']*'|\b\d+(\.\d+)?\b", "…", text).replace("|", "∣")[:120]
 
 
 def main() -> int:
@@ -239,12 +270,16 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=300, help="of the processor, a net")
     parser.add_argument("--part", default="0/1", help="I/N: every N-th net from the I-th on")
     parser.add_argument("--keep", action="store_true", help="take the nets that the last run did")
+    parser.add_argument("--tally", action="store_true", help="print the last run's and do nothing")
     options = parser.parse_args()
+    if options.tally:
+        print("\n".join(markdown(_saved().values())))
+        return 0
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
 
-    import bnfuse.pipeline  # noqa: F401
-
+    # What every fold imports and sets up is there in the processes that are forked from here.
+    judged("", "", _smallest)
     # A run of some nets or of a part says nothing of the others.
     known = _saved() if options.keep or options.only else {}
     part, parts = (int(number) for number in options.part.split("/"))

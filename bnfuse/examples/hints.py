@@ -18,7 +18,8 @@ def hinted_guesses(module: nn.Module) -> list[Guess]:
     """Inputs by the attributes that name one.
 
     ``input_shape`` (without the batch), timm's ``pretrained_cfg["input_size"]`` and transformers'
-    ``config.image_size`` with ``config.num_channels`` are known, and so are bnfuse's own networks.
+    ``config.image_size`` with ``config.num_channels``, or its ``vision_config``'s, are known, and
+    so are bnfuse's own networks.
     """
     return list(_hints(module))
 
@@ -31,11 +32,12 @@ def _hints(module: Any) -> Iterator[Guess]:
         if isinstance(config, dict) and (shape := _sizes(config.get("input_size"))):
             yield Guess(f"the module's {name}", ("N", *shape))
     config = getattr(module, "config", None)
-    size, channels = getattr(config, "image_size", None), getattr(config, "num_channels", None)
-    if isinstance(size, int):
-        size = (size, size)
-    if isinstance(channels, int) and (shape := _sizes(size)) and len(shape) == 2:
-        yield Guess("the module's config", ("N", channels, *shape))
+    for part in (config, getattr(config, "vision_config", None)):
+        size, channels = getattr(part, "image_size", None), getattr(part, "num_channels", None)
+        if isinstance(size, int):
+            size = (size, size)
+        if isinstance(channels, int) and (shape := _sizes(size)) and len(shape) == 2:
+            yield Guess("the module's config", ("N", channels, *shape))
 
     if type(module).__module__.startswith("bnfuse.models."):
         yield Guess("the digits that bnfuse train uses", ("N", 1, 8, 8))

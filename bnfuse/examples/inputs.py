@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bnfuse.errors import InputShapeError
@@ -65,15 +66,17 @@ def example_inputs(
     if not signature.required:
         raise InputShapeError("The module's forward takes no tensor.", "It cannot be exported.")
     candidates = [*hinted_guesses(module), *guesses(module)]
-    several = len(signature.required) > 1
-    combinations = _combinations(candidates, signature) if several else [(c,) for c in candidates]
+    searched = [signature]
+    if signature.together:
+        searched.append(replace(signature, required=signature.together))
+    several = len(searched) > 1 or len(signature.required) > 1
     # For several inputs each layer is asked at one size before any is at the next.
-    rounds = (1, None) if several else (None,)
-    for most in rounds:
-        for combination in combinations:
-            found = _try(trials, maker, signature, combination, most)
-            if found is not None:
-                return found
+    for most in (1, None) if several else (None,):
+        for wanted in searched:
+            for combination in _combinations(candidates, wanted):
+                found = _try(trials, maker, wanted, combination, most)
+                if found is not None:
+                    return found
     raise _nothing_worked(trials, signature)
 
 
@@ -164,13 +167,16 @@ def _try(
 
 
 def _combinations(candidates: list[Guess], signature: ForwardSignature) -> list[tuple[Guess, ...]]:
-    """For several inputs: of the earliest layers first, all of one before one for each.
+    """A guess for each input that has no default, those of the earliest layers first.
 
-    Two images that are compared go through the same layers; what else has several inputs refuses
-    the same for all at once.
+    Of several inputs all of one guess before one for each: two images that are compared go through
+    the same layers; what else has several inputs refuses the same for all at once. Tokens and
+    images are called so by their names.
     """
-    count = len(signature.required)
-    products = itertools.islice(itertools.product(enumerate(candidates), repeat=count), 4096)
+    if len(signature.required) == 1 and not signature.together:
+        return [(candidate,) for candidate in candidates]
+    suiting = [list(enumerate(_suiting(name, candidates))) for name in signature.required]
+    products = itertools.islice(itertools.product(*suiting), 4096)
     order = sorted(products, key=lambda places: sum(place for place, _ in places))
     masks = [("mask" in name or "type" in name) for name in signature.required]
     ids = next((guess for guess in candidates if guess.bound is not None), None)
@@ -182,6 +188,20 @@ def _combinations(candidates: list[Guess], signature: ForwardSignature) -> list[
         )
 
     return list(dict.fromkeys(map(fitted, order)))[:_MAX_COMBINATIONS]
+
+
+def _suiting(name: str, candidates: list[Guess]) -> list[Guess]:
+    """The guesses that an input's name leaves, all where it leaves none.
+
+    Tokens are a few in each row: their number is not the image's size, which is searched for.
+    """
+    found = []
+    if name == "input_ids":
+        tokens = [guess for guess in candidates if guess.bound is not None and guess.sizes]
+        found = [replace(guess, axes=("N", guess.sizes[0]), sizes=()) for guess in tokens]
+    elif name == "pixel_values":
+        found = [guess for guess in candidates if guess.bound is None and len(guess.axes) > 3]
+    return found or candidates
 
 
 def _nothing_worked(trials: Trials, signature: ForwardSignature) -> InputShapeError:

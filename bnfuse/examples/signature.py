@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["ForwardSignature", "signature_of"]
 
 _LIKELY = ("pixel_values", "input_ids", "x", "input", "inputs", "image", "images", "input_values")
+_TOGETHER = ("input_ids", "pixel_values")
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,13 @@ class ForwardSignature:
         required: Those without a default; the likeliest one if all have defaults.
         names: All of them, in order.
         variadic: Whether it takes any number of positional arguments.
+        together: Two that a net with a default for all may want at once: an image and its text.
     """
 
     required: tuple[str, ...]
     names: tuple[str, ...]
     variadic: bool = False
+    together: tuple[str, ...] = ()
 
     def leading(self, count: int) -> tuple[str, ...]:
         """Names for ``count`` positional arguments.
@@ -64,7 +67,8 @@ def signature_of(module: nn.Module) -> ForwardSignature:
     required = tuple(p.name for p in usable if p.default is p.empty)
     if not names and variadic:
         return ForwardSignature(("input",), ("input",), variadic=True)
-    return ForwardSignature(required or _likeliest(module, names), names, variadic)
+    together = () if required or not set(_TOGETHER) <= set(names) else _TOGETHER
+    return ForwardSignature(required or _likeliest(module, names), names, variadic, together)
 
 
 def _likeliest(module: nn.Module, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -3,8 +3,8 @@
 ``CastLike(c, x)`` casts a constant to the type of a run-time value. The type is known when the
 graph is written, so it is ``Cast``, and a constant stays one.
 
-``SplitToSequence`` followed by ``SequenceAt`` with constant indices is ``torch.chunk``; ``Split``
-computes the same tensors without a sequence, and ``Slice`` where the lengths are computed.
+``SplitToSequence`` followed by ``SequenceAt`` with constant indices is ``torch.chunk``: a ``Split``
+where its lengths are known (:mod:`bnfuse.graph.sequences`) or as many as known, else a ``Slice``.
 
 ``Conv`` without a bias is given one of zeros, for volumes one of the shape [C, 2], which is none.
 
@@ -14,9 +14,8 @@ the mean for one of all axes, and its ``Shape`` for ones.
 
 from __future__ import annotations
 
-__all__ = ["canonicalize"]
+__all__ = ["canonicalize", "insert"]
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import onnx
@@ -25,6 +24,8 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from bnfuse.exporting.naming import unique_names
 from bnfuse.exporting.skeleton import skeleton
+from bnfuse.graph.constants import ConstantEvaluator
+from bnfuse.graph.sequences import split_sequences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,11 +44,15 @@ def canonicalize(model: ir.Model) -> None:
     splits = [node for node in nodes if node.op_type == "SplitToSequence"]
     if splits or any(node.inputs[1] is not None and node.inputs[1].dtype is None for node in casts):
         _infer_types(model)
+    opset = model.opset_imports.get("", 0)
+    if splits:
+        split_sequences(model.graph, ConstantEvaluator(opset))
+        nodes = [node for node in model.graph.all_nodes() if node.domain == ""]
     for node in nodes:
         if node.op_type == "CastLike":
             _settle_cast(node)
         elif node.op_type == "SplitToSequence":
-            _settle_split(node, model.opset_imports.get("", 0))
+            _settle_split(node, opset)
         elif node.op_type == "Reshape":
             _settle_constant(node)
         elif node.op_type == "Conv":
@@ -82,44 +87,42 @@ def _settle_cast(node: ir.Node) -> None:
 
 
 def _settle_split(node: ir.Node, opset: int) -> None:
+    """Take apart, without a sequence, what is split by lengths that the graph computes."""
     users = [user for user, _ in node.outputs[0].uses()]
     indices = [_index(user) for user in users]
-    data, sizes = node.inputs[0], _sizes(node)
-    keepdims = node.attributes.get("keepdims")
+    data, lengths = (*node.inputs, None)[:2]
     if (
         data is None
+        or lengths is None
+        or lengths.shape is None
         or node.outputs[0].is_graph_output()
-        or (keepdims is not None and keepdims.as_int() != 1)
+        or not node.attributes.get_int("keepdims", 1)
         or opset < _FIRST_OPSET_OF_SPLIT_INPUT
         or any(index is None for index in indices)
     ):
         return
     places = [index or 0 for index in indices]
+    count = lengths.shape[0] if len(lengths.shape) else None
     parts: Mapping[int, ir.Value]
-    if sizes is None and _is_scalar(node.inputs[1]) and min(places, default=0) >= 0:
-        parts = {place: _slice(node, data, place) for place in dict.fromkeys(places)}
-    elif sizes is None or not all(-sizes.count <= place < sizes.count for place in places):
-        return
-    else:
-        outputs = _split(node, data, sizes)
+    if isinstance(count, int) and all(-count <= place < count for place in places):
+        outputs = _split(node, data, lengths, count)
         parts = {place: outputs[place] for place in places}
+    elif not len(lengths.shape) and min(places, default=0) >= 0:
+        parts = {place: _slice(node, data, place) for place in dict.fromkeys(places)}
+    else:
+        return
     for user, place in zip(users, places, strict=True):
         _replace(user, ir.node("Identity", [parts[place]]))
     assert node.graph is not None
     node.graph.remove(node, safe=True)
 
 
-def _split(node: ir.Node, data: ir.Value, sizes: _Sizes) -> Sequence[ir.Value]:
-    split = ir.node(
-        "Split",
-        [data, sizes.lengths or _constant(node, sizes.known)],
-        {"axis": _axis(node)},
-        num_outputs=sizes.count,
-        name=node.name,
-    )
+def _split(node: ir.Node, data: ir.Value, lengths: ir.Value, count: int) -> Sequence[ir.Value]:
+    axis = {"axis": _axis(node)}
+    split = ir.node("Split", [data, lengths], axis, num_outputs=count, name=node.name)
     for part in split.outputs:
         part.name, part.type = node.outputs[0].name, data.type
-    _insert(node, split)
+    insert(node, split)
     return split.outputs
 
 
@@ -129,22 +132,23 @@ def _slice(node: ir.Node, data: ir.Value, place: int) -> ir.Value:
     for times in (place, place + 1):
         product = ir.node("Mul", [node.inputs[1], _constant(node, times)])
         row = ir.node("Reshape", [product.outputs[0], _constant(node, [1])])
-        _insert(node, product, row)
+        insert(node, product, row)
         ends.append(row.outputs[0])
     part = ir.node("Slice", [data, *ends, _constant(node, [_axis(node)])])
     part.outputs[0].type = data.type
-    _insert(node, part)
+    insert(node, part)
     return part.outputs[0]
 
 
 def _constant(node: ir.Node, value: int | list[int]) -> ir.Value:
     attribute = {"value_int": value} if isinstance(value, int) else {"value_ints": value}
     constant = ir.node("Constant", [], attribute)
-    _insert(node, constant)
+    insert(node, constant)
     return constant.outputs[0]
 
 
-def _insert(place: ir.Node, *nodes: ir.Node) -> None:
+def insert(place: ir.Node, *nodes: ir.Node) -> None:
+    """Put nodes before another, of whose module they are."""
     assert place.graph is not None
     place.graph.insert_before(place, nodes)
     for node in nodes:
@@ -152,7 +156,7 @@ def _insert(place: ir.Node, *nodes: ir.Node) -> None:
 
 
 def _axis(node: ir.Node) -> int:
-    return node.attributes["axis"].as_int() if "axis" in node.attributes else 0
+    return node.attributes.get_int("axis", 0)
 
 
 def _settle_constant(node: ir.Node) -> None:
@@ -187,42 +191,6 @@ def _index(user: ir.Node) -> int | None:
         return None
     tensor = ir.convenience.get_const_tensor(user.inputs[1]) if user.inputs[1] else None
     return None if tensor is None else int(tensor.numpy())
-
-
-@dataclass(frozen=True)
-class _Sizes:
-    """The lengths of a split's parts: how many there are, and their numbers or what computes them.
-
-    One of ``known`` and ``lengths`` is there.
-    """
-
-    count: int
-    known: list[int] = field(default_factory=list)
-    lengths: ir.Value | None = None
-
-
-def _sizes(node: ir.Node) -> _Sizes | None:
-    """The lengths of the parts, where their number is known."""
-    data, split = node.inputs[0], node.inputs[1] if len(node.inputs) > 1 else None
-    if data is None or split is None:
-        return None
-    tensor = ir.convenience.get_const_tensor(split)
-    if tensor is None:
-        count = split.shape[0] if split.shape is not None and len(split.shape) == 1 else None
-        return _Sizes(count, lengths=split) if isinstance(count, int) else None
-    values = tensor.numpy()
-    if values.ndim == 1:
-        return _Sizes(values.size, [int(size) for size in values])
-    length = data.shape[_axis(node)] if data.shape is not None else None
-    step = int(values)
-    if not isinstance(length, int) or length < 1 or step < 1:
-        return None
-    known = [min(step, length - start) for start in range(0, length, step)]
-    return _Sizes(len(known), known)
-
-
-def _is_scalar(value: ir.Value | None) -> bool:
-    return value is not None and value.shape is not None and len(value.shape) == 0
 
 
 def _replace(old: ir.Node, new: ir.Node) -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["clean_metadata", "name_interface", "order_weights", "own_weights", "unique_names"]
+__all__ = [
+    "clean_metadata",
+    "name_interface",
+    "order_weights",
+    "own_weights",
+    "restore_metadata",
+    "unique_names",
+]
 
 from typing import TYPE_CHECKING
 
@@ -104,6 +111,19 @@ def clean_metadata(model: ir.Model) -> None:
         for value in node.outputs:
             value.metadata_props.clear()
             value.doc_string = None
+
+
+def restore_metadata(before: ir.Model, after: ir.Model) -> None:
+    """Give the nodes that a tool left their metadata back: those of one name, or of one output."""
+    nodes = list(before.graph.all_nodes())
+    by_name = {node.name: node for node in nodes}
+    by_output = {value.name: node for node in nodes for value in node.outputs}
+    for node in after.graph.all_nodes():
+        source = by_name.get(node.name)
+        if source is None or source.op_type != node.op_type:
+            source = by_output.get(node.outputs[0].name) if node.outputs else None
+        if source is not None:
+            node.metadata_props.update(source.metadata_props)
 
 
 def own_weights(model: ir.Model) -> None:

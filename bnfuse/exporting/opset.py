@@ -12,13 +12,12 @@ import onnx
 import torch
 
 from bnfuse.errors import ExportError
+from bnfuse.exporting.naming import restore_metadata, unique_names
 from bnfuse.exporting.quiet import quiet
 from bnfuse.exporting.request import RefusedError, one_sentence
 from bnfuse.exporting.skeleton import skeleton
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import onnx_ir as ir
     from torch import nn
 
@@ -70,7 +69,8 @@ def converted(model: ir.Model, opset: int) -> ir.Model:
         raise RefusedError(f"opset {opset} is out of reach: {error.args[0]}") from error
     except Exception as error:
         raise RefusedError(f"opset {opset} is out of reach: {_clause(error)}") from error
-    _metadata_back(model, result)
+    restore_metadata(model, result)
+    unique_names(result)
     return result
 
 
@@ -96,17 +96,6 @@ def _clause(error: Exception) -> str:
     if found is None:
         return one_sentence(error).rpartition("failed: ")[2]
     return f"ONNX has no conversion of {found[3]} {found[1].lower()} version {found[2]}"
-
-
-def _metadata_back(before: ir.Model, after: ir.Model) -> None:
-    known: Mapping[str | None, ir.Node] = {
-        value.name: node for node in before.graph.all_nodes() for value in node.outputs
-    }
-    for node in after.graph.all_nodes():
-        source = known.get(node.outputs[0].name) if node.outputs else None
-        if source is not None:
-            node.name = source.name
-            node.metadata_props.update(source.metadata_props)
 
 
 def check(model: ir.Model) -> None:

@@ -12,7 +12,7 @@ from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveUnusedN
 
 from bnfuse.exporting.canonical import canonicalize
 from bnfuse.exporting.growth import undo_growth
-from bnfuse.exporting.naming import unique_names
+from bnfuse.exporting.naming import restore_metadata, unique_names
 from bnfuse.exporting.quiet import quiet, quiet_descriptors
 from bnfuse.exporting.request import one_sentence
 from bnfuse.exporting.skeleton import TooLargeError, skeleton
@@ -147,12 +147,4 @@ def _tidy(before: ir.Model, after: ir.Model) -> None:
     LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(after)
     RemoveUnusedNodesPass()(after)
     unique_names(after)
-    nodes = list(before.graph.all_nodes())
-    by_name = {node.name: node for node in nodes}
-    by_output = {value.name: node for node in nodes for value in node.outputs}
-    for node in after.graph.all_nodes():
-        source = by_name.get(node.name)
-        if source is None or source.op_type != node.op_type:
-            source = by_output.get(node.outputs[0].name) if node.outputs else None
-        if source is not None:
-            node.metadata_props.update(source.metadata_props)
+    restore_metadata(before, after)

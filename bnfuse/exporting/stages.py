@@ -22,6 +22,7 @@ from bnfuse.exporting.canonical import canonicalize
 from bnfuse.exporting.capture import DataDependentError, capture
 from bnfuse.exporting.dimensions import SIZES, bounded, describe, sizes_text
 from bnfuse.exporting.exported import CAPTURE, TRACE, Exported
+from bnfuse.exporting.hidden_rows import zero_hidden_rows
 from bnfuse.exporting.naming import (
     clean_metadata,
     name_interface,
@@ -185,6 +186,7 @@ class _Ladder:
         clean_metadata(model)
         name_interface(model, job.inputs.names, job.outputs)
         unique_names(model)
+        zero_hidden_rows(model)
         canonicalize(model)
         added: list[str] = []
         if self._simplify:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -376,3 +377,52 @@ def test_a_search_leaves_the_module_as_it_was():
     net = Caching().eval()
     example_inputs(net)
     assert net.shape is None
+
+
+class TwoTowers(nn.Module):
+    """Text beside images, as CLIP takes them: nothing is required, and neither does alone."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.places = nn.Embedding(40, 12), nn.Embedding(16, 12)
+        self.text = nn.Sequential(nn.Linear(12, 20), nn.ReLU(), nn.Linear(20, 12), nn.LayerNorm(12))
+        self.patches = nn.Conv2d(3, 12, 8, 8)
+
+    def forward(self, input_ids=None, pixel_values=None):
+        text = self.words(input_ids) + self.places(torch.arange(input_ids.shape[1]))
+        if pixel_values.shape[2:] != (64, 64):
+            raise ValueError("another image size")
+        image = self.patches(pixel_values)
+        return self.text(text).mean(1) @ image.mean((2, 3)).T
+
+
+def test_an_image_and_its_text_that_are_only_taken_together():
+    found = example_inputs(TwoTowers().eval())
+    assert found.names == ("input_ids", "pixel_values")
+    assert found.args[0].shape == (2, 8)
+    assert found.args[0].dtype == torch.int64
+    assert found.args[0].max() < 40
+    assert found.args[1].shape == (2, 3, 64, 64)
+    assert found.dynamic == ({0: "N"}, {0: "N"})
+
+
+def test_the_size_of_a_part_that_sees_is_a_hint():
+    net = TwoTowers().eval()
+    net.config = SimpleNamespace(vision_config=SimpleNamespace(image_size=64, num_channels=3))
+    told = []
+    found = example_inputs(net, told=told.append)
+    assert found.args[1].shape == (2, 3, 64, 64)
+    assert "config" in found.found
+    assert len(told) < 6
+
+
+def test_an_image_with_text_that_may_be_left_out_is_taken_alone():
+    class Either(TwoTowers):
+        main_input_name = "pixel_values"
+
+        def forward(self, input_ids=None, pixel_values=None):
+            return self.patches(pixel_values) if input_ids is None else self.words(input_ids)
+
+    found = example_inputs(Either().eval())
+    assert found.names == ("pixel_values",)
+    assert found.args[0].shape[1] == 3

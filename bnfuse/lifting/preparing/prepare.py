@@ -10,6 +10,8 @@ import onnx_ir.passes.common as common
 
 from bnfuse.errors import ExportError
 from bnfuse.graph.constants import ConstantEvaluator
+from bnfuse.graph.sequences import split_sequences
+from bnfuse.lifting.preparing.batched import unfold_batches
 from bnfuse.lifting.preparing.functions import inline_functions
 from bnfuse.lifting.preparing.interface import Interface
 from bnfuse.lifting.preparing.no_ops import skip_no_ops
@@ -18,7 +20,6 @@ from bnfuse.lifting.preparing.shape_inference import (
     infer_run_time_shapes,
     infer_shapes,
 )
-from bnfuse.lifting.preparing.spellings import split_sequences, unfold_batches
 
 if TYPE_CHECKING:
     import onnx_ir as ir
