@@ -105,7 +105,9 @@ def lift(model: ir.Model) -> Lifted:
 def _lift_pieces(graph: ir.Graph, constants: ConstantEvaluator) -> None:
     """Lift the maps that are put together from pieces, the largest of those that nest."""
     for node, piece in reversed(pieces_of(graph, constants).items()):
-        if node.graph is None:
+        made_by = piece.x.producer()
+        # A larger map may have left the node, or what it is a map of, without a reader.
+        if node.graph is None or (made_by is not None and made_by.graph is None):
             continue
         affine = piece.affine
         scales, shifts = affine.has_scale, affine.has_shift

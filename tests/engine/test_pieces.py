@@ -297,7 +297,8 @@ class _Channels:
         return self.net.norm(self.value(depth), C, 2)
 
     def difference(self, depth):
-        return self.net.op("Sub", self.value(depth), self.value(depth))
+        less = self.net.op("Mul", self.value(depth), self.net.param(C, 1, 1))
+        return self.net.op("Sub", self.value(depth), less)
 
     def choice(self, depth):
         mask = np.array(self.draw(st.lists(st.booleans(), min_size=C, max_size=C)))
