@@ -219,7 +219,7 @@ class Proving:
         )
         for name, m in theirs.form.maps.items():
             relation = self.known[names[name], name]
-            m = m.along(ordered(m.axis, order))
+            m = m.placed(order)
             moved = m.of_constant(relation)
             form = form + replace(form, maps={names[name]: m.before(relation)}, constant=moved)
             sizes = compose(sizes, moved)

@@ -80,12 +80,13 @@ class Map:
         strides, _, *pads = self.grid
         return {*self.c.shape[2:], *strides} <= {1} and not any(map(any, pads))
 
-    def along(self, axis: int | None) -> Map:
-        """The same map along another axis, which a convolution with taps has none of."""
-        if axis == self.axis:
+    def placed(self, order: Order) -> Map:
+        """This map of a value, as one of what the value's axes were put in order from."""
+        if order is None:
             return self
         need(self.is_pointwise, "a convolution over axes in another order")
         c, size = (array.reshape(array.shape[:2]) for array in (self.c, self.size))
+        axis = ordered(self.axis, order)
         return replace(self, axis=axis, c=c, size=size, grid=((),) * 4)
 
     def after(self, relation: Relation) -> Map:
@@ -300,7 +301,8 @@ class Form:
         """This, of a shape ``before``, with its elements in the same order in another shape."""
         need(self.order is None and not self.spread, "another shape of a Transpose or a sum")
         first = self.view[0] if self.view else before
-        return replace(self, view=None if first == after and None not in after else (first, after))
+        need(None not in (*first, *after), "sizes that are not known")
+        return replace(self, view=None if first == after else (first, after))
 
     def __add__(self, other: Form) -> Form:
         """The sum, value by value."""
@@ -316,7 +318,7 @@ class Form:
         """This, and then a linear map with a bias, of which only the shift speaks."""
         need(not self.spread, "a linear map of a sum whose operands may differ in size")
         need(self.view is None, "a linear map of values in another shape")
-        second, bias = second.along(ordered(second.axis, self.order)), self.placed(bias)
+        second, bias = second.placed(self.order), self.placed(bias)
         constant = compose(second.of_constant(self.constant), bias)
         maps = {name: m.then(second) for name, m in self.maps.items()}
         return replace(self, maps=maps, constant=constant)

@@ -191,6 +191,7 @@ def _negative(e: Expanded, node: Node) -> Form:
 def _batch_norm(e: Expanded, node: Node) -> Form:
     trains = node.attributes.get("training_mode") or len(node.outputs) > 1 or node.opset < 7
     need(not trains, "BatchNormalization in training mode")
+    need(node.attributes.get("spatial") != 0, "BatchNormalization of each place of its own")
     need(len(e.graph.shape(node.inputs[0])) >= 2, "BatchNormalization of a value of one axis")
     gamma, beta, mean, variance = (e.weight(node, place) for place in range(1, 5))
     scale = gamma / np.sqrt(variance + node.attributes["epsilon"])

@@ -106,6 +106,8 @@ class Node:
         for given in proto.attribute:
             need(not given.ref_attr_name, "an attribute refers to a function's")
             attributes[given.name] = plain(helper.get_attribute_value(given))
+        old = (op != "Gemm" and attributes.get("broadcast")) or (op == "PRelu" and version < 7)
+        need(not old, f"{op} broadcasts as it did before operator set 7")
         kernel = attributes.get("kernel_shape")
         if kernel:
             for name, filled in (("strides", 1), ("dilations", 1), ("pads", 0)):

@@ -191,6 +191,42 @@ def test_an_axis_that_another_opset_takes_otherwise_is_no_default() -> None:
     assert not prove(*models).proved
 
 
+OLD = [
+    ("Mul", {"broadcast": 1, "axis": 1}, (4,)),
+    ("Add", {"broadcast": 1, "axis": 1}, (4,)),
+    ("PRelu", {}, (4,)),
+]
+
+
+@pytest.mark.parametrize(("op", "attributes", "shape"), OLD, ids=[row[0] for row in OLD])
+def test_a_constant_along_the_channels_of_an_old_opset_is_none_along_the_width(
+    op: str, attributes: dict[str, int], shape: tuple[int, ...]
+) -> None:
+    models = []
+    for opset, given in ((6, attributes), (9, {})):
+        info = [
+            onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, [2, 4, 4, 4])
+            for name in ("x", "y")
+        ]
+        node = onnx.helper.make_node(op, ["x", "c"], ["y"], **given)
+        constant = numpy_helper.from_array(np.arange(1, 5, dtype=np.float32).reshape(shape), "c")
+        graph = onnx.helper.make_graph([node], "g", info[:1], info[1:], [constant])
+        imports = [onnx.helper.make_opsetid("", opset)]
+        models.append(onnx.helper.make_model(graph, opset_imports=imports, ir_version=8))
+    assert prove(models[1], models[1]).proved
+    assert not prove(*models).proved
+
+
+def test_a_norm_of_each_place_is_no_norm_of_the_channels() -> None:
+    given = {n: np.full((4, 8), 0.5) for n in ("scale", "bias", "mean", "variance")}
+    text = (
+        '<ir_version: 8, opset_import: ["" : 7]> g (float[2,4,8] x) => (float[2,4,8] y) '
+        "{{ n = BatchNormalization<spatial = {}>(x, scale, bias, mean, variance)  y = Relu(n) }}"
+    )
+    models = [model_of(text.format(spatial), given) for spatial in (0, 1)]
+    assert not prove(*models).proved
+
+
 def test_a_norm_that_trains_is_no_affine() -> None:
     given = {n: np.full(4, 0.5) for n in ("scale", "bias", "mean", "variance")}
     text = (
