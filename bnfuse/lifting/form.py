@@ -98,7 +98,8 @@ class Form:
 
         Returns:
             ``None`` where the axis was taken away, where what is told of ``base`` cannot be undone,
-            and where it is one number for all entries, as no norm is.
+            where it is one number for all entries, as no norm is, and where an entry is a number:
+            0 times an infinite one is not.
         """
         if self.axis is None or self.axis not in self.layout:
             return None
@@ -107,7 +108,7 @@ class Form:
         if told is None or np.any(told.affine.scale == 0.0):
             return None
         affine = told.affine.inverse().then(self.affine)
-        if affine.axis is None:
+        if affine.axis is None or np.any(affine.scale == 0.0):
             return None
         scales, shifts = affine.scale - affine.scale[0], affine.shift - affine.shift[0]
         one = np.all(np.abs(scales) <= _ROUNDING * np.abs(affine.scale))

@@ -181,43 +181,20 @@ class _Reader:
         return one.having(scale + sign * scale_2, shift + sign * shift_2, size + size_2)
 
     def _where(self, node: ir.Node) -> Form | None:
-        """A choice that is made per channel."""
-        y = node.outputs[0]
-        chosen = self._array(node, 0)
-        forms = [self._form(value) for value in node.inputs[1:]]
-        x = next((form for form in forms if form is not None), None)
-        if chosen is None or x is None:
+        """A choice between two maps that is made per channel."""
+        chosen, x = self._array(node, 0), input_of(node, 1)
+        one, two = self._form(x), self._form(node.inputs[2])
+        if chosen is None or one is None or two is None:
             return None
-        shape = next(v.shape for v, form in zip(node.inputs[1:], forms, strict=True) if v and form)
-        mask = channel_constant(chosen.astype(np.float64), shape)
+        mask = channel_constant(chosen.astype(np.float64), x.shape)
         if not isinstance(mask, ChannelConstant) or mask.axis is None:
             return None
-        filled = [
-            self._constant_like(x, value, mask.axis, shape) if form is None else form
-            for value, form in zip(node.inputs[1:], forms, strict=True)
-        ]
-        told = [form and form.telling(mask.axis) for form in filled]
-        if y.shape is None or shape is None or len(y.shape) != len(shape):
-            return None
-        one, two = told
+        one, two = one.telling(mask.axis), two.telling(mask.axis)
         if one is None or two is None or not one.lies_like(two):
             return None
         takes = mask.vector != 0.0
         parts = [np.where(takes, a, b) for a, b in zip(one.parts(), two.parts(), strict=True)]
         return replace(one, index=np.where(takes, one.index, two.index)).having(*parts)
-
-    def _constant_like(
-        self, x: Form, value: ir.Value | None, axis: int, shape: ir.Shape | None
-    ) -> Form | None:
-        """A constant as what 0 · ``x`` and a shift are."""
-        array = None if value is None else self._constants.array(value)
-        constant = None if array is None else channel_constant(array, shape)
-        told = x.telling(axis)
-        if told is None or not isinstance(constant, ChannelConstant):
-            return None
-        if constant.axis not in (None, axis):
-            return None
-        return told.having(np.zeros(len(told.index)), constant.vector, np.abs(constant.vector))
 
     def _slice(self, node: ir.Node) -> Form | None:
         x, form = node.inputs[0], self._form(node.inputs[0])

@@ -65,14 +65,14 @@ def test_a_loop_that_writes_over_channels(batch, start):
     assert_folded(fold_model(net.model(y)), ["Conv"])
 
 
-def test_a_channel_that_is_left_as_it_was_filled_is_that_number():
+def test_a_channel_that_is_left_as_it_was_filled_is_that_number_for_any_input():
     net, x = _net()
     y = _filled(net, x, 0.75)
     for channel in (0, 1, 3):
         y = _written_over(net, y, channel, _scaled(net, _channel(net, x, channel)))
     result = fold_model(net.model(y))
     assert_same_function(result)
-    assert result.ops == ["Conv"]
+    assert "ScatterElements" in result.ops
 
 
 def test_a_loop_that_turns_the_channels_around_is_no_norm_of_them():
@@ -124,12 +124,12 @@ def test_a_choice_between_two_affines_per_channel():
     assert_folded(fold_model(net.model(net.op("Where", chosen, one, two))), ["Conv"])
 
 
-def test_a_choice_between_an_affine_and_a_number_per_channel():
+def test_a_number_that_is_chosen_is_that_number_for_any_input():
     net, x = _net()
     y = net.op("Where", net.const(_mask(C, 1, 1)), net.param(C, 1, 1), net.norm(x, C, 2))
     result = fold_model(net.model(y))
     assert_same_function(result)
-    assert result.ops == ["Conv"]
+    assert "Where" in result.ops
 
 
 def test_a_choice_per_place_is_none_per_channel():

@@ -61,7 +61,8 @@ def sparse_matrices(net: Net, x: str) -> tuple[str, ...]:
     diagonal = np.diag(net.floats(C, low=0.3))
     mixing = diagonal + np.eye(C, k=1) * np.array([0.0, 1.0, 0.0, 0.0])[:, None]
     found = []
-    for matrix, letters in ((diagonal, "cd"), (mixing, "dc"), (diagonal[CYCLE], "cd")):
+    swapped = diagonal[[1, 0, 2, 3]]
+    for matrix, letters in ((diagonal, "cd"), (mixing, "dc"), (swapped, "cd")):
         conv = net.conv(x, C, C, (1, 1))
         y = net.op("Einsum", conv, net.const(matrix), equation=f"nchw,{letters}->ndhw")
         found.append(quiet(net, y))

@@ -86,7 +86,7 @@ PIECES = (
     Mutation("a choice takes the other one", "lifting.pieces", "_Reader._where", "np.where(takes, a, b)", "np.where(takes, b, a)"),
     Mutation("a choice is between the same channels", "lifting.pieces", "_Reader._where", "np.where(takes, one.index, two.index)", "one.index"),
     Mutation("a difference is a sum", "lifting.pieces", "_Reader._elementwise", 'if node.op_type == "Add" else -1.0', "if True else -1.0"),
-    Mutation("a sparse matrix is diagonal", "lifting.picks", "Pick.of", "np.argmax(taken, axis=1)", "np.arange(len(weight))"),
+    Mutation("the numbers of a matrix are in the order of its inputs", "lifting.picks", "Pick.of", "weight[np.arange(len(entries)), entries]", "weight.sum(axis=0)"),
     Mutation("a matrix that mixes channels is sparse", "lifting.picks", "Pick.of", "if taken.sum(axis=1).max() > 1:", "if False:"),
     Mutation("the matrix of an einsum is turned", "lifting.picks", "_read_einsum", "if letters[0] == made else", "if letters[0] != made else"),
     Mutation("a slice that begins later is whole", "graph.slices", "is_whole", "taken.start == 0", "True"),
