@@ -96,6 +96,7 @@ class Contest:
         self.samples: Collection[Sample] = ()
         self.labels: list[str] = []
         self.notes: list[str] = []
+        self._refusals: list[str] = []
         self.truth_detail = ""
         self._original = original
         self._candidate = candidate
@@ -138,10 +139,14 @@ class Contest:
                 reason, comparison.placement = unproven(session.session, comparison.row)
                 comparison.doubt = comparison.doubt or reason
             if not self.labels and not comparison.failure:
-                comparison.doubt = comparison.doubt or "the original ran on none of the inputs"
+                comparison.doubt = comparison.doubt or self._none_ran()
             comparison.doubt = comparison.doubt or unmoved
         self.truth_detail = self.truth_detail or self._truth.detail
         return self._with_luck(samples, entries)
+
+    def _none_ran(self) -> str:
+        first = f", not on {self._refusals[0]}" if self._refusals else ""
+        return f"the original ran on none of the inputs{first}"
 
     def _with_luck(self, samples: Collection[Sample], entries: list[Entry]) -> tuple[Parity, ...]:
         """Return every row, after simulating the rounding of those that would fail by little."""
@@ -238,7 +243,8 @@ class Contest:
             runs = kept.runs or self._original.run(sample.feeds)
         except RunError as error:
             if not known:
-                self.notes.append(f"the original refused {sample.label}: {error}")
+                self._refusals.append(f"{sample.label}: {error}")
+                self.notes.append(f"the original refused {self._refusals[-1]}")
             return True
         kept.runs = runs
         principal = next(iter(runs.values()))
