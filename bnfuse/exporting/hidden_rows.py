@@ -18,6 +18,7 @@ import onnx_ir as ir
 
 from bnfuse.exporting.canonical import insert
 from bnfuse.exporting.scopes import TYPES
+from bnfuse.graph.access import made_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,22 +34,17 @@ def zero_hidden_rows(model: ir.Model) -> None:
     for node in list(model.graph.all_nodes()):
         if node.op_type != "Softmax" or not node.metadata_props.get(TYPES, "").endswith(_ATTENTION):
             continue
-        scores = _maker(node.inputs[0], "Add")
+        scores = made_by(node.inputs[0], "Add")
         if scores is None:
             continue
         mask = scores.inputs[1]
-        hiding = _maker(mask, "Where")
+        hiding = made_by(mask, "Where")
         if any(user.op_type == "IsNaN" for user, _ in node.outputs[0].uses()):
             lowest = None if hiding is None else _constant(hiding.inputs[2])
             if hiding and lowest and np.all(lowest.numpy() == lowest.dtype.min):
                 hiding.replace_input_with(2, _scalar(hiding, -np.inf, lowest.dtype))
         elif mask is not None and _may_be_infinite(mask):
             _guard(node)
-
-
-def _maker(value: ir.Value | None, op_type: str) -> ir.Node | None:
-    maker = value.producer() if value is not None else None
-    return maker if maker is not None and maker.op_type == op_type else None
 
 
 def _constant(value: ir.Value | None) -> ir.TensorProtocol | None:

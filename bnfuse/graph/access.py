@@ -5,7 +5,17 @@ The shape and type of a value are no numbers, so who reads only those is no cons
 
 from __future__ import annotations
 
-__all__ = ["Use", "given", "graph_of", "input_of", "is_op", "name_of", "opset_of", "readers"]
+__all__ = [
+    "Use",
+    "given",
+    "graph_of",
+    "input_of",
+    "is_op",
+    "made_by",
+    "name_of",
+    "opset_of",
+    "readers",
+]
 
 from typing import NamedTuple, TypeGuard
 
@@ -44,6 +54,12 @@ def is_op(node: ir.Node | None, *op_types: str) -> TypeGuard[ir.Node]:
     """Whether it is one of these operators of the standard; any of them if none is named."""
     # onnx_ir spells the domain ``ai.onnx`` as the empty string.
     return node is not None and not node.domain and (not op_types or node.op_type in op_types)
+
+
+def made_by(value: ir.Value | None, op_type: str) -> ir.Node | None:
+    """The node that computes a value, if it is this operator of the standard."""
+    node = None if value is None else value.producer()
+    return node if is_op(node, op_type) else None
 
 
 def name_of(node: ir.Node) -> str:

@@ -15,9 +15,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bnfuse.graph.access import input_of, is_op
+from bnfuse.graph.access import given, input_of, is_op
 from bnfuse.graph.affine import ChannelAffine
 from bnfuse.graph.channel import ChannelConstant, channel_constant, static_dim
 from bnfuse.graph.limits import fits
@@ -31,12 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     import onnx_ir as ir
+    from numpy.typing import NDArray
 
     from bnfuse.graph.constants import ConstantEvaluator
-
-
-Index = NDArray[np.intp]
-Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,8 +152,7 @@ class _Reader:
         return self._forms[value]
 
     def _array(self, node: ir.Node, position: int) -> NDArray[Any] | None:
-        value = node.inputs[position] if position < len(node.inputs) else None
-        return None if value is None else self._constants.array(value)
+        return self._constants.array(given(node, position))
 
     def _elementwise(self, node: ir.Node) -> Form | None:
         if node.op_type not in ("Add", "Div", "Identity", "Mul", "Neg", "Sub"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from bnfuse.graph.access import is_op
+from bnfuse.graph.access import is_op, made_by
 from bnfuse.graph.channel import static_dim
 from bnfuse.graph.rewire import rename_to
 from bnfuse.graph.sizes import dims_of, entries_of, same_shape
@@ -47,7 +47,7 @@ def _multiply_unexpanded(product: ir.Node) -> bool:
     """Let a product repeat its matrix itself: ``W.expand(n, -1, -1) @ x`` is ``W @ x``."""
     changed = False
     for place, value in enumerate(product.inputs):
-        expand, other = _made_by(value, "Expand"), product.inputs[1 - place]
+        expand, other = made_by(value, "Expand"), product.inputs[1 - place]
         matrix = None if expand is None else expand.inputs[0]
         shapes = [None if v is None else v.shape for v in (matrix, value, other)]
         if matrix is None or any(shape is None or len(shape) < 2 for shape in shapes):
@@ -95,10 +95,10 @@ def _takes_all(node: ir.Node, constants: ConstantEvaluator) -> bool:
 
 def _counts_rows(indices: ir.Value | None, data: ir.Value, constants: ConstantEvaluator) -> bool:
     """Whether indices (N, 1) of a ScatterND count all N rows of ``data``, in order."""
-    unsqueezed = _made_by(indices, "Unsqueeze")
+    unsqueezed = made_by(indices, "Unsqueeze")
     if indices is None or unsqueezed is None or indices.shape is None or len(indices.shape) != 2:
         return False
-    counted = _made_by(unsqueezed.inputs[0], "Range")
+    counted = made_by(unsqueezed.inputs[0], "Range")
     # A whole Slice of the Range was skipped before.
     if counted is None or static_dim(indices.shape, 1) != 1 or data.shape is None:
         return False
@@ -108,8 +108,3 @@ def _counts_rows(indices: ir.Value | None, data: ir.Value, constants: ConstantEv
     length = counted.inputs[1]
     rows = dims_of(ir.Shape(data.shape[:1]))
     return length is not None and rows is not None and entries_of(length, constants) == rows
-
-
-def _made_by(value: ir.Value | None, op_type: str) -> ir.Node | None:
-    node = None if value is None else value.producer()
-    return node if is_op(node, op_type) else None
