@@ -41,6 +41,14 @@ REPRODUCERS: dict[str, tuple[str, str, str, dict[str, tuple[int, ...]]]] = {
           y = BatchNormalization(r, gamma, beta, mean, var) }""",
         {"w": (5, 4), **_NORM},
     ),
+    "Pad by 0, MaxPool": (
+        "onnxruntime basic",
+        "onnxruntime",
+        """g (float[1,2,6,6] x) => (float[A,B,C,D] y)
+        { n = Abs(x)  m = Neg(n)  s = Constant<value_ints = [0, 0, 1, 1, 0, 0, 1, 1]>()
+          p = Pad(m, s)  y = MaxPool<kernel_shape = [3, 3], strides = [2, 2]>(p) }""",
+        {},
+    ),
     "Conv, Mul by a constant along the width, as long as the channels": (
         "onnxslim",
         "onnxslim",

@@ -110,6 +110,8 @@ class Node:
         need(not old, f"{op} broadcasts as it did before operator set 7")
         kernel = attributes.get("kernel_shape")
         if kernel:
+            if attributes.get("auto_pad") == "VALID" and not attributes.get("ceil_mode"):
+                attributes |= {"auto_pad": "NOTSET", "pads": None}
             for name, filled in (("strides", 1), ("dilations", 1), ("pads", 0)):
                 if attributes.get(name) is None:
                     attributes[name] = (filled,) * len(kernel) * (2 if name == "pads" else 1)

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 import onnx_ir.passes.common as common
 
+from bnfuse.graph.constants import ConstantEvaluator
 from bnfuse.graph.initializers import FreshNames, Initializers
 from bnfuse.graph.rewire import substitute
 from bnfuse.lifting.nodes import DOMAIN, affine_of, linear_of, normalizer_of
 from bnfuse.lowering.affine import lower_affine
 from bnfuse.lowering.derive import Derivation, DerivedConstant, FoldedWeight
 from bnfuse.lowering.linear import lower_linear
+from bnfuse.lowering.misread import guard_pooling
 from bnfuse.lowering.normalizer import lower_normalizer
 
 if TYPE_CHECKING:
@@ -34,20 +36,26 @@ class Lowered:
         model: The model, changed in place.
         derivations: For each changed linear map, how its constants follow from the stored ones.
         rescaled: The constants of the normalisers that changed.
+        guarded: The names of the nodes that are written so that the runtime reads them rightly.
     """
 
     model: ir.Model
     derivations: tuple[Derivation, ...]
     rescaled: tuple[DerivedConstant, ...] = ()
+    guarded: tuple[str, ...] = ()
 
     def plus(
-        self, derivations: Iterable[Derivation], rescaled: Iterable[DerivedConstant]
+        self,
+        derivations: Iterable[Derivation],
+        rescaled: Iterable[DerivedConstant],
+        guarded: Iterable[str],
     ) -> Lowered:
         """The same with what changed in the bodies of its nodes."""
         return replace(
             self,
             derivations=(*self.derivations, *derivations),
             rescaled=(*self.rescaled, *rescaled),
+            guarded=(*self.guarded, *guarded),
         )
 
     def constants(self) -> Iterator[DerivedConstant]:
@@ -83,12 +91,13 @@ def lower(model: ir.Model, *, lazily: bool = False) -> Lowered:
             substitute(node, *lower_affine(node, lifted, initializers))
         elif normalizer is not None:
             rescaled.extend(lower_normalizer(node, normalizer, initializers))
+    guarded = guard_pooling(graph, ConstantEvaluator(graph.opset_imports.get("", 1)))
     common.RemoveUnusedNodesPass()(model)
     _order_initializers(graph)
     if not lazily:
         _compute_weights(graph)
     assert not any(node.domain == DOMAIN for node in graph.all_nodes())
-    return Lowered(model, tuple(derivations), tuple(rescaled))
+    return Lowered(model, tuple(derivations), tuple(rescaled), tuple(guarded))
 
 
 def _bind(derivation: Derivation) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
-from bnfuse.graph.access import input_of, is_op
+from bnfuse.graph.access import input_of
 from bnfuse.graph.rewire import output_like
-from bnfuse.lifting.nodes import linear_of
+from bnfuse.lowering.misread import misreads_batch_norm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def lower_affine(node: ir.Node, lifted: LiftedAffine, initializers: Initializers
     x = input_of(node)
     form = _product_and_sum(lifted) or _cheapest(lifted.affine, x, node.outputs[0])
     keeps = bool(lifted.anchor) or _computes_wider(lifted)
-    misread = _is_misread(x)
+    misread = misreads_batch_norm(x)
     if misread and form == ("BatchNormalization",):
         form = ("Mul", "Add")
     misread &= any(origin.source.op_type == "BatchNormalization" for origin in lifted.origins)
@@ -113,20 +113,6 @@ def _cheapest(affine: ChannelAffine, x: ir.Value, y: ir.Value) -> tuple[str, ...
     if takes_batch_norm and rank in (_RANKS if affine.has_scale else _POSITIONS):
         return ("BatchNormalization",)
     return ("Mul", "Add") if affine.has_scale else ("Add",)
-
-
-def _is_misread(x: ir.Value) -> bool:
-    """Whether ONNX Runtime would fold a BatchNormalization of ``x`` into a matrix product.
-
-    Up to 1.31 its optimiser does so through a Reshape, without a look at where the Reshape puts
-    the channels. It leaves a Mul and an Add alone.
-    """
-    reshape = x.producer()
-    if not is_op(reshape, "Reshape"):
-        return False
-    product = input_of(reshape).producer()
-    linear = linear_of(product)
-    return linear.op_type == "MatMul" if linear else is_op(product, "MatMul")
 
 
 def _computes_wider(lifted: LiftedAffine) -> bool:

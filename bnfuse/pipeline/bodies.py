@@ -41,6 +41,7 @@ class Nested:
     unmerged: list[MergeRefusal] = field(default_factory=list)
     derivations: list[Derivation] = field(default_factory=list)
     rescaled: list[DerivedConstant] = field(default_factory=list)
+    guarded: list[str] = field(default_factory=list)
 
 
 def fold_bodies(
@@ -97,6 +98,7 @@ def _fold_body(
     lowered = lower(alone)
     interface.restore(alone)
     nested.derivations.extend(lowered.derivations)
+    nested.guarded.extend(lowered.guarded)
     nested.merges.extend(log.merges)
     nested.unmerged.extend(log.unmerged)
     for own, outer in standing_in.items():

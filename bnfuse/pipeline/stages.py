@@ -21,6 +21,7 @@ from bnfuse.onnxfiles.size import (
 from bnfuse.pipeline.bodies import fold_bodies
 from bnfuse.pipeline.unrecognised import unrecognised
 from bnfuse.reporting import Counts, Report, Sketch, channels_of, site_reports
+from bnfuse.wording import few
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,7 +92,12 @@ class Inner:
                 raise StoppedFoldError(error, applications) from error
             if folding:
                 notes += interface.restore(changed)
-                lowered = lowered.plus(nested.derivations, nested.rescaled)
+                lowered = lowered.plus(nested.derivations, nested.rescaled, nested.guarded)
+            if lowered.guarded:
+                notes.append(
+                    f"{few(lowered.guarded)} pools with auto_pad VALID: ONNX Runtime "
+                    "would merge the Pad by 0 before it, and pad by minus infinity"
+                )
             notes += unrecognised(entry.original, lifted, lowered.model.graph)
             report = Report(
                 source=entry.name,

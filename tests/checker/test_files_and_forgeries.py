@@ -160,6 +160,14 @@ GUARDED = [
         "y = MaxPool<kernel_shape = [2], strides = [2], ceil_mode = 1>(x)",
     ),
     (
+        "y = MaxPool<kernel_shape = [2], strides = [2], ceil_mode = 1>(x)",
+        'y = MaxPool<kernel_shape = [2], strides = [2], ceil_mode = 1, auto_pad = "VALID">(x)',
+    ),
+    (
+        "y = MaxPool<kernel_shape = [3], pads = [1,1]>(x)",
+        'y = MaxPool<kernel_shape = [3], auto_pad = "VALID">(x)',
+    ),
+    (
         'y = MaxPool<kernel_shape = [3], auto_pad = "SAME_UPPER">(x)',
         'y = MaxPool<kernel_shape = [3], auto_pad = "SAME_LOWER">(x)',
     ),

@@ -314,6 +314,10 @@ SAME = {
         "y = MaxPool<kernel_shape = [1,1]>(x)",
         "y = MaxPool<kernel_shape = [1,1], dilations = [1,1], pads = [0,0,0,0], ceil_mode = 0>(x)",
     ),
+    "no padding in so many words": (
+        "y = MaxPool<kernel_shape = [1,1]>(x)",
+        'y = MaxPool<kernel_shape = [1,1], auto_pad = "VALID">(x)',
+    ),
     "an identity": (PLAIN, "n = Identity(x)  y = Relu(n)"),
     "a scale that goes through and is undone": (
         PLAIN,
