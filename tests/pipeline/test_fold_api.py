@@ -202,7 +202,9 @@ def test_a_model_whose_weights_wait_to_be_written_can_be_shown(tmp_path):
 
 
 def test_a_fold_says_in_a_line_what_became_of_it(tmp_path: Path) -> None:
-    assert repr(bnfuse.fold(onnx_model())) == "Folded(1 of 1 norms, PASS)"
+    folded = bnfuse.fold(onnx_model())
+    assert repr(folded) == "Folded(1 of 1 norms, PASS)"
+    assert repr(folded.report.verification).startswith('Verification(PASS, 2 rows: "no further')
     path = tmp_path / "out.onnx"
     written = bnfuse.fold(onnx_model(), output=path)
     assert repr(written) == f"Folded(1 of 1 norms, PASS, {str(path)!r})"

@@ -165,6 +165,54 @@ def test_a_pool_of_constant_images_errs_in_proportion_to_their_size(pool: str) -
     assert 0.8 * real <= rms(told - level) <= 1.3 * real
 
 
+@pytest.mark.parametrize("width", [32, 768, 3072])
+@pytest.mark.parametrize("level", [0.0, 1.0, 10.0])
+def test_a_layer_norm_of_a_sum_errs_as_a_running_mean_does(width: int, level: float) -> None:
+    """The layer norm that the runtime makes one op of with the addition before it, and torch's."""
+    head = f'<ir_version: 9, opset_import: ["": 17]> g (float[N, 8, {width}] x'
+    model = onnx.parser.parse_model(
+        f"{head}, float[N, 8, {width}] z) => (float[N, 8, {width}] y) "
+        "{ a = Add(x, z) y = LayerNormalization(a, one, none) }"
+    )
+    for name, value in (("one", np.ones(width)), ("none", np.zeros(width))):
+        stored = numpy_helper.from_array(value.astype(np.float32), name)
+        model.graph.initializer.append(stored)
+    x = np.random.default_rng(0).standard_normal((32, 8, width)).astype(np.float32) + level
+    feeds = {"x": x.astype(np.float32), "z": np.zeros_like(x, np.float32)}
+    source = OnnxSource("norm", given=model).session_input()
+    evaluator = DoubleEvaluator(model)
+    (truth,) = evaluator.run(None, feeds)
+    real = max(rms(Session(source, row).run(feeds)[0] - truth) for row in CPU_ROWS)
+    jitter = Jitter(np.random.default_rng(0), SINGLE)
+    evaluator.jitter = jitter
+    drawn = rms(evaluator.run(None, feeds)[0] - truth)
+    told = TorchModel(nn.LayerNorm(width), ["x"]).run_double({"x": feeds["x"]}, jitter=jitter)[0][0]
+    assert 0.6 * real <= drawn <= 1.5 * real
+    assert 0.6 * real <= rms(told - truth) <= 1.5 * real
+
+
+class Framed(nn.Module):
+    """Pads to whole frames, whose number it computes in floats, as EnCodec does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(1, 4, 4, 4)
+        self.register_buffer("kernel", torch.tensor(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        frames = torch.ceil((x.shape[-1] - self.kernel) / self.kernel + 1)
+        wanted = int((frames - 1) * self.kernel + self.kernel)
+        return self.conv(nn.functional.pad(x, (0, wanted - x.shape[-1])))
+
+
+def test_a_size_that_is_computed_in_floats_stays_whole() -> None:
+    model = TorchModel(Framed().eval(), ["x"])
+    x = np.random.default_rng(0).standard_normal((2, 1, 64)).astype(np.float32)
+    for seed in range(20):
+        jitter = Jitter(np.random.default_rng(seed), SINGLE)
+        assert model.run_double({"x": x}, jitter=jitter)[0][0].shape == (2, 4, 16)
+
+
 @pytest.mark.parametrize("body", ["AveragePool<kernel_shape=[200, 200]>", "GlobalAveragePool"])
 def test_a_mean_may_become_a_pool(body: str) -> None:
     head = '<ir_version: 9, opset_import: ["": 20]> g (float[N, 8, 200, 200] x) => '

@@ -53,8 +53,8 @@ def settled(
 ) -> tuple[tuple[Parity, ...], int]:
     """Return rows after simulating the rounding of those that would fail by little.
 
-    The regime that fails by most comes first: if no rounding explains it, the others do not
-    matter.
+    The regime that fails by most comes first: on a row where no rounding explains it, the others
+    do not matter. Another row may be right, where the runtime's optimiser is at fault.
 
     Args:
         rows: As they were judged without simulated rounding.
@@ -66,27 +66,32 @@ def settled(
     Returns:
         The rows, and how many simulated runs of a sample they took.
     """
-    found = doubts(rows, thresholds)
-    worst = next(iter(found.values()), Doubt(0.0, False))
+    worst = next(iter(doubts(rows, thresholds).values()), Doubt(0.0, False))
     rounds = (_AMOUNTS, *ROUNDS) if approximates and worst.used > _LUCK else ROUNDS
     done: set[str] = set()
     most = 0
-    while not _is_beyond_saving(rows):
+    open_rows = set(range(len(rows)))
+    while True:
+        open_rows = {n for n in open_rows if not _is_beyond_saving(rows[n])}
+        found = doubts((rows[n] for n in open_rows), thresholds)
         regime = next((n for n, doubt in found.items() if n not in done and doubt.used > 1), "")
         if not regime:
-            break
+            return rows, most
         done.add(regime)
         for draws, near in rounds:
-            if not found[regime].is_open(near):
+            found = _by_row(rows, regime, thresholds)
+            if not any(found[n].is_open(near) for n in open_rows):
                 break
             drawn = again(regime, draws)
             if drawn is None:
                 return rows, 0
             rows, most = tuple(drawn), max(most, draws)
-            found = doubts(rows, thresholds)
-        if found[regime].used > 1:
-            break
-    return rows, most
+        found = _by_row(rows, regime, thresholds)
+        open_rows = {n for n in open_rows if found[n].used <= 1}
+
+
+def _by_row(rows: Iterable[Parity], regime: str, thresholds: Thresholds) -> list[Doubt]:
+    return [doubts([row], thresholds).get(regime, Doubt(0.0, False)) for row in rows]
 
 
 def doubts(rows: Iterable[Parity], thresholds: Thresholds) -> dict[str, Doubt]:
@@ -108,11 +113,8 @@ def doubts(rows: Iterable[Parity], thresholds: Thresholds) -> dict[str, Doubt]:
     return dict(sorted(found.items(), key=lambda entry: -entry[1].used))
 
 
-def _is_beyond_saving(rows: Iterable[Parity]) -> bool:
+def _is_beyond_saving(row: Parity) -> bool:
     """Return whether something fails that no simulated rounding can save, as of another gate."""
-    return any(
-        output.verdict is Verdict.FAIL and output.usage <= 1.0
-        for row in rows
-        if row.decides
-        for output in row.outputs
+    return row.decides and any(
+        output.verdict is Verdict.FAIL and output.usage <= 1.0 for output in row.outputs
     )

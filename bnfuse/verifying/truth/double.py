@@ -25,6 +25,7 @@ from bnfuse.verifying.truth.jitter import (
     by_channel,
     lane_norm,
     reach,
+    running_norm,
     summed,
 )
 from bnfuse.verifying.truth.partial_sums import chain_of, walk
@@ -155,7 +156,7 @@ class DoubleEvaluator(ReferenceEvaluator):
         assert jitter is not None
         total = _summed(kernel, inputs, jitter.pooled) if jitter.unit >= SINGLE else None
         if total is not None:
-            return [jitter.rounded(total)]
+            return [jitter.rounded(total), *outputs[1:]]
         terms = reach(node.op_type, inputs)
         return [
             value
@@ -191,7 +192,12 @@ def _summed(kernel: Any, inputs: Sequence[Any], pooled: bool) -> Any:
     lanes = lanes_of(op)
     attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
     x = inputs[0] if inputs else None
-    if not lanes or not isinstance(x, np.ndarray) or x.dtype != np.float64 or not x.size:
+    if not isinstance(x, np.ndarray) or x.dtype != np.float64 or not x.size:
+        return None
+    if op == "LayerNormalization":
+        axis, epsilon = attributes.get("axis", -1), attributes.get("epsilon", 1e-5)
+        return running_norm(x, axis, inputs[1:3], epsilon)
+    if not lanes:
         return None
     if "Normalization" in op:
         groups = attributes.get("num_groups", x.shape[1])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnfuse.verifying.runtime.calibration import SINGLE, error_of
+from bnfuse.verifying.runtime.calibration import SINGLE, OpError, error_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,7 @@ __all__ = [
     "lane_norm",
     "lane_sum",
     "reach",
+    "running_norm",
     "summed",
 ]
 
@@ -75,6 +76,9 @@ class Jitter:
     def rounded(self, value: Array, op: str = "", argument: Array | None = None) -> Array:
         """Return the result of an op: one that rounds once, or errs as its calibration says.
 
+        What rounds once does not err where the exact result is a number of float32: sizes that a
+        net computes in floats stay whole.
+
         Args:
             value: The exact result.
             op: The op in ONNX's or torch's name.
@@ -87,6 +91,9 @@ class Jitter:
             size = size + known.argument * self.inner * np.abs(argument)
         size = size + known.absolute * self.inner
         size = np.where(np.isfinite(size), size, 0.0)
+        if known == OpError():
+            with np.errstate(over="ignore"):
+                size = np.where(value == np.asarray(value, np.float32), 0.0, size)
         return np.asarray(value + size * (self._drawn(value) * 2.0**-31 - 1.0))
 
     def accumulated(self, value: Array, walk: Array, axis: int) -> Array:
@@ -181,6 +188,36 @@ def lane_norm(value: Array, groups: int, epsilon: float, lanes: int) -> Array:
     centred = grouped - mean - off
     variance = lane_sum(np.square(centred), [2], True, lanes) / length
     return np.asarray((centred / np.sqrt(variance + epsilon)).reshape(value.shape))
+
+
+def running_norm(value: Array, axis: int, affine: Sequence[Array | None], epsilon: float) -> Array:
+    """Return a layer norm of ``value``, its statistics in float32 as a running mean gives them.
+
+    The runtime makes one op of an addition and the layer norm behind it. That op takes one number
+    after the other into its mean and variance (Welford, 1962), which errs in proportion to how many
+    there are, where a layer norm alone adds them up in many lanes.
+
+    Args:
+        value: float64, of any rank.
+        axis: The first axis that is normalised over.
+        affine: The scale and the shift, as far as there are any.
+        epsilon: What is added to the variance.
+    """
+    kept = value.shape[: axis % value.ndim]
+    rows = value.reshape(*kept, -1)
+    mean = squares = np.zeros(kept, np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for count, number in enumerate(np.moveaxis(rows.astype(np.float32), -1, 0), 1):
+            before = number - mean
+            mean = mean + before / np.float32(count)
+            squares = squares + before * (number - mean)
+    centred = rows - mean[..., None]
+    variance = squares[..., None].astype(np.float64) / max(rows.shape[-1], 1)
+    normed = (centred / np.sqrt(variance + epsilon)).reshape(value.shape)
+    for part, apply in zip(affine, (np.multiply, np.add), strict=False):
+        if part is not None:
+            normed = apply(normed, part)
+    return np.asarray(normed)
 
 
 def reach(op: str, inputs: Sequence[Any]) -> int:

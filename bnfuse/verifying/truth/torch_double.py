@@ -17,7 +17,7 @@ from bnfuse.verifying.ops import Fact, has, onnx_name
 from bnfuse.verifying.runtime.calibration import SINGLE, lanes_of
 from bnfuse.verifying.truth.branches import bent_sides
 from bnfuse.verifying.truth.double import BudgetSpentError, NoTruthError
-from bnfuse.verifying.truth.jitter import by_channel, lane_norm, summed
+from bnfuse.verifying.truth.jitter import by_channel, lane_norm, running_norm, summed
 from bnfuse.verifying.truth.partial_sums import chain_of, walk
 
 if TYPE_CHECKING:
@@ -209,7 +209,11 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _normed(op: str, args: Any) -> Any:
-    """Return a norm by its input's own statistics, their mean summed in float32, or None."""
+    """Return a norm by its input's own statistics, taken in float32, or None."""
+    if op == "native_layer_norm" and args[0].dtype == torch.float64:
+        x, shape, *affine, epsilon = args
+        parts = [None if part is None else part.numpy() for part in affine]
+        return running_norm(x.numpy(), -len(shape), parts, epsilon)
     lanes = lanes_of(op) if "norm" in op else 0
     if not lanes or not args[0].numel() or args[0].dtype != torch.float64:
         return None

@@ -117,6 +117,11 @@ class Parity:
         """Whether the row counts in the overall verdict."""
         return self.mode == "strict"
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the file as it stands that the row judges."""
+        return self.decides and self.optimization == "disabled"
+
 
 @dataclass(frozen=True)
 class ConstantParity:
@@ -192,7 +197,7 @@ class LocalizedValue:
     introduced: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verification:
     """The whole answer.
 
@@ -224,6 +229,10 @@ class Verification:
     localized: tuple[LocalizedValue, ...] = ()
     proof: Proof | None = None
 
+    def __repr__(self) -> str:
+        """One line: the measurements of a net are thousands of numbers."""
+        return f"Verification({self.verdict}, {len(self.rows)} rows: {self.reason!r})"
+
     def to_json(self) -> dict[str, Any]:
         """Return the answer as data for :mod:`json`: metrics and thresholds apart.
 
@@ -240,12 +249,23 @@ class Verification:
         return glance(self.to_json())
 
 
+_OPTIMISED = (
+    "; with optimisations off the candidate passes, so it is what the runtime's optimiser makes of "
+    "it that is off"
+)
+
+
 def overall(
     rows: tuple[Parity, ...], constants: tuple[ConstantParity, ...], proof: Proof | None = None
 ) -> tuple[Verdict, str]:
     """Return the verdict over rows and constants, and the sentence that explains it."""
+    right = {row.provider for row in rows if row.is_plain and row.verdict is Verdict.PASS}
     checks: list[tuple[Verdict, str]] = [
-        (row.verdict, f"{row.provider}, optimisation {row.optimization}: {row.reason}")
+        (
+            row.verdict,
+            f"{row.provider}, optimisation {row.optimization}: {row.reason}"
+            + (_OPTIMISED if row.provider in right and row.verdict is Verdict.FAIL else ""),
+        )
         for row in rows
         if row.decides
     ]

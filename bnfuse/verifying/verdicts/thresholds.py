@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class Measure:
         return f"{self.regime} inputs, {whole}"
 
 
+@cache
 def luck(count: int, sigmas: float) -> float:
     """Return how many times an rms of ``count`` Gaussian draws may lie below its expectation.
 
@@ -123,6 +125,7 @@ def luck(count: int, sigmas: float) -> float:
     return float(min(least**-0.5, math.inf if root <= 0.0 else root**-1.5))
 
 
+@cache
 def scatter(count: int, sigmas: float) -> float:
     """Return how many times an rms of ``count`` Gaussian draws may lie above its expectation."""
     spread = 2.0 / (9.0 * max(count, 1))
