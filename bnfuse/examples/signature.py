@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["ForwardSignature", "signature_of"]
 
 _LIKELY = ("pixel_values", "input_ids", "x", "input", "inputs", "image", "images", "input_values")
-_TOGETHER = ("input_ids", "pixel_values")
+_TOGETHER = frozenset({"input_ids", "pixel_values"})
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class ForwardSignature:
         required: Those without a default; the likeliest one if all have defaults.
         names: All of them, in order.
         variadic: Whether it takes any number of positional arguments.
-        together: Two that a net with a default for all may want at once: an image and its text.
+        together: Two that a net with a default for all may want at once, an image and its text, in
+            the order of ``names``.
     """
 
     required: tuple[str, ...]
@@ -67,7 +68,8 @@ def signature_of(module: nn.Module) -> ForwardSignature:
     required = tuple(p.name for p in usable if p.default is p.empty)
     if not names and variadic:
         return ForwardSignature(("input",), ("input",), variadic=True)
-    together = () if required or not set(_TOGETHER) <= set(names) else _TOGETHER
+    both = tuple(name for name in names if name in _TOGETHER)
+    together = both if len(both) > 1 and not required else ()
     return ForwardSignature(required or _likeliest(module, names), names, variadic, together)
 
 

@@ -18,6 +18,7 @@ from bnfuse.examples import (
     ExampleInputs,
     example_inputs,
     given_inputs,
+    signature_of,
 )
 from bnfuse.fingerprint import Fingerprint, fingerprints
 from bnfuse.loading import (
@@ -221,7 +222,7 @@ def _examples(
     module: nn.Module, wanted: SourceOptions, told: Callable[[str], None]
 ) -> ExampleInputs:
     if isinstance(wanted.inputs, ExampleInputs):
-        return wanted.inputs
+        return wanted.inputs.in_order(signature_of(module).names)
     if wanted.inputs is not None:
         return given_inputs(module, as_tensors(wanted.inputs))
     return example_inputs(module, wanted.loading.input_shapes, wanted.loading.dtype, told)

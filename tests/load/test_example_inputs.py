@@ -406,6 +406,16 @@ def test_an_image_and_its_text_that_are_only_taken_together():
     assert found.dynamic == ({0: "N"}, {0: "N"})
 
 
+def test_they_are_taken_in_the_order_of_forward():
+    class Turned(TwoTowers):
+        def forward(self, pixel_values=None, mask=None, input_ids=None):
+            return super().forward(input_ids, pixel_values if mask is None else mask)
+
+    found = example_inputs(Turned().eval())
+    assert found.names == ("pixel_values", "input_ids")
+    assert [arg.ndim for arg in found.args] == [4, 2]
+
+
 def test_the_size_of_a_part_that_sees_is_a_hint():
     net = TwoTowers().eval()
     net.config = SimpleNamespace(vision_config=SimpleNamespace(image_size=64, num_channels=3))
