@@ -79,15 +79,15 @@ def settled(
             return rows, most
         done.add(regime)
         for draws, near in rounds:
-            found = _by_row(rows, regime, thresholds)
-            if not any(found[n].is_open(near) for n in open_rows):
+            by_row = _by_row(rows, regime, thresholds)
+            if not any(by_row[n].is_open(near) for n in open_rows):
                 break
             drawn = again(regime, draws)
             if drawn is None:
                 return rows, 0
             rows, most = tuple(drawn), max(most, draws)
-        found = _by_row(rows, regime, thresholds)
-        open_rows = {n for n in open_rows if found[n].used <= 1}
+        by_row = _by_row(rows, regime, thresholds)
+        open_rows = {n for n in open_rows if by_row[n].used <= 1}
 
 
 def _by_row(rows: Iterable[Parity], regime: str, thresholds: Thresholds) -> list[Doubt]:
