@@ -31,7 +31,7 @@ _LARGEST = 30_000_000
 _WIDTH, _HEADS, _DEPTH = 32, 4, 2
 _BY_NAME: tuple[tuple[str, int], ...] = (
     (r"(\w+_)?vocab(_size)?(_\w+)?$", 99),
-    (r"(max_position_embeddings|n_positions|max_source_positions|max_target_positions)$", 64),
+    (r"(max_(length|position_embeddings|(source|target)_positions)|n_positions)$", 64),
     (r"(num_|n_)?(\w+_)?(num_|n_)?(key_value_heads|kv_heads|attention_heads|heads?)$", _HEADS),
     (r"(\w+_)?head_dim$", _WIDTH // _HEADS),
     (r"(\w+_)?(intermediate_size|ffn_dim|feed_?forward_size|inner_dim|feedforward_dim)$", 48),
