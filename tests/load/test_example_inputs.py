@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from bnfuse.examples import (
     example_inputs,
     given_inputs,
 )
+from bnfuse.examples.work import Hollow
 
 
 def shapes(found):
@@ -315,6 +317,41 @@ def test_a_pass_that_would_fill_the_memory_is_not_made(monkeypatch):
     assert found.dynamic == ({0: "N"}, {0: "N"})
     assert found.args[0].shape[-1] ** 4 * 2 <= 2**29
     assert max(ran) == found.args[0].shape[-1]
+
+
+class Copied(AllPairs):
+    """Counts its copies, and keeps what a pass leaves in it."""
+
+    copies = 0
+
+    def __deepcopy__(self, memo):
+        """Say that there is one more."""
+        Copied.copies += 1
+        made = Copied.__new__(Copied)
+        memo[id(self)] = made
+        made.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return made
+
+    def forward(self, a, b):
+        """Refuse whatever comes after a first pass."""
+        if hasattr(self, "before"):
+            raise ValueError("a second pass")
+        self.before = a
+        return super().forward(a, b)
+
+
+def test_all_passes_are_weighed_by_one_copy_that_none_of_them_changes():
+    Copied.copies = 0
+    net = Copied().eval()
+    hollow = Hollow(net)
+    small, large = (torch.empty(2, 3, size, size) for size in (16, 32))
+    few = hollow.elements((small, small))
+    assert hollow.elements((large, large)) > 4 * few > 0
+    assert hollow.elements((small, small)) == few
+    assert Copied.copies == 1
+    assert not hasattr(net, "before")
+    example_inputs(net)
+    assert Copied.copies == 2
 
 
 class Picky(nn.Module):
