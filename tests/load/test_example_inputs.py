@@ -443,14 +443,37 @@ def test_an_image_and_its_text_that_are_only_taken_together():
     assert found.dynamic == ({0: "N"}, {0: "N"})
 
 
-def test_the_size_of_a_part_that_sees_is_a_hint():
+@pytest.mark.parametrize("part", ["vision_config", "backbone_config"])
+def test_the_size_of_a_part_that_sees_is_a_hint(part):
     net = TwoTowers().eval()
-    net.config = SimpleNamespace(vision_config=SimpleNamespace(image_size=64, num_channels=3))
+    net.config = SimpleNamespace(**{part: SimpleNamespace(image_size=64, num_channels=3)})
     told = []
     found = example_inputs(net, told=told.append)
     assert found.args[1].shape == (2, 3, 64, 64)
     assert "config" in found.found
     assert len(told) < 6
+
+
+def test_tokens_are_found_behind_many_layers_of_an_image():
+    class Deep(TwoTowers):
+        def __init__(self):
+            super().__init__()
+            layers = [nn.Conv2d(size, size + 1, 1) for size in range(12, 30)]
+            self.__dict__["_modules"] = {
+                "patches": self.patches,
+                "further": nn.Sequential(*layers),
+                **self._modules,
+            }
+
+        def forward(self, pixel_values, input_ids):
+            self.further(self.patches(pixel_values))
+            return super().forward(input_ids, pixel_values)
+
+    told = []
+    found = example_inputs(Deep().eval(), told=told.append)
+    assert shapes(found) == [(2, 3, 64, 64), (2, 8)]
+    assert found.args[1].max() < 40
+    assert len(told) < 20
 
 
 def test_an_image_with_text_that_may_be_left_out_is_taken_alone():
