@@ -26,7 +26,9 @@ class _Shaped(NamedTuple):
 
 
 def product_count(source: OnnxSource, shapes: Mapping[str, tuple[int, ...]]) -> int:
-    """Return how many products a run's dot products take, as far as shapes are inferred.
+    """Return how many products a run takes, as far as shapes are inferred.
+
+    A number that is made of no products counts as one: to fill the memory is as dear.
 
     Args:
         source: The model.
@@ -46,12 +48,13 @@ def product_count(source: OnnxSource, shapes: Mapping[str, tuple[int, ...]]) -> 
         kind = value.type.tensor_type
         if kind.HasField("shape") and all(dim.HasField("dim_value") for dim in kind.shape.dim):
             known[value.name] = tuple(dim.dim_value for dim in kind.shape.dim)
-    return sum(
-        math.prod(known[node.output[0]])
-        * reach(node.op_type, [_Shaped(known[name]) for name in node.input[:2]])
-        for node in inferred.node
-        if node.output and known.keys() >= {node.output[0], *node.input[:2]}
-    )
+    total = 0
+    for node in inferred.node:
+        terms = 1
+        if known.keys() >= {*node.input[:2]}:
+            terms = reach(node.op_type, [_Shaped(known[name]) for name in node.input[:2]]) or 1
+        total += terms * sum(math.prod(known[name]) for name in node.output if name in known)
+    return total
 
 
 def _hollow(model: onnx.ModelProto) -> onnx.ModelProto:
