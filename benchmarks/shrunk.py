@@ -34,7 +34,7 @@ _BY_NAME: tuple[tuple[str, int], ...] = (
     (r"(max_(length|position_embeddings|(source|target)_positions)|n_positions)$", 64),
     (r"(num_|n_)?(\w+_)?(num_|n_)?(key_value_heads|kv_heads|attention_heads|heads?)$", _HEADS),
     (r"(\w+_)?head_dim$", _WIDTH // _HEADS),
-    (r"(\w+_)?(intermediate_size|ffn_dim|feed_?forward_size|inner_dim|feedforward_dim)$", 48),
+    (r"(\w+_)?(intermediate_size|ffn_dim|dim_ff|inner_dim|feed_?forward_(size|dim))$", 48),
     (
         r"(\w+_)?(hidden_size|d_model|embed_dim|hidden_dim|n_embd|emb_dim|embedding_size"
         r"|projection_dim|upsample_groups)$",
