@@ -46,7 +46,7 @@ _BY_NAME: tuple[tuple[str, int], ...] = (
     (r"(n_group|topk_group)$", 1),
     (r"(num_queries|context_size)$", 8),
     (r"rotary_dim$", 4),
-    (r"image_size$", 64),
+    (r"(image_size|upsample_initial_channel)$", 64),
 )
 _KINDS = (*(pattern for pattern, _ in _BY_NAME), "lists", "depths", "unset")
 """The kinds of numbers, each left as it is in turn; what is unset is set in its turn alone."""
