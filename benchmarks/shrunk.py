@@ -31,10 +31,10 @@ _LARGEST = 30_000_000
 _WIDTH, _HEADS, _DEPTH = 32, 4, 2
 _BY_NAME: tuple[tuple[str, int], ...] = (
     (r"(\w+_)?vocab(_size)?(_\w+)?$", 99),
-    (r"(max_position_embeddings|n_positions|max_source_positions|max_target_positions)$", 64),
+    (r"(max_(length|position_embeddings|(source|target)_positions)|n_positions)$", 64),
     (r"(num_|n_)?(\w+_)?(num_|n_)?(key_value_heads|kv_heads|attention_heads|heads?)$", _HEADS),
     (r"(\w+_)?head_dim$", _WIDTH // _HEADS),
-    (r"(\w+_)?(intermediate_size|ffn_dim|feed_?forward_size|inner_dim|feedforward_dim)$", 48),
+    (r"(\w+_)?(intermediate_size|ffn_dim|dim_ff|inner_dim|feed_?forward_(size|dim))$", 48),
     (
         r"(\w+_)?(hidden_size|d_model|embed_dim|hidden_dim|n_embd|emb_dim|embedding_size"
         r"|projection_dim|upsample_groups)$",
@@ -46,7 +46,7 @@ _BY_NAME: tuple[tuple[str, int], ...] = (
     (r"(n_group|topk_group)$", 1),
     (r"(num_queries|context_size)$", 8),
     (r"rotary_dim$", 4),
-    (r"image_size$", 64),
+    (r"(image_size|upsample_initial_channel)$", 64),
 )
 _KINDS = (*(pattern for pattern, _ in _BY_NAME), "lists", "depths", "unset")
 """The kinds of numbers, each left as it is in turn; what is unset is set in its turn alone."""

@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 __all__ = ["hinted_guesses"]
 
 
+_SEEING = ("vision_config", "backbone_config")
+
+
 def hinted_guesses(module: nn.Module) -> list[Guess]:
     """Inputs by the attributes that name one.
 
     ``input_shape`` (without the batch), timm's ``pretrained_cfg["input_size"]`` and transformers'
-    ``config.image_size`` with ``config.num_channels``, or its ``vision_config``'s, are known, and
-    so are bnfuse's own networks.
+    ``config.image_size`` with ``config.num_channels``, or those of the part of it that sees, are
+    known, and so are bnfuse's own networks.
     """
     return list(_hints(module))
 
@@ -32,7 +35,7 @@ def _hints(module: Any) -> Iterator[Guess]:
         if isinstance(config, dict) and (shape := _sizes(config.get("input_size"))):
             yield Guess(f"the module's {name}", ("N", *shape))
     config = getattr(module, "config", None)
-    for part in (config, getattr(config, "vision_config", None)):
+    for part in (config, *(getattr(config, name, None) for name in _SEEING)):
         size, channels = getattr(part, "image_size", None), getattr(part, "num_channels", None)
         if isinstance(size, int):
             size = (size, size)

@@ -56,10 +56,13 @@ class Guess:
 def guesses(module: nn.Module) -> list[Guess]:
     """What the layers of ``module`` would accept, in the order of their definition, each once."""
     found: dict[tuple[Any, ...], Guess] = {}
+    tables = 0
     for guess in (*_from_layers(module), *_from_weights(module)):
-        found.setdefault((guess.axes, guess.bound), guess)
-        if len(found) >= _MAX_GUESSES:
-            break
+        table = guess.bound is not None
+        # The tokens that go with an image are read behind all of the image's layers.
+        if len(found) < _MAX_GUESSES or (table and not tables):
+            found.setdefault((guess.axes, guess.bound), guess)
+            tables += table
     return list(found.values())
 
 

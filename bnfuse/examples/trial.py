@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bnfuse.examples.signature import ForwardSignature
+    from bnfuse.examples.work import Hollow
 
 __all__ = ["Fit", "Trial", "Trials"]
 
@@ -68,6 +69,7 @@ class Trials:
     told: Callable[[str], None] | None = None
     tried: list[str] = field(default_factory=list)
     count: int = 0
+    _hollow: Hollow | None = field(default=None, repr=False)
 
     @property
     def spent(self) -> bool:
@@ -119,9 +121,11 @@ class Trials:
         """
         if sum(arg.numel() for arg in args) <= _UNWEIGHED or not (self.count or len(args) > 1):
             return None
-        from bnfuse.examples.work import elements
+        if self._hollow is None:
+            from bnfuse.examples.work import Hollow
 
-        count = elements(self.module, args, names)
+            self._hollow = Hollow(self.module)
+        count = self._hollow.elements(args, names)
         if count <= min(_HEAVY, self.work):
             self.work -= count
             return None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["elements"]
+__all__ = ["Hollow"]
 
+import contextlib
 import copy
 import logging
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from bnfuse.examples.untouched import untouched
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor, nn
 
@@ -33,28 +36,46 @@ class _Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
 
-def elements(module: nn.Module, args: Sequence[Tensor], names: Sequence[str] = ()) -> int:
-    """The elements of all values that a pass computes, up to where it fails.
+class Hollow:
+    """A copy of a module that has shapes and no numbers: passes take no memory and leave nothing.
 
-    The pass is made on a copy, with tensors that have shapes and no numbers, so that it neither
-    takes memory nor leaves anything behind. What PyTorch cannot follow that way counts nothing.
+    It is made once for all passes: where a module has many parts, that takes longer than a pass.
     """
-    count = _Count()
-    disabled = logging.root.manager.disable
-    # PyTorch logs the traceback of every shape that does not fit.
-    logging.disable(logging.CRITICAL)
-    try:
-        mode = FakeTensorMode(allow_non_fake_inputs=True)
-        with FakeCopyMode(mode):
-            hollow = copy.deepcopy(module)
-        with torch.no_grad(), mode, count:
+
+    def __init__(self, module: nn.Module) -> None:
+        """Copy ``module``, which stays as it was."""
+        self._mode = FakeTensorMode(allow_non_fake_inputs=True)
+        self._copy: nn.Module | None = None
+        # What PyTorch does not copy counts nothing.
+        with contextlib.suppress(Exception), _unlogged(), FakeCopyMode(self._mode):
+            self._copy = copy.deepcopy(module)
+
+    def elements(self, args: Sequence[Tensor], names: Sequence[str] = ()) -> int:
+        """The elements of all values that a pass computes, up to where it fails.
+
+        What PyTorch cannot follow without numbers counts nothing.
+        """
+        count = _Count()
+        if self._copy is None:
+            return 0
+        with (
+            contextlib.suppress(Exception), _unlogged(), untouched(self._copy),
+            torch.no_grad(), self._mode, count,
+        ):  # fmt: skip
             shapes = [torch.empty(arg.shape, dtype=arg.dtype) for arg in args]
             if names:
-                hollow(**dict(zip(names, shapes, strict=True)))
+                self._copy(**dict(zip(names, shapes, strict=True)))
             else:
-                hollow(*shapes)
-    except Exception:
+                self._copy(*shapes)
         return count.total
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """PyTorch logs the traceback of every shape that does not fit."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
     finally:
         logging.disable(disabled)
-    return count.total

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.loading import LoadOptions, as_source, several
@@ -15,6 +16,7 @@ from bnfuse.verifying.original.original import module_side, onnx_side
 from bnfuse.verifying.original.runs import ModuleOriginal
 from bnfuse.verifying.reach.choose import choose_samples, unsteadiness
 from bnfuse.verifying.reach.claimed_sizes import kept, module_bounds, told
+from bnfuse.verifying.reach.products import product_count
 from bnfuse.verifying.reach.reached import Reached
 from bnfuse.verifying.runtime.floats import unit_roundoff
 from bnfuse.verifying.runtime.narrow_types import is_narrow, widened
@@ -155,6 +157,7 @@ def verify(
         seed=seed,
         order=reading_order(side.draft.limits, side.graph, new),
         weights=weight_count(new.graph),
+        products=partial(product_count, new),
         ends=position_ends(new.graph),
     )
     # Only an original may ask to be left alone beyond some sizes.

@@ -14,6 +14,7 @@ import pytest
 import torch
 from nightly import NIGHTLY
 
+from benchmarks import shrunk
 from benchmarks.configured import see
 from benchmarks.real_nets import RESULTS, Outcome, judged, markdown
 from benchmarks.styles import STYLES
@@ -60,6 +61,14 @@ def test_the_documentation_has_the_saved_tally() -> None:
     told = DOCS.read_text(encoding="utf-8").splitlines()
     missing = [line for line in markdown(Outcome(**row) for row in saved) if line not in told]
     assert not missing
+
+
+@pytest.mark.parametrize(
+    "name", ["max_length", "max_position_embeddings", "max_source_positions", "n_positions"]
+)
+def test_the_longest_that_a_net_takes_is_made_short(name: str) -> None:
+    assert shrunk._small(name, 1024, "") == 64
+    assert shrunk._small(name, 20, "") == 20
 
 
 class Frozen(torch.nn.Module):

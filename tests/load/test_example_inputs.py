@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ from bnfuse.examples import (
     example_inputs,
     given_inputs,
 )
+from bnfuse.examples.work import Hollow
 
 
 def shapes(found):
@@ -317,6 +319,41 @@ def test_a_pass_that_would_fill_the_memory_is_not_made(monkeypatch):
     assert max(ran) == found.args[0].shape[-1]
 
 
+class Copied(AllPairs):
+    """Counts its copies, and keeps what a pass leaves in it."""
+
+    copies = 0
+
+    def __deepcopy__(self, memo):
+        """Say that there is one more."""
+        Copied.copies += 1
+        made = Copied.__new__(Copied)
+        memo[id(self)] = made
+        made.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return made
+
+    def forward(self, a, b):
+        """Refuse whatever comes after a first pass."""
+        if hasattr(self, "before"):
+            raise ValueError("a second pass")
+        self.before = a
+        return super().forward(a, b)
+
+
+def test_all_passes_are_weighed_by_one_copy_that_none_of_them_changes():
+    Copied.copies = 0
+    net = Copied().eval()
+    hollow = Hollow(net)
+    small, large = (torch.empty(2, 3, size, size) for size in (16, 32))
+    few = hollow.elements((small, small))
+    assert hollow.elements((large, large)) > 4 * few > 0
+    assert hollow.elements((small, small)) == few
+    assert Copied.copies == 1
+    assert not hasattr(net, "before")
+    example_inputs(net)
+    assert Copied.copies == 2
+
+
 class Picky(nn.Module):
     """Many layers, each of which might say what one of the inputs is, and none accepted."""
 
@@ -416,14 +453,37 @@ def test_they_are_taken_in_the_order_of_forward():
     assert [arg.ndim for arg in found.args] == [4, 2]
 
 
-def test_the_size_of_a_part_that_sees_is_a_hint():
+@pytest.mark.parametrize("part", ["vision_config", "backbone_config"])
+def test_the_size_of_a_part_that_sees_is_a_hint(part):
     net = TwoTowers().eval()
-    net.config = SimpleNamespace(vision_config=SimpleNamespace(image_size=64, num_channels=3))
+    net.config = SimpleNamespace(**{part: SimpleNamespace(image_size=64, num_channels=3)})
     told = []
     found = example_inputs(net, told=told.append)
     assert found.args[1].shape == (2, 3, 64, 64)
     assert "config" in found.found
     assert len(told) < 6
+
+
+def test_tokens_are_found_behind_many_layers_of_an_image():
+    class Deep(TwoTowers):
+        def __init__(self):
+            super().__init__()
+            layers = [nn.Conv2d(size, size + 1, 1) for size in range(12, 30)]
+            self.__dict__["_modules"] = {
+                "patches": self.patches,
+                "further": nn.Sequential(*layers),
+                **self._modules,
+            }
+
+        def forward(self, pixel_values, input_ids):
+            self.further(self.patches(pixel_values))
+            return super().forward(input_ids, pixel_values)
+
+    told = []
+    found = example_inputs(Deep().eval(), told=told.append)
+    assert shapes(found) == [(2, 3, 64, 64), (2, 8)]
+    assert found.args[1].max() < 40
+    assert len(told) < 20
 
 
 def test_an_image_with_text_that_may_be_left_out_is_taken_alone():

@@ -27,6 +27,7 @@ from bnfuse.verifying.runtime.sessions import RunError, Session, unproven
 from bnfuse.verifying.truth.decisions import decision_behind, margins
 from bnfuse.verifying.truth.double import op_types
 from bnfuse.verifying.truth.jitter import Jitter
+from bnfuse.verifying.truth.partial_sums import Walks
 from bnfuse.verifying.truth.sources import NoTruthError, OnnxTruth
 from bnfuse.verifying.verdicts.result import Flip
 
@@ -157,6 +158,7 @@ class Contest:
             for comparison, _ in entries:
                 comparison.forget({regime})
             same = [sample for sample in samples if sample.regime == regime]
+            self._archive.leave(same)
             return _judged(entries, self.exact) if self._pass(same, entries, known=True) else None
 
         rows = _judged(entries, self.exact)
@@ -317,12 +319,13 @@ class Contest:
         units += self._units.values()
         wanted = units and sample.regime == self._doubtful
         own = self._follower.own() if wanted and self._choices and self._follower else None
+        walks = Walks()
         for draw in range(len(known), self._draws if wanted else 0):
             key = zlib.crc32(sample.label.encode()), self._drawn
             self._drawn += 1
             rng = np.random.default_rng([self._seed, draw, *key])
             try:
-                jitter = Jitter(rng, max(units), self._pooled)
+                jitter = Jitter(rng, max(units), self._pooled, walks.again())
                 values = self._truth.watched(sample.feeds, (), own, jitter=jitter)[0]
             except NoTruthError:
                 break

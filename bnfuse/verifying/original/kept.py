@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from bnfuse.verifying.original.runs import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bnfuse.verifying.original.runs import Outputs, Runs
     from bnfuse.verifying.samples.drawing import Sample
 
 __all__ = ["Archive", "Kept"]
 
-# Bytes of outputs that are held together.
-_ROOM = 1 << 26
+# Bytes of outputs that are held together: about 32 simulated runs of 4 MB of float32 outputs.
+_ROOM = 1 << 28
 
 
 @dataclass
@@ -56,6 +56,12 @@ class Archive:
     def of(self, sample: Sample) -> Kept:
         """Return what is known of a sample, to be added to."""
         return self._kept.setdefault(digest(sample.feeds), Kept())
+
+    def leave(self, samples: Iterable[Sample]) -> None:
+        """Forget all but what is known of some samples, so that there is room for more of it."""
+        wanted = {digest(sample.feeds) for sample in samples}
+        for key in self._kept.keys() - wanted:
+            del self._kept[key], self._sizes[key]
 
     def settle(self, sample: Sample) -> None:
         """Forget what there is no room for, now that a sample is done."""

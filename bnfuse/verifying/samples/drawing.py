@@ -16,7 +16,7 @@ from bnfuse.errors import UsageError
 from bnfuse.verifying.runtime.narrow_types import carried
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bnfuse.verifying.runtime.onnx_models import Port
 
@@ -90,6 +90,7 @@ class Draft:
         ends: How long tables are that are read by position, the longest first.
         bounds: The least and the largest size of symbols that have some, None for no bound.
         weights: How many constants a row meets: where they are few, rows are many. None: unknown.
+        products: Tells from the inputs' shapes by name how many products a run takes at least.
     """
 
     ports: tuple[Port, ...]
@@ -100,6 +101,7 @@ class Draft:
     seed: int = 0
     order: Mapping[str, Array] = field(default_factory=dict)
     weights: int | None = None
+    products: Callable[[Mapping[str, tuple[int, ...]]], int] | None = None
     masks: Mapping[str, bool] = field(default_factory=dict)
     ends: tuple[int, ...] = ()
     bounds: Mapping[str, tuple[int | None, int | None]] = field(default_factory=dict)

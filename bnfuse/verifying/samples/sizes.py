@@ -109,6 +109,11 @@ def large_of(draft: Draft, first: Sizes, single: Sizes) -> Sizes | None:
         elements = sum(math.prod(draft.shape(port, sizes)[1:]) for port in draft.ports)
         shape = draft.shape(draft.ports[0], sizes)
         products = draft.weights * max(1, math.prod(shape[2:] if images else shape[1:-1]))
+        if elements * _LARGE_BATCHES[-1][0] <= _LARGE_ELEMENTS and draft.products is not None:
+            # An axis taken for features may be a signal's, whose every place meets the weights.
+            row = Sizes({**sizes.by_symbol, batch: 1})
+            shapes = {port.name: draft.shape(port, row) for port in draft.ports}
+            products = max(products, draft.products(shapes))
         for rows, most in _LARGE_BATCHES[1:] if images else _LARGE_BATCHES:
             if elements * rows <= _LARGE_ELEMENTS and products * rows <= most:
                 large = Sizes({**sizes.by_symbol, batch: rows})

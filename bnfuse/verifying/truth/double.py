@@ -158,18 +158,22 @@ class DoubleEvaluator(ReferenceEvaluator):
         if total is not None:
             return [jitter.rounded(total), *outputs[1:]]
         terms = reach(node.op_type, inputs)
+        axis = 1 if node.op_type.startswith("Conv") else -1
+
+        def rough(value: Array) -> Array:
+            if not terms:
+                return jitter.rounded(value, node.op_type, inputs[0] if inputs else None)
+            walked = jitter.walks.of(value, lambda: _walk(kernel, inputs, value, terms))
+            return jitter.accumulated(value, walked, axis)
+
         return [
-            value
-            if not isinstance(value, np.ndarray) or value.dtype != np.float64
-            else jitter.accumulated(value, *_walk(kernel, inputs, value, terms))
-            if terms
-            else jitter.rounded(value, node.op_type, inputs[0] if inputs else None)
+            rough(value) if isinstance(value, np.ndarray) and value.dtype == np.float64 else value
             for value in outputs
         ]
 
 
-def _walk(kernel: Any, inputs: Sequence[Any], value: Array, terms: int) -> tuple[Array, int]:
-    """Return how far the errors of a node's dot products walk, and the axis of its weights."""
+def _walk(kernel: Any, inputs: Sequence[Any], value: Array, terms: int) -> Array:
+    """Return how far the errors of a node's dot products walk."""
     node: onnx.NodeProto = kernel.onnx_node
     one, two = inputs[:2]
     attributes = {item.name: item.i for item in node.attribute}
@@ -181,8 +185,7 @@ def _walk(kernel: Any, inputs: Sequence[Any], value: Array, terms: int) -> tuple
         axes = 1, 1
     spatial = node.op_type.startswith("Conv")
     chain = chain_of(math.prod(value.shape[2:] if spatial else value.shape[-1:]))
-    walked = walk(lambda a, b: kernel.run(a, b)[0], one, two, terms, chain, axes)
-    return walked, 1 if spatial else -1
+    return walk(lambda a, b: kernel.run(a, b)[0], one, two, terms, chain, axes)
 
 
 def _summed(kernel: Any, inputs: Sequence[Any], pooled: bool) -> Any:

@@ -7,13 +7,14 @@ more honest draw, and knows the conditioning of the function itself.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bnfuse.verifying.runtime.calibration import SINGLE, OpError, error_of
+from bnfuse.verifying.truth.partial_sums import Walks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,11 +49,13 @@ class Jitter:
         unit: The rounding unit of what is computed.
         pooled: Whether a mean over all positions may be computed by a pool, which adds them up one
             by one.
+        walks: How far the errors of dot products walk, of this run and of others on its inputs.
     """
 
     rng: np.random.Generator
     unit: float
     pooled: bool = True
+    walks: Walks = field(default_factory=Walks)
 
     @property
     def inner(self) -> float:
@@ -89,24 +92,30 @@ class Jitter:
         size = relative * self.inner * np.abs(value)
         if known.argument and argument is not None and argument.shape == value.shape:
             size = size + known.argument * self.inner * np.abs(argument)
-        size = size + known.absolute * self.inner
-        size = np.where(np.isfinite(size), size, 0.0)
+        if known.absolute:
+            size = size + known.absolute * self.inner
+        # In place: fresh memory for each step would take most of the time of large values.
+        error = self._drawn(value) * 2.0**-31
+        error -= 1.0
+        error *= _finite(size)
         if known == OpError():
             with np.errstate(over="ignore"):
-                size = np.where(value == np.asarray(value, np.float32), 0.0, size)
-        return np.asarray(value + size * (self._drawn(value) * 2.0**-31 - 1.0))
+                error *= value != np.asarray(value, np.float32)
+        error += value
+        return np.asarray(error)
 
     def accumulated(self, value: Array, walk: Array, axis: int) -> Array:
         """Return the results of dot products.
 
         Args:
             value: What they are.
-            walk: How far the errors of each walk, in rounding units; see :mod:`.walk`.
+            walk: How far the errors of each walk, in rounding units; see :mod:`.partial_sums`.
             axis: Along which each result has weights of its own.
         """
-        spread = self.inner * np.where(np.isfinite(walk), walk, 0.0)
         error = _normal()[self._drawn(value, axis) >> np.uint32(16)]
-        return np.asarray(self.rounded(value) + spread * error)
+        error *= self.inner * _finite(walk)
+        error += self.rounded(value)
+        return np.asarray(error)
 
     def _drawn(self, value: Array, axis: int | None = None) -> Array:
         """Return a random 32-bit number for each of ``value``, the same for equal ones.
@@ -121,10 +130,17 @@ class Jitter:
         with np.errstate(over="ignore"):
             bits = np.array(value, np.float32).view(np.uint32) ^ salt
         # The finaliser of MurmurHash3, of which every bit depends on all bits.
-        for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-            bits ^= bits >> np.uint32(shift)
+        moved = np.empty_like(bits)
+        for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+            bits ^= np.right_shift(bits, np.uint32(shift), out=moved)
             bits *= np.uint32(factor)
-        return np.asarray(bits ^ (bits >> np.uint32(16)))
+        return np.asarray(bits)
+
+
+def _finite(size: Array) -> Array:
+    """Return how much something errs, nothing where that is no number."""
+    finite = np.isfinite(size)
+    return size if finite.all() else np.where(finite, size, 0.0)
 
 
 @cache

@@ -172,7 +172,8 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         value = result.numpy()
         terms = _reach(op, args)
         if terms:
-            rough = self.jitter.accumulated(value, *_walk(func, op, args, value, terms))
+            walked = self.jitter.walks.of(value, lambda: _walk(func, op, args, value, terms))
+            rough = self.jitter.accumulated(value, walked, 1 if op == "convolution" else -1)
             return torch.from_numpy(np.asarray(rough)).reshape(result.shape)
         if op in {"mean", "sum"} and result.numel() and args[0].dtype == torch.float64:
             rank = args[0].dim()
@@ -231,12 +232,12 @@ def _normed(op: str, args: Any) -> Any:
     return by_channel(normed, *(None if v is None else v.numpy() for v in (weight, bias)))
 
 
-def _walk(func: Any, op: str, args: Any, value: Any, terms: int) -> tuple[Any, int]:
-    """Return how far the errors of an op's dot products walk, and the axis of its weights."""
+def _walk(func: Any, op: str, args: Any, value: Any, terms: int) -> Any:
+    """Return how far the errors of an op's dot products walk."""
     one, two = (item.numpy() for item in (args[1:3] if op in {"addmm", "baddbmm"} else args[:2]))
     if op != "convolution":
         chain = chain_of(math.prod(value.shape[-1:]))
-        return walk(np.matmul, one, two, terms, chain, (-1, max(-2, -two.ndim))), -1
+        return walk(np.matmul, one, two, terms, chain, (-1, max(-2, -two.ndim)))
 
     def run(a: Any, b: Any) -> Any:
         tensors = (torch.from_numpy(np.ascontiguousarray(item)) for item in (a, b))
@@ -244,7 +245,7 @@ def _walk(func: Any, op: str, args: Any, value: Any, terms: int) -> tuple[Any, i
 
     chain = chain_of(math.prod(value.shape[2:]))
     plain = not args[6] and args[8] == 1
-    return walk(run, one, two, terms, chain, (1, 1) if plain else None), 1
+    return walk(run, one, two, terms, chain, (1, 1) if plain else None)
 
 
 def _reach(op: str, args: Any) -> int:
