@@ -6,13 +6,14 @@ that it was summed from: what cancelled is judged against what was there before.
 
 from __future__ import annotations
 
-__all__ = ["Form", "Map", "alike", "residual", "units_apart"]
+__all__ = ["LARGEST", "Form", "Map", "alike", "residual", "units_apart"]
 
 import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bnfuse.checker.nodes import need
 from bnfuse.checker.relations import (
@@ -25,10 +26,13 @@ from bnfuse.checker.relations import (
     ordered,
     reshaped,
     then,
+    whole,
 )
 from bnfuse.checker.sizes import Shape
 
-_LARGEST = 1 << 26
+Rows = NDArray[np.intp]
+
+LARGEST = 1 << 26
 """Coefficients that a composed map may have: 512 MiB of float64."""
 
 _BLOCK = 1 << 16
@@ -48,6 +52,8 @@ class Map:
         groups: Of channels.
         grid: Strides, dilations, padding before and behind, each (*taps); of a ConvTranspose the
             output padding as well, which no map but an equal one has a common form with.
+        blocks: Of each channel of the result, intp (O,), the group that it is made of; ``None``
+            where equally many are made of each, in order.
     """
 
     axis: int | None
@@ -55,6 +61,14 @@ class Map:
     size: Vector
     groups: int = 1
     grid: tuple[tuple[int, ...], ...] = ((), (), (), ())
+    blocks: Rows | None = None
+
+    @property
+    def reads(self) -> Rows:
+        """Of each channel of the result, the group that it is made of."""
+        if self.blocks is not None:
+            return self.blocks
+        return np.repeat(np.arange(self.groups), len(self.c) // self.groups)
 
     @property
     def peaks(self) -> Vector:
@@ -101,7 +115,7 @@ class Map:
         s = relation.scale.reshape(-1, 1)
         if s.size > 1 and self.axis is not None:
             need(s.size == self.c.shape[1] * self.groups, "channels that do not fit")
-            s = np.repeat(s.reshape(self.groups, -1), len(self.c) // self.groups, axis=0)
+            s = s.reshape(self.groups, -1)[self.reads]
         return self._times(relation, s.reshape(*s.shape, *[1] * (self.c.ndim - 2)))
 
     def _times(self, relation: Relation, factor: Vector) -> Map:
@@ -128,28 +142,47 @@ class Map:
         sums = (m.c.sum(axis=tuple(range(1, m.c.ndim))) for m in (moved, sizes))
         return Relation.of(common_axis(self.axis, relation.axis), 1.0, *sums)
 
-    def _widened(self, other: Map) -> Map:
-        if self.axis is not None or other.axis is None:
+    def picked(self, axis: int, count: int, rows: Rows) -> Map:
+        """Those of the ``count`` channels of the result in ``rows``; zeros where a row is below 0.
+
+        Args:
+            axis: Of the channels.
+            count: Of the channels that there are.
+            rows: intp (O,).
+        """
+        own = self._widened(axis, count)
+        need(own.axis == axis and len(own.c) == count, "channels that do not fit")
+        none = (rows < 0).reshape(-1, *[1] * (own.c.ndim - 1))
+        c = np.where(none, 0.0, own.c[rows])
+        size = c if own.size is own.c else np.where(none, 0.0, own.size[rows])
+        return replace(own, c=c, size=size)._reading(own.reads[rows])
+
+    def _reading(self, blocks: Rows) -> Map:
+        """The same coefficients, of these groups."""
+        plain = replace(self, blocks=None)
+        in_order = len(blocks) % self.groups == 0 and np.array_equal(plain.reads, blocks)
+        return plain if in_order else replace(self, blocks=blocks)
+
+    def _widened(self, axis: int | None, count: int) -> Map:
+        if self.axis is not None or axis is None:
             return self
-        count = other.c.shape[1] * other.groups
-        c, size = (np.broadcast_to(array, (count, 1)) for array in (self.c, self.size))
-        return Map(other.axis, c, size, count)
+        c = np.broadcast_to(self.c, (count, 1))
+        size = c if self.size is self.c else np.broadcast_to(self.size, (count, 1))
+        return Map(axis, c, size, count)
 
     def _regrouped(self, groups: int) -> Map:
         """The same map with fewer groups, zeros between them."""
         if groups == self.groups:
             return self
-        o, i = len(self.c) // self.groups, self.c.shape[1]
-        parts = self.groups // groups
-        need(self.c.size * parts <= _LARGEST, "a dense form would be too large")
+        parts, reads = self.groups // groups, self.reads
+        need(self.c.size * parts <= LARGEST, "a dense form would be too large")
         arrays = []
         for array in (self.c, np.abs(self.size)):
-            dense = np.zeros((groups, parts, o, parts, i, *self.c.shape[2:]))
-            blocks = array.reshape(groups, parts, o, i, *self.c.shape[2:])
-            for part in range(parts):
-                dense[:, part, :, part] = blocks[:, part]
-            arrays.append(dense.reshape(len(self.c), parts * i, *self.c.shape[2:]))
-        return replace(self, c=arrays[0], size=arrays[1], groups=groups)
+            dense = np.zeros((len(array), parts, *array.shape[1:]))
+            dense[np.arange(len(array)), reads % parts] = array
+            arrays.append(dense.reshape(len(array), -1, *array.shape[2:]))
+        made = replace(self, c=arrays[0], size=arrays[1], groups=groups)
+        return made._reading(reads // parts)
 
     def _spread(self) -> Map:
         """The same map with dilations of 1."""
@@ -180,30 +213,8 @@ class Map:
 
     def __add__(self, other: Map) -> Map:
         """The sum of two maps of one value."""
-        a, b = self, other
-        axis = common_axis(a.axis, b.axis)
-        if axis is not None:
-            # One number for all is as many as the other map has channels.
-            a, b = a._widened(b), b._widened(a)
-        rank = max(a.c.ndim, b.c.ndim) - 2
-        a, b = a._raised(rank), b._raised(rank)
-        if (a.groups, a.grid, a.c.shape) != (b.groups, b.grid, b.c.shape):
-            need(not (a.transposed or b.transposed), "a sum with a ConvTranspose")
-            need(
-                a.grid[0] == b.grid[0]
-                and len(a.c) == len(b.c)
-                and a.c.shape[1] * a.groups == b.c.shape[1] * b.groups,
-                "branches with different strides or channels",
-            )
-            if a.grid[1] != b.grid[1] or a.c.shape[2:] != b.c.shape[2:]:
-                a, b = a._spread(), b._spread()
-            pads = [tuple(map(max, a.grid[n], b.grid[n])) for n in (2, 3)]
-            a, b = (m._grown(*pads) for m in (a, b))
-            need(a.c.shape[2:] == b.c.shape[2:], "branches whose results differ in size")
-            groups = math.gcd(a.groups, b.groups)
-            a, b = a._regrouped(groups), b._regrouped(groups)
-        size = np.abs(a.size) + np.abs(b.size)
-        return replace(a, c=a.c + b.c, size=size)
+        a, b = alike(self, other)
+        return replace(a, c=a.c + b.c, size=np.abs(a.size) + np.abs(b.size))
 
     def _grown(self, begins: tuple[int, ...], ends: tuple[int, ...]) -> Map:
         """The same map with more padding and zero taps in it."""
@@ -220,7 +231,7 @@ class Map:
         A tap ``i`` of the first and ``j`` of the second read ``x`` at ``s1·(s2·p + j) + i - b1``. A
         pointwise first without a constant makes zeros of zeros, so the second's padding may stay.
         """
-        if self.c.ndim == 2 and self.c.shape[1] == 1 and self.groups == len(self.c):
+        if self.c.shape[1:] == (1,) and self.groups == len(self.c) and self.blocks is None:
             made = second.before(Relation.of(self.axis, self.c.reshape(-1)))
             if self.size is self.c:
                 return made
@@ -228,7 +239,8 @@ class Map:
             return replace(made, size=sized.before(Relation.of(self.axis, self.size.reshape(-1))).c)
         common_axis(self.axis, second.axis)
         rank = max(self.c.ndim, second.c.ndim) - 2
-        a, b = self._raised(rank), second._raised(rank)
+        a, b = (m if m.blocks is None else m._regrouped(1) for m in (self, second))
+        a, b = a._raised(rank), b._raised(rank)
         need(not (a.transposed or b.transposed), "a map of a ConvTranspose has no form")
         a, b = a._spread(), b._spread()
         (s1, _, b1, e1), (s2, ones, b2, e2) = a.grid, b.grid
@@ -242,7 +254,7 @@ class Map:
         a = a._regrouped(groups)
         taps = tuple(m + n - 1 for n, m in zip(k2, k1, strict=True))
         shape = (len(b.c), a.c.shape[1], *taps)
-        need(math.prod(shape) <= _LARGEST, "a composed form would be too large")
+        need(math.prod(shape) <= LARGEST, "a composed form would be too large")
         arrays = []
         for x, y in ((a.c, b.c), (np.abs(a.size), np.abs(b.size))):
             total = np.zeros((b.groups, len(b.c) // b.groups, *shape[1:]))
@@ -314,11 +326,28 @@ class Form:
         constant = compose(self.constant, other.constant)
         return replace(self, maps=maps, constant=constant, spread=self.spread or other.spread)
 
+    def picked(self, axis: int, count: int, rows: Rows) -> Form:
+        """Some of the ``count`` elements along an axis, as :meth:`Map.picked` has them."""
+        need(self.view is None and not self.spread, "elements of a sum, or of another shape")
+        own = ordered(axis, self.order) or 0
+        common_axis(self.constant.axis, own)
+        parts = (
+            np.where(rows < 0, 0.0, np.broadcast_to(part, count)[rows])
+            for part in (self.constant.shift, self.constant.magnitude)
+        )
+        maps = {name: m.picked(own, count, rows) for name, m in self.maps.items()}
+        return replace(self, maps=maps, constant=Relation.of(own, 1.0, *parts))
+
     def then(self, second: Map, bias: Relation = IDENTITY) -> Form:
         """This, and then a linear map with a bias, of which only the shift speaks."""
         need(not self.spread, "a linear map of a sum whose operands may differ in size")
-        need(self.view is None, "a linear map of values in another shape")
         second, bias = second.placed(self.order), self.placed(bias)
+        if self.view is not None:
+            # Channels that are an axis of their own in both shapes, and stay as many.
+            place = whole(second.axis or 0, self.view[1], self.view[0])
+            kept = place is not None and len(second.c) == second.c.shape[1] * second.groups
+            need(kept, "a linear map of values in another shape")
+            second = replace(second.placed(tuple(range(len(self.view[1])))), axis=place)
         constant = compose(second.of_constant(self.constant), bias)
         maps = {name: m.then(second) for name, m in self.maps.items()}
         return replace(self, maps=maps, constant=constant)
@@ -353,11 +382,36 @@ def residual(a: Form, b: Form, unit: float, floor: float) -> tuple[float, str]:
 
 def alike(a: Map, b: Map) -> tuple[Map, Map]:
     """Two maps of one value on one grid of coefficients; no proof where none holds both."""
-    if a.axis == b.axis and (a.groups, a.grid, a.c.shape) == (b.groups, b.grid, b.c.shape):
+    common_axis(a.axis, b.axis)
+    # One number for all is as many as the other map has channels.
+    counts = [m.c.shape[1] * m.groups for m in (a, b)]
+    a, b = a._widened(b.axis, counts[1]), b._widened(a.axis, counts[0])
+    rank = max(a.c.ndim, b.c.ndim) - 2
+    a, b = a._raised(rank), b._raised(rank)
+    if (a.groups, a.grid, a.c.shape) != (b.groups, b.grid, b.c.shape):
+        need(not (a.transposed or b.transposed), "a sum with a ConvTranspose")
+        need(
+            a.grid[0] == b.grid[0]
+            and len(a.c) == len(b.c)
+            and a.c.shape[1] * a.groups == b.c.shape[1] * b.groups,
+            "branches with different strides or channels",
+        )
+        if a.grid[1] != b.grid[1] or a.c.shape[2:] != b.c.shape[2:]:
+            a, b = a._spread(), b._spread()
+        pads = [tuple(map(max, a.grid[n], b.grid[n])) for n in (2, 3)]
+        a, b = (m._grown(*pads) for m in (a, b))
+        need(a.c.shape[2:] == b.c.shape[2:], "branches whose results differ in size")
+        groups = math.gcd(a.groups, b.groups)
+        a, b = a._regrouped(groups), b._regrouped(groups)
+    if a.blocks is None and b.blocks is None:
         return a, b
-    # Zero of one on the grid of the other.
-    nothing = [replace(m, c=np.zeros_like(m.c), size=np.zeros_like(m.c)) for m in (a, b)]
-    return a + nothing[1], nothing[0] + b
+    # A channel without coefficients is made of any group.
+    x, y = ((m.c != 0.0) | (m.size != 0.0) for m in (a, b))
+    some, others = (each.any(axis=tuple(range(1, each.ndim))) for each in (x, y))
+    blocks = np.where(some, a.reads, b.reads)
+    if np.array_equal(blocks[others], b.reads[others]):
+        return a._reading(blocks), b._reading(blocks)
+    return a._regrouped(1), b._regrouped(1)
 
 
 def units_apart(x: Any, y: Any, size: Any, unit: float, floor: float) -> tuple[float, str]:

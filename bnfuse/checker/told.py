@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["follow"]
+__all__ = ["follow", "uncut"]
 
 from collections.abc import Sequence
 
@@ -75,7 +75,7 @@ def _target(values: Values, node: Node, shapes: Sequence[Shape]) -> Sequence[Siz
         axis = node.attributes["axis"]
         return product(shapes[0][:axis]), product(shapes[0][axis:])
     if node.op in ("Resize", "Slice"):
-        kept = _kept(values, node)
+        kept = uncut(values, node)
         return [size if axis in kept else None for axis, size in enumerate(shapes[0])]
     given = values.sizes(node.inputs[1]) if node.op in ("Expand", "Reshape") else None
     if given is None or node.op == "Expand":
@@ -88,7 +88,7 @@ def _target(values: Values, node: Node, shapes: Sequence[Shape]) -> Sequence[Siz
     return target
 
 
-def _kept(values: Values, node: Node) -> set[int]:
+def uncut(values: Values, node: Node) -> set[int]:
     """The axes that a Slice or a Resize leaves whole."""
     rank = len(values.shape(node.inputs[0]))
     numbers = [values.constant(name) if name else None for name in node.inputs[1:]]

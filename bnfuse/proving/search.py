@@ -9,12 +9,14 @@ from __future__ import annotations
 
 __all__ = ["Search", "Unmatched"]
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bnfuse.checker.check import Cut, Proving
 from bnfuse.checker.forms import Form
 from bnfuse.checker.linear import LINEAR, Expanded
+from bnfuse.checker.moving import MOVES
 from bnfuse.checker.nodes import VIEWS, NotProved, need
 from bnfuse.checker.relations import IDENTITY, Relation
 from bnfuse.proving.claims import of_forms, of_tables
@@ -35,6 +37,12 @@ _DENSE = 1 << 22
 
 _REACH = 60
 """Values of the original that are looked at as the result of a linear map."""
+
+_PIECES = {"Einsum", "Expand", "Gemm", "MatMul", *MOVES}
+"""What an affine of each channel may be put together with."""
+
+_PUT_TOGETHER = 1 << 13
+"""Values of the original that are looked at where channels are put together."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,8 @@ class Search:
         self._matches: dict[str, list[str]] = {}
         self._readers: dict[str, list[Node]] = {}
         self._results = {original.same(name) for name in original.outputs}
+        ours, theirs = (Counter(n.op for n in graph.nodes) for graph in (original, candidate))
+        self._pieces = {op for op in _PIECES if ours[op] != theirs[op]}
         for node in original.nodes:
             for name in dict.fromkeys(node.inputs):
                 self._readers.setdefault(name, []).append(node)
@@ -140,7 +150,7 @@ class Search:
             self.tried.clear()
         refusals: list[NotProved] = []
         found = self._match_op(node, refusals)
-        if node.op in LINEAR:
+        if node.op in LINEAR and not (found and node.op in _PIECES):
             found = self._match_form(node, refusals, found) or found
         if not found and not (self._given and self._assume(node)):
             refusals.sort(key=lambda refusal: not refusal.wrong)
@@ -195,24 +205,42 @@ class Search:
         if a in matches:
             return
         matches.append(a)
-        following = [a]
-        for value in following:
+        stack, seen, pieces = [a], {a}, False
+        for value in stack:
             for reader in self._readers.get(value, ()):
-                after = reader.outputs[0]
-                known = reader.op in _AFFINE or reader.op in _LAYOUT
-                if not known or after in matches or len(following) > _REACH:
+                pieces = pieces or reader.op in self._pieces
+                known = reader.op in _AFFINE or reader.op in _LAYOUT or reader.op in self._pieces
+                if not known or len(stack) > (_PUT_TOGETHER if pieces else _REACH):
                     continue
-                following.append(after)
-                cut = self._cut(after, b, [b], []) if self._looks_like(after, b) else None
-                if cut is not None:
-                    self.cuts.append(cut)
-                    matches.append(after)
+                for after in reader.outputs:
+                    if after in seen or after in matches:
+                        continue
+                    seen.add(after)
+                    stack.append(after)
+                    cut = self._affine_of(after, b, pieces)
+                    if cut is not None:
+                        self.cuts.append(cut)
+                        matches.append(after)
 
-    def _looks_like(self, a: str, b: str) -> bool:
+    def _affine_of(self, a: str, b: str, pieces: bool) -> Cut | None:
+        """What is put together, over what it is matched with; over what makes that, if need be."""
+        if not self._looks_like(a, b, pieces):
+            return None
+        return self._cut(a, b, [b], [])
+
+    def _looks_like(self, a: str, b: str, pieces: bool) -> bool:
+        """Whether a value may be an affine of another one; among pieces, only the whole may."""
         try:
-            return self._matters(a) and _may_be(self._original, a, self._candidate.shape(b), True)
+            matters = self._ends(a) if pieces else self._matters(a)
+            return matters and _may_be(self._original, a, self._candidate.shape(b), True)
         except NotProved:
             return False
+
+    def _ends(self, a: str) -> bool:
+        """Whether anything but a linear map reads a value."""
+        readers = self._readers.get(a, ())
+        others = (reader.op for reader in readers if reader.op not in LINEAR)
+        return a in self._results or any(op not in ("Shape", "Size") for op in others)
 
     def _same_ops(self, node: Node) -> list[Node]:
         computed = [i for i in node.inputs if i in self._matches]
@@ -230,12 +258,24 @@ class Search:
 
     def _match_form(self, node: Node, refusals: list[NotProved], found: bool) -> bool:
         b = node.outputs[0]
+        found = self._match_form_over(self._matches, b, refusals) or found
+        named = b not in self._original.producers or b in self._matches.get(b, ())
+        if not (found and named) and (self._pieces or node.op in MOVES):
+            # What is put together of what was matched may be matched only as a whole.
+            makers = self._candidate.producers
+            linear = {i for i in self._matches if i in makers and makers[i][0].op in LINEAR}
+            found = self._match_form_over(self._matches.keys() - linear, b, refusals) or found
+        return found
+
+    def _match_form_over(self, stops: Collection[str], b: str, refusals: list[NotProved]) -> bool:
         try:
-            sources = _sources(self._candidate, b, self._matches)
+            sources = _sources(self._candidate, b, stops)
         except NotProved as refusal:
             refusals.append(refusal)
             return False
-        known = set(self._matches.get(b, ()))
+        if not sources:
+            return False
+        found, known = False, set(self._matches.get(b, ()))
         for a in self._reached(sources, b):
             if a in known:
                 continue
@@ -250,16 +290,19 @@ class Search:
         """Values of the original that linear ops make of what the sources are."""
         shape = self._candidate.shape(b)
         start = [a for b in sources for a in self._matches[b]]
-        seen, order = set(start), list(start)
+        seen, order = dict.fromkeys(start, False), list(start)
         for value in order:
             if len(order) > _REACH:
                 break
             for reader in self._readers.get(value, ()):
-                if reader.op in LINEAR and reader.outputs[0] not in seen:
-                    seen.add(reader.outputs[0])
+                moves = reader.op in MOVES
+                follows = reader.op in self._pieces if moves else reader.op in LINEAR
+                if follows and reader.outputs[0] not in seen:
+                    seen[reader.outputs[0]] = seen[value] or moves
                     order.append(reader.outputs[0])
-        named = [a for a in order if a == b]
-        others = [a for a in order[len(start) :] if a != b and self._matters(a)]
+        named = [b] if b in self._original.producers else []
+        matter = {False: self._matters, True: self._ends}
+        others = [a for a in order[len(start) :] if a != b and matter[seen[a]](a)]
         others += [a for a in start if a != b]
         known = self.proving.known
         turns = self._candidate.producers[b][0].op == "Transpose" or any(
@@ -316,7 +359,7 @@ class Search:
 
 def _sources(graph: Graph, value: str, stops: Collection[str]) -> list[str]:
     """The values of ``stops`` that linear ops make a value of."""
-    form = Expanded(graph, stops)
+    form = Expanded(graph, value, stops)
     found, seen, stack = [], {value}, [value]
     while stack:
         name = stack.pop()
