@@ -91,9 +91,7 @@ class Graph(Values):
             "sparse initializers and training information are not spoken of",
         )
         opsets = {o.domain if o.domain != "ai.onnx" else "": o.version for o in proto.opset_import}
-        fed_names = {i.name for i in graph.input}
-        stored = {t.name: t for t in graph.initializer if t.name not in fed_names}
-        written = Writing(_float_type(graph), opsets.get("", 1), kinds, stored)
+        written = Writing(_float_type(graph), opsets.get("", 1), kinds)
         protos = [made for node in graph.node for made in written.out(node)]
         self.tensors = {t.name: t for t in (*graph.initializer, *written.tensors)}
         need(

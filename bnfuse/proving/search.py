@@ -150,8 +150,9 @@ class Search:
             self.tried.clear()
         refusals: list[NotProved] = []
         found = self._match_op(node, refusals)
-        if node.op in LINEAR and not (found and node.op in _PIECES):
-            found = self._match_form(node, refusals, found) or found
+        if node.op in LINEAR and not (found and node.op in MOVES):
+            for b in filter(None, node.outputs):
+                found = self._match_form(node, b, refusals, found) or found
         if not found and not (self._given and self._assume(node)):
             refusals.sort(key=lambda refusal: not refusal.wrong)
             reason = str(refusals[0]) if refusals else f"no {node.op} of the original reads it"
@@ -256,8 +257,7 @@ class Search:
         found = dict.fromkeys(n for n in reading if n.op == node.op and n.outputs[0])
         return sorted(found, key=lambda n: n.outputs[0] != node.outputs[0])[:_REACH]
 
-    def _match_form(self, node: Node, refusals: list[NotProved], found: bool) -> bool:
-        b = node.outputs[0]
+    def _match_form(self, node: Node, b: str, refusals: list[NotProved], found: bool) -> bool:
         found = self._match_form_over(self._matches, b, refusals) or found
         named = b not in self._original.producers or b in self._matches.get(b, ())
         if not (found and named) and (self._pieces or node.op in MOVES):

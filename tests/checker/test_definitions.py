@@ -144,7 +144,7 @@ def test_an_op_is_proved_equal_to_its_definition(case: tuple[Any, ...]) -> None:
 
 
 def test_every_definition_is_tried() -> None:
-    assert {case[0] for case in CASES} | {"Swish", "Split", "Gather"} == set(DEFINITIONS)
+    assert {case[0] for case in CASES} | {"Swish"} == set(DEFINITIONS)
 
 
 PARTS = """
