@@ -21,7 +21,7 @@ from bnfuse.checker.definitions import DEFINITIONS, SWAPPED, Writing, name_of
 from bnfuse.checker.lean import lean
 from bnfuse.checker.nodes import Node, NotProved, need
 from bnfuse.checker.sizes import OPEN, TIMES, Size
-from bnfuse.checker.told import follow
+from bnfuse.checker.told import follow, uncut
 from bnfuse.checker.values import UNITS_OF, Values
 
 
@@ -141,11 +141,7 @@ class Graph(Values):
                 trains = old or self.parameter(node, "training_mode")
                 gives = not trains and sum(map(bool, node.outputs)) == 1
             elif node.op == "Slice":
-                starts, ends, steps = (
-                    self.parameter(node, name) for name in ("starts", "ends", "steps")
-                )
-                whole = not any(starts) and all(end >= 2**31 - 1 for end in ends)
-                gives = whole and all(step == 1 for step in steps or ())
+                gives = len(uncut(self, node)) == len(self.shape(node.inputs[0]))
             elif node.op == "Where":
                 chosen = self.constant(node.inputs[0])
                 if chosen is not None and chosen.size:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnfuse.checker.forms import Form, Map
+from bnfuse.checker.forms import Form
 from bnfuse.checker.graph import Graph
+from bnfuse.checker.maps import Map
 from bnfuse.checker.moving import MOVES, moved, operands
 from bnfuse.checker.nodes import PARAMETERS, VIEWS, Node, NotProved, need, words
 from bnfuse.checker.relations import IDENTITY, Relation

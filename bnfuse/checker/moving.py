@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bnfuse.checker.forms import LARGEST, Form
+from bnfuse.checker.forms import Form
 from bnfuse.checker.graph import Graph
+from bnfuse.checker.maps import LARGEST
 from bnfuse.checker.nodes import Node, NotProved, need
 from bnfuse.checker.sizes import Shape
 from bnfuse.checker.told import uncut
@@ -77,12 +78,9 @@ def _put_together(
     numbers: dict[str, NDArray[Any]],
     made: NDArray[Any],
 ) -> Form:
-    dropped = made.ndim < len(shape)
-    plain = (
-        made.shape == (1,) * made.ndim
-        if dropped
-        else made.shape == _line(made, axis, len(shape)).shape
-    )
+    rank = len(shape)
+    dropped = made.shape == (1,) * (rank - 1)
+    plain = dropped or made.shape == _line(made, axis, rank).shape
     need(plain and made.size, "elements are moved along several axes")
     rows = made.reshape(-1)
     size = sum(m.c[0].size for name in numbers for m in forms[name].maps.values())
@@ -119,23 +117,29 @@ def _axis(graph: Graph, node: Node, rank: int) -> int:
 
 def _told(graph: Graph, node: Node, place: int, axis: int) -> NDArray[Any]:
     """The constant at a place that tells what is moved."""
-    name, repeated = node.inputs[place], node.op == "ScatterElements"
-    made, _ = graph.producers.get(name, (None, 0))
-    if repeated:
-        need(node.attributes.get("reduction") in (None, "none"), "what is there counts")
-        shape: Any = graph.shape(name)
-        count: Any = graph.shape(node.inputs[0])[axis]
-        need(shape == graph.shape(node.inputs[2]) and None not in shape, "other indices")
-        name = made.inputs[0] if made is not None and made.op == "Expand" else name
-    array = graph.constant(name)
+    if node.op == "ScatterElements":
+        return _written(graph, node, axis)
+    array = graph.constant(node.inputs[place])
     if array is None:
         raise NotProved(f"{node.op} is told at run time what to move")
-    if repeated:
-        along = array.ndim - len(shape) + axis
-        first = array[tuple(slice(None) if i == along else slice(1) for i in range(array.ndim))]
-        need(np.all(array == first), "indices that differ along another axis")
-        line = [shape[axis] if i == axis else 1 for i in range(len(shape))]
-        array = np.broadcast_to(_line(first, axis, len(shape)), line)
-        need(np.all((-count <= array) & (array < count)), "indices of no elements")
-        need(len(np.unique(array % count)) == array.size, "elements that are written twice")
     return array
+
+
+def _written(graph: Graph, node: Node, axis: int) -> NDArray[Any]:
+    """The indices of a ScatterElements along the axis, which are the same along all others."""
+    need(node.attributes.get("reduction") in (None, "none"), "what is there counts")
+    data, name, updates = node.inputs
+    shape: Any = graph.shape(name)
+    count: Any = graph.shape(data)[axis]
+    need(shape == graph.shape(updates) and None not in shape, "other indices")
+    made, _ = graph.producers.get(name, (None, 0))
+    array = graph.constant(made.inputs[0] if made is not None and made.op == "Expand" else name)
+    if array is None:
+        raise NotProved("ScatterElements is told at run time where to write")
+    along = array.ndim - len(shape) + axis
+    first = array[tuple(slice(None) if i == along else slice(1) for i in range(array.ndim))]
+    need(np.all(array == first), "indices that differ along another axis")
+    need(np.all((-count <= first) & (first < count)), "indices of no elements")
+    line = np.broadcast_to(first.reshape(-1), shape[axis])
+    need(len(np.unique(line % count)) == line.size, "elements that are written twice")
+    return _line(line, axis, len(shape))

@@ -6,10 +6,11 @@ __all__ = ["follow", "uncut"]
 
 from collections.abc import Sequence
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
-from bnfuse.checker.nodes import Node, words
+from bnfuse.checker.nodes import PARAMETERS, Node, NotProved, words
 from bnfuse.checker.sizes import OPEN, Shape, Size, product, quotient
 from bnfuse.checker.values import Values
 
@@ -91,16 +92,18 @@ def _target(values: Values, node: Node, shapes: Sequence[Shape]) -> Sequence[Siz
 def uncut(values: Values, node: Node) -> set[int]:
     """The axes that a Slice or a Resize leaves whole."""
     rank = len(values.shape(node.inputs[0]))
-    numbers = [values.constant(name) if name else None for name in node.inputs[1:]]
-    given = [None if array is None else array.tolist() for array in numbers]
     if node.op == "Resize":
         if node.attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize":
             return set()
-        scales = (given[1:2] if node.opset >= 11 else given) or [None]
-        return {axis for axis, scale in enumerate(scales[0] or ()) if scale == 1.0}
-    starts, ends, axes, steps = (given + [None] * 4)[:4]
-    if starts is None or ends is None:
+        place = 2 if node.opset >= 11 else 1
+        name = node.inputs[place] if place < len(node.inputs) else ""
+        scales = values.constant(name) if name else None
+        return set() if scales is None else set(np.flatnonzero(scales == 1.0).tolist())
+    try:
+        given = [values.parameter(node, name) for name in PARAMETERS["Slice"]]
+    except NotProved:
         return set()
+    starts, ends, axes, steps = given
     cut = [axis % rank for axis in axes or range(len(starts))]
     bounds = zip(cut, starts, ends, steps or [1] * len(cut), strict=True)
     parts = {axis for axis, *rest in bounds if rest[0] or rest[1] < 2**31 - 1 or rest[2] != 1}

@@ -13,9 +13,10 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from bnfuse.checker.check import Cut, Proving
-from bnfuse.checker.forms import Form, Map, alike
+from bnfuse.checker.forms import Form
 from bnfuse.checker.graph import Graph
 from bnfuse.checker.linear import expand
+from bnfuse.checker.maps import Map, alike
 from bnfuse.checker.nodes import NotProved
 from bnfuse.proving import prove
 
