@@ -14,26 +14,22 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bnfuse.checker.check import Cut, Proving
-from bnfuse.checker.forms import Form
-from bnfuse.checker.linear import LINEAR, Expanded
+from bnfuse.checker.linear import LINEAR
 from bnfuse.checker.moving import MOVES
 from bnfuse.checker.nodes import VIEWS, NotProved, need
 from bnfuse.checker.relations import IDENTITY, Relation
 from bnfuse.proving.claims import of_forms, of_tables
+from bnfuse.proving.likely import are_compared, may_be, on_one_grid, sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from bnfuse.checker.graph import Graph
     from bnfuse.checker.nodes import Node
-    from bnfuse.checker.sizes import Shape
 
 _AFFINE = {"Add", "BatchNormalization", "Div", "Mul", "Neg", "Sub"}
 
 _LAYOUT = {"Transpose", *VIEWS}
-
-_DENSE = 1 << 22
-"""Coefficients up to which a scale is compared with a matrix."""
 
 _REACH = 60
 """Values of the original that are looked at as the result of a linear map."""
@@ -98,6 +94,8 @@ class Search:
         self._results = {original.same(name) for name in original.outputs}
         ours, theirs = (Counter(n.op for n in graph.nodes) for graph in (original, candidate))
         self._pieces = {op for op in _PIECES if ours[op] != theirs[op]}
+        if not self._pieces.isdisjoint(MOVES):
+            self._pieces.update(MOVES)
         for node in original.nodes:
             for name in dict.fromkeys(node.inputs):
                 self._readers.setdefault(name, []).append(node)
@@ -150,8 +148,8 @@ class Search:
             self.tried.clear()
         refusals: list[NotProved] = []
         found = self._match_op(node, refusals)
-        if node.op in LINEAR and not (found and node.op in MOVES):
-            for b in filter(None, node.outputs):
+        for b in filter(None, node.outputs if node.op in LINEAR else ()):
+            if not (found and node.op in MOVES and self._is_named(b)):
                 found = self._match_form(node, b, refusals, found) or found
         if not found and not (self._given and self._assume(node)):
             refusals.sort(key=lambda refusal: not refusal.wrong)
@@ -233,7 +231,7 @@ class Search:
         """Whether a value may be an affine of another one; among pieces, only the whole may."""
         try:
             matters = self._ends(a) if pieces else self._matters(a)
-            return matters and _may_be(self._original, a, self._candidate.shape(b), True)
+            return matters and may_be(self._original, a, self._candidate.shape(b), True)
         except NotProved:
             return False
 
@@ -259,17 +257,20 @@ class Search:
 
     def _match_form(self, node: Node, b: str, refusals: list[NotProved], found: bool) -> bool:
         found = self._match_form_over(self._matches, b, refusals) or found
-        named = b not in self._original.producers or b in self._matches.get(b, ())
-        if not (found and named) and (self._pieces or node.op in MOVES):
+        if not (found and self._is_named(b)) and (self._pieces or node.op in MOVES):
             # What is put together of what was matched may be matched only as a whole.
             makers = self._candidate.producers
             linear = {i for i in self._matches if i in makers and makers[i][0].op in LINEAR}
             found = self._match_form_over(self._matches.keys() - linear, b, refusals) or found
         return found
 
+    def _is_named(self, b: str) -> bool:
+        """Whether a value was matched with that of its name, if there is one."""
+        return b not in self._original.producers or b in self._matches.get(b, ())
+
     def _match_form_over(self, stops: Collection[str], b: str, refusals: list[NotProved]) -> bool:
         try:
-            sources = _sources(self._candidate, b, stops)
+            sources = sources_of(self._candidate, b, stops)
         except NotProved as refusal:
             refusals.append(refusal)
             return False
@@ -290,10 +291,11 @@ class Search:
         """Values of the original that linear ops make of what the sources are."""
         shape = self._candidate.shape(b)
         start = [a for b in sources for a in self._matches[b]]
-        seen, order = dict.fromkeys(start, False), list(start)
+        seen, order, near = dict.fromkeys(start, False), list(start), 0
         for value in order:
-            if len(order) > _REACH:
+            if near > _REACH or len(order) > _PUT_TOGETHER:
                 break
+            near += not seen[value]
             for reader in self._readers.get(value, ()):
                 moves = reader.op in MOVES
                 follows = reader.op in self._pieces if moves else reader.op in LINEAR
@@ -308,7 +310,7 @@ class Search:
         turns = self._candidate.producers[b][0].op == "Transpose" or any(
             known[x, y].order is not None for y in sources for x in self._matches[y]
         )
-        return [a for a in (*named, *others) if _may_be(self._original, a, shape, turns)]
+        return [a for a in (*named, *others) if may_be(self._original, a, shape, turns)]
 
     def _matters(self, a: str) -> bool:
         """Whether anything but an affine reads a value."""
@@ -331,7 +333,7 @@ class Search:
         return None
 
     def _cut_over(self, a: str, b: str, sources: list[str], stops: set[str]) -> Cut:
-        mine = _sources(self._original, a, stops)
+        mine = sources_of(self._original, a, stops)
         over = []
         for source in sources:
             chosen = [x for x in self._matches[source] if x in mine]
@@ -342,8 +344,8 @@ class Search:
             self.proving.known[a, b] = cut.relation
             return cut
         x, y, unit = forms = self.proving.forms(a, b, over)
-        need(not self._matches.get(b) or _one_grid(x, y), "another grid of coefficients")
-        need(_is_compared(x, y), "far more coefficients")
+        need(not self._matches.get(b) or on_one_grid(x, y), "another grid of coefficients")
+        need(are_compared(x, y), "far more coefficients")
         cut = Cut(a, b, "linear", of_forms(x, y, unit), tuple(over))
         try:
             self.proving.same_form(cut, forms)
@@ -355,51 +357,3 @@ class Search:
     def _try(self, cut: Cut) -> None:
         if not self.unmatched:
             self.tried.append(cut)
-
-
-def _sources(graph: Graph, value: str, stops: Collection[str]) -> list[str]:
-    """The values of ``stops`` that linear ops make a value of."""
-    form = Expanded(graph, value, stops)
-    found, seen, stack = [], {value}, [value]
-    while stack:
-        name = stack.pop()
-        if name in stops:
-            found.append(name)
-            continue
-        node, _ = graph.made(name)
-        need(node.op in LINEAR, f"{node.op} is not linear")
-        for source in reversed(form.sources(node)):
-            if source not in seen:
-                seen.add(source)
-                stack.append(source)
-    return found
-
-
-def _one_grid(a: Form, b: Form) -> bool:
-    """Whether the forms are compared without another grid of taps for either."""
-    pairs = [
-        (m.c.shape[2:], b.maps[name].c.shape[2:]) for name, m in a.maps.items() if name in b.maps
-    ]
-    return all(x == y for x, y in pairs)
-
-
-def _is_compared(a: Form, b: Form) -> bool:
-    """Whether no scale is written as a large matrix to be compared with one."""
-    pairs = [(m, b.maps[name]) for name, m in a.maps.items() if name in b.maps]
-    return all(
-        x.c.shape[:2] == y.c.shape[:2] or max(x.c.size, y.c.size) <= _DENSE for x, y in pairs
-    )
-
-
-def _may_be(graph: Graph, a: str, shape: Shape, turned: bool = False) -> bool:
-    """Whether a value may have a shape, or where it may be turned, its sizes."""
-    try:
-        mine = graph.shape(a)
-    except NotProved:
-        return False
-    if turned:
-        return len(mine) == len(shape)
-    return len(mine) == len(shape) and all(
-        not (isinstance(p, int) and isinstance(q, int)) or p == q
-        for p, q in zip(mine, shape, strict=True)
-    )
