@@ -204,7 +204,11 @@ BROKEN = {
         "different sizes",
     ),
     "rows from the second on": (ALL.format("u", "u", ""), X, "not linear"),
-    "every second row": (ALL.format("z", "i2", "").replace("r = ", "i = Squeeze(i2)  r = "), X, ""),
+    "every second row": (
+        ALL.format("z", "i", "").replace("r = ", "i = Squeeze(i2)  r = "),
+        X,
+        "not linear",
+    ),
     "rows that are added to": (ALL.format("z", "u", '<reduction = "add">'), X, "not linear"),
     "rows of another value": (
         ALL.format("z", "u", "").replace("end = 1>(x)", "end = 1>(o)"),
@@ -226,7 +230,11 @@ BROKEN = {
     "two computed values": ('y = Einsum<equation = "nab,nbc->nac">(x, x)', SQUARE, "computed"),
     "three operands": ('y = Einsum<equation = "nab,bc,cd->nad">(x, w, w)', SQUARE, "operands"),
     "two matrices": ("y = MatMul(x, other)", SQUARE, "no matrix"),
-    "a matrix more often": ("e = Expand(w, three)  y = MatMul(e, x)", "float[1,4,4] x", ""),
+    "a matrix more often": (
+        "e = Expand(w, three)  y = MatMul(e, x)",
+        "float[1,4,4] x",
+        "no matrix",
+    ),
     "a matrix of repeated rows": (EACH.format("wide"), OPEN, "several numbers"),
     "channels that a view splits": ("f = Reshape(x, split)  y = MatMul(half, f)", SQUARE, "shape"),
 }
