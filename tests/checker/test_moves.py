@@ -46,6 +46,8 @@ CONSTANTS: dict[str, Any] = {
     "halves": ints(1, 3),
     "row": ROW.reshape(4, 1),
     "mask": MASK,
+    "yes": np.ones((1, 1), bool),
+    "no": np.array(False),
     "places": np.eye(4, 5) == 1,
     "batches": np.stack([MASK, ~MASK]),
     "two": np.float32(2.0),
@@ -244,6 +246,14 @@ BROKEN = {
 def test_what_breaks_one_premise_has_no_form(body: str, inputs: str, reason: str) -> None:
     with pytest.raises(NotProved, match=reason):
         form_of(body, inputs)
+
+
+@pytest.mark.parametrize(
+    ("choice", "same"),
+    [("yes, x, row", "x"), ("no, row, x", "x"), ("no, x, row", "w"), ("mask, x, x", "w")],
+)
+def test_a_fixed_choice_is_what_it_chooses_if_it_is_as_large(choice: str, same: str) -> None:
+    assert Graph.of(model(f"w = Where({choice})  y = Neg(w)")).same("w") == same
 
 
 def test_numbers_alone_are_equal_for_no_certificate() -> None:
