@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from bnfuse.checker.nodes import NotProved, need
+from bnfuse.checker.nodes import need
 from bnfuse.checker.relations import MOST, Relation, channels_of, relation_at
 from bnfuse.checker.step import Step
 
@@ -39,9 +39,4 @@ def carried(step: Step, r: Relation) -> Relation | list[Relation]:
         need(given is not None or not name, f"{node.op} is told at run time what to move")
         if given is not None:
             feeds[node.proto.input[place]] = given
-    try:
-        return [relation_at(r, moved) for moved in graph.run(node, feeds)]
-    except NotProved:
-        raise
-    except Exception as error:
-        raise NotProved(f"{node.op} cannot be followed: {error}") from error
+    return [relation_at(r, moved) for moved in graph.run(node, feeds)]

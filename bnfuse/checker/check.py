@@ -146,11 +146,16 @@ class Proving:
         if mine.view or theirs.view:
             shape = self.candidate.shape(cut.b)
             self._same_shape(cut.a, cut.b, theirs.view[0] if theirs.view else shape)
-        units, where = residual(mine.after(cut.relation), theirs, unit, FLOOR[unit])
+        mine, relation = mine.after(cut.relation), cut.relation
+        units, where = residual(mine, theirs, unit, FLOOR[unit])
         if not units <= UNITS:
             raise NotProved(f"{where} differs by {units:.3g} rounding units", cut.b, wrong=True)
         self.met(units, f"{cut.b}: {where}")
-        self._remember(cut.a, cut.b, cut.relation)
+        same = (mine.order, mine.view, mine.constant.axis) == (None, None, relation.axis)
+        if relation.has_shift and same:
+            # A shift is the difference of two constants: what follows is measured against those.
+            relation = replace(relation, magnitude=mine.constant.magnitude)
+        self._remember(cut.a, cut.b, relation)
 
     def met(self, units: float, where: str) -> None:
         """Keep the largest residual."""
@@ -206,6 +211,9 @@ class Proving:
         need(all(pair in self.known for pair in over), "nothing is known of what it is a form of")
         mine = expand(self.original, a, list(names.values()))
         theirs = expand(self.candidate, b, list(names))
+        need(
+            mine.form.maps and theirs.form.maps, "a number that is repeated, how often nobody tells"
+        )
         limit = _growth(theirs.unit)
         orders = {self.known[names[name], name].order for name in theirs.form.maps}
         need(len(orders) <= 1, "values whose axes are in different orders")

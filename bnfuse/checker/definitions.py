@@ -11,7 +11,7 @@ __all__ = ["DEFINITIONS", "SWAPPED", "Writing", "name_of"]
 
 import ast
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -62,11 +62,9 @@ DEFINITIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "HardSwish": ("x * Min(Max(x * (1.0 / 6.0) + 0.5, 0.0), 1.0)", {}),
     "Swish": (_SWISH, {"alpha": 1.0}),
     "Mish": ("x * Tanh(Softplus(x))", {}),
-    "Split": ("", {}),
-    "Gather": ("", {}),
 }
 """Of each op: what it computes of its inputs ``x, y, z, w, v`` (a term that is left out is
-dropped) and its attributes' defaults. ``Split`` and a ``Gather`` of one index are ``Slice``."""
+dropped) and its attributes' defaults."""
 
 _BINARY = {ast.Add: "Add", ast.Sub: "Sub", ast.Mult: "Mul", ast.Div: "Div"}
 
@@ -88,7 +86,6 @@ class Writing:
         dtype: int,
         opset: int,
         kinds: Collection[str],
-        stored: Mapping[str, onnx.TensorProto],
     ) -> None:
         """Prepare.
 
@@ -96,10 +93,9 @@ class Writing:
             dtype: The float type that the model is of; 0 where there are several.
             opset: Of ONNX's own operators.
             kinds: Keys of :data:`DEFINITIONS`; nothing else is written out.
-            stored: The graph's constants.
         """
         self.tensors: list[onnx.TensorProto] = []
-        self._dtype, self._opset, self._stored = dtype, opset, stored
+        self._dtype, self._opset = dtype, opset
         # Of a Clip of newer operator sets, the bounds have their types.
         bounded = ("Clip",) if opset >= 8 and (dtype or opset >= 11) else ()
         self._kinds = {*bounded, *(kinds if dtype else ())}
@@ -112,8 +108,6 @@ class Writing:
         self._node, self._nodes = node, []
         if kind not in self._kinds:
             return [node]
-        if kind in ("Split", "Gather"):
-            return self._parts(given, kind) or [node]
         text = self._text(kind, given)
         if text is None:
             return [node]
@@ -200,22 +194,3 @@ class Writing:
 
     def _name(self) -> str:
         return f"{self._node.output[0]}/{len(self._nodes) + len(self.tensors)}"
-
-    def _parts(self, given: dict[str, Any], kind: str) -> list[onnx.NodeProto]:
-        """Slices, where sizes or the index are stored; otherwise nothing."""
-        node, axis = self._node, given.get("axis", 0)
-        tensor = self._stored.get(node.input[1]) if len(node.input) > 1 else None
-        if tensor is None or math.prod(tensor.dims) > 64 or tensor.external_data:
-            return []
-        array = numpy_helper.to_array(tensor)
-        if kind == "Split" and len(array) == len(node.output) and np.all(array):
-            for name, end, size in zip(node.output, np.cumsum(array), array, strict=True):
-                self._part(axis, int(end - size), int(end), name)
-        elif kind == "Gather" and not array.ndim and self._opset >= 13:
-            part = self._part(axis, int(array), int(array) + 1 or 2**31 - 1)
-            self._op("Squeeze", part, np.array([axis], np.int64), result=node.output[0])
-        return self._nodes
-
-    def _part(self, axis: int, begin: int, end: int, result: str = "") -> str:
-        numbers = (np.array([n], np.int64) for n in (begin, end, axis))
-        return self._op("Slice", self._node.input[0], *numbers, result=result)

@@ -1,260 +1,31 @@
-"""Linear forms: a value as a sum of linear maps of other values, and a constant.
-
-Every coefficient is a float64 number with a ``size``, the sum of the absolute values of the terms
-that it was summed from: what cancelled is judged against what was there before.
-"""
+"""Linear forms: a value as a sum of linear maps of other values, and a constant."""
 
 from __future__ import annotations
 
-__all__ = ["Form", "Map", "alike", "residual", "units_apart"]
+__all__ = ["Form", "residual", "units_apart"]
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from bnfuse.checker.maps import Map, Rows, alike
 from bnfuse.checker.nodes import need
 from bnfuse.checker.relations import (
     IDENTITY,
     Order,
     Relation,
-    Vector,
     common_axis,
     compose,
     ordered,
     reshaped,
     then,
+    whole,
 )
 from bnfuse.checker.sizes import Shape
 
-_LARGEST = 1 << 26
-"""Coefficients that a composed map may have: 512 MiB of float64."""
-
 _BLOCK = 1 << 16
 """Coefficients that are compared at a time."""
-
-
-@dataclass(frozen=True, eq=False)
-class Map:
-    """A linear map of one value: ``y[o] = Σ c[o, i, tap] x[i, place of tap]``.
-
-    One scale per channel is the map of as many groups without taps, a matrix that of one group.
-
-    Attributes:
-        axis: The axis of the channels; ``None`` for one number for all.
-        c: The coefficients, (O, I / groups, *taps); (1, 1) for one number.
-        size: What they were summed from, of the same shape; only absolute values matter.
-        groups: Of channels.
-        grid: Strides, dilations, padding before and behind, each (*taps); of a ConvTranspose the
-            output padding as well, which no map but an equal one has a common form with.
-    """
-
-    axis: int | None
-    c: Vector
-    size: Vector
-    groups: int = 1
-    grid: tuple[tuple[int, ...], ...] = ((), (), (), ())
-
-    @property
-    def peaks(self) -> Vector:
-        """The largest coefficient of each channel of the result, in absolute values."""
-        taps = tuple(range(1, self.c.ndim))
-        low, high = self.c.min(axis=taps, initial=0.0), self.c.max(axis=taps, initial=0.0)
-        return np.asarray(np.maximum(high, -low))
-
-    @classmethod
-    def scales(cls, relation: Relation) -> Map:
-        """The scales of a relation."""
-        c = relation.scale.reshape(-1, 1)
-        return cls(relation.axis, c, c, len(c))
-
-    @property
-    def transposed(self) -> bool:
-        """Whether it is a ConvTranspose."""
-        return len(self.grid) > 4
-
-    @property
-    def is_pointwise(self) -> bool:
-        """Whether each place of the result is made of the same place alone."""
-        strides, _, *pads = self.grid
-        return {*self.c.shape[2:], *strides} <= {1} and not any(map(any, pads))
-
-    def placed(self, order: Order) -> Map:
-        """This map of a value, as one of what the value's axes were put in order from."""
-        if order is None:
-            return self
-        need(self.is_pointwise, "a convolution over axes in another order")
-        c, size = (array.reshape(array.shape[:2]) for array in (self.c, self.size))
-        axis = ordered(self.axis, order)
-        return replace(self, axis=axis, c=c, size=size, grid=((),) * 4)
-
-    def after(self, relation: Relation) -> Map:
-        """This map, and then the scales of ``relation``."""
-        need(
-            self.axis is None or relation.scale.size in (1, len(self.c)), "channels that do not fit"
-        )
-        return self._times(relation, relation.scale.reshape(-1, *[1] * (self.c.ndim - 1)))
-
-    def before(self, relation: Relation) -> Map:
-        """The scales of ``relation``, and then this map."""
-        s = relation.scale.reshape(-1, 1)
-        if s.size > 1 and self.axis is not None:
-            need(s.size == self.c.shape[1] * self.groups, "channels that do not fit")
-            s = np.repeat(s.reshape(self.groups, -1), len(self.c) // self.groups, axis=0)
-        return self._times(relation, s.reshape(*s.shape, *[1] * (self.c.ndim - 2)))
-
-    def _times(self, relation: Relation, factor: Vector) -> Map:
-        axis = common_axis(self.axis, relation.axis)
-        if np.all(factor == 1.0):
-            return self
-        c = self.c * factor
-        size = c if self.size is self.c else self.size * factor
-        groups = len(c) if self.axis is None else self.groups
-        return replace(self, axis=axis, c=c, size=size, groups=groups)
-
-    def of_constant(self, relation: Relation) -> Relation:
-        """What this map makes of the shift of ``relation``: no proof if it differs at a border."""
-        if not np.any(relation.magnitude):
-            return IDENTITY
-        need(not self.transposed, "a constant before ConvTranspose is another at the border")
-        need(
-            not any(self.grid[2] + self.grid[3]),
-            "a constant before zero padding is another at the border",
-        )
-        moved = self.before(Relation.of(relation.axis, relation.shift))
-        sizes = replace(self, c=np.abs(self.size), size=self.size)
-        sizes = sizes.before(Relation.of(relation.axis, relation.magnitude))
-        sums = (m.c.sum(axis=tuple(range(1, m.c.ndim))) for m in (moved, sizes))
-        return Relation.of(common_axis(self.axis, relation.axis), 1.0, *sums)
-
-    def _widened(self, other: Map) -> Map:
-        if self.axis is not None or other.axis is None:
-            return self
-        count = other.c.shape[1] * other.groups
-        c, size = (np.broadcast_to(array, (count, 1)) for array in (self.c, self.size))
-        return Map(other.axis, c, size, count)
-
-    def _regrouped(self, groups: int) -> Map:
-        """The same map with fewer groups, zeros between them."""
-        if groups == self.groups:
-            return self
-        o, i = len(self.c) // self.groups, self.c.shape[1]
-        parts = self.groups // groups
-        need(self.c.size * parts <= _LARGEST, "a dense form would be too large")
-        arrays = []
-        for array in (self.c, np.abs(self.size)):
-            dense = np.zeros((groups, parts, o, parts, i, *self.c.shape[2:]))
-            blocks = array.reshape(groups, parts, o, i, *self.c.shape[2:])
-            for part in range(parts):
-                dense[:, part, :, part] = blocks[:, part]
-            arrays.append(dense.reshape(len(self.c), parts * i, *self.c.shape[2:]))
-        return replace(self, c=arrays[0], size=arrays[1], groups=groups)
-
-    def _spread(self) -> Map:
-        """The same map with dilations of 1."""
-        strides, dilations, *pads = self.grid
-        if all(d == 1 for d in dilations):
-            return self
-        taps = [(k - 1) * d + 1 for k, d in zip(self.c.shape[2:], dilations, strict=True)]
-        arrays = []
-        for array in (self.c, np.abs(self.size)):
-            spread = np.zeros((*self.c.shape[:2], *taps))
-            spread[(slice(None), slice(None), *(slice(None, None, d) for d in dilations))] = array
-            arrays.append(spread)
-        ones = (1,) * len(strides)
-        return replace(self, c=arrays[0], size=arrays[1], grid=(strides, ones, *pads))
-
-    def _raised(self, rank: int) -> Map:
-        """The same map with taps of size 1 along the axes behind the channels."""
-        more = rank - (self.c.ndim - 2)
-        if not more or self.axis is None:
-            return self
-        need(
-            self.c.ndim == 2 and self.axis == 1,
-            "a constant along another axis beside a convolution",
-        )
-        c, size = (array.reshape(*array.shape, *[1] * more) for array in (self.c, self.size))
-        ones, none = (1,) * more, (0,) * more
-        return replace(self, c=c, size=size, grid=(ones, ones, none, none))
-
-    def __add__(self, other: Map) -> Map:
-        """The sum of two maps of one value."""
-        a, b = self, other
-        axis = common_axis(a.axis, b.axis)
-        if axis is not None:
-            # One number for all is as many as the other map has channels.
-            a, b = a._widened(b), b._widened(a)
-        rank = max(a.c.ndim, b.c.ndim) - 2
-        a, b = a._raised(rank), b._raised(rank)
-        if (a.groups, a.grid, a.c.shape) != (b.groups, b.grid, b.c.shape):
-            need(not (a.transposed or b.transposed), "a sum with a ConvTranspose")
-            need(
-                a.grid[0] == b.grid[0]
-                and len(a.c) == len(b.c)
-                and a.c.shape[1] * a.groups == b.c.shape[1] * b.groups,
-                "branches with different strides or channels",
-            )
-            if a.grid[1] != b.grid[1] or a.c.shape[2:] != b.c.shape[2:]:
-                a, b = a._spread(), b._spread()
-            pads = [tuple(map(max, a.grid[n], b.grid[n])) for n in (2, 3)]
-            a, b = (m._grown(*pads) for m in (a, b))
-            need(a.c.shape[2:] == b.c.shape[2:], "branches whose results differ in size")
-            groups = math.gcd(a.groups, b.groups)
-            a, b = a._regrouped(groups), b._regrouped(groups)
-        size = np.abs(a.size) + np.abs(b.size)
-        return replace(a, c=a.c + b.c, size=size)
-
-    def _grown(self, begins: tuple[int, ...], ends: tuple[int, ...]) -> Map:
-        """The same map with more padding and zero taps in it."""
-        strides, ones, *old = self.grid
-        more = [(n - o, e - p) for n, o, e, p in zip(begins, old[0], ends, old[1], strict=True)]
-        if not np.any(more):
-            return self
-        c, size = (np.pad(array, ((0, 0), (0, 0), *more)) for array in (self.c, self.size))
-        return replace(self, c=c, size=size, grid=(strides, ones, begins, ends))
-
-    def then(self, second: Map) -> Map:
-        """This map and then ``second``, exact where no padding meets what this map computed.
-
-        A tap ``i`` of the first and ``j`` of the second read ``x`` at ``s1·(s2·p + j) + i - b1``. A
-        pointwise first without a constant makes zeros of zeros, so the second's padding may stay.
-        """
-        if self.c.ndim == 2 and self.c.shape[1] == 1 and self.groups == len(self.c):
-            made = second.before(Relation.of(self.axis, self.c.reshape(-1)))
-            if self.size is self.c:
-                return made
-            sized = replace(second, c=second.size)
-            return replace(made, size=sized.before(Relation.of(self.axis, self.size.reshape(-1))).c)
-        common_axis(self.axis, second.axis)
-        rank = max(self.c.ndim, second.c.ndim) - 2
-        a, b = self._raised(rank), second._raised(rank)
-        need(not (a.transposed or b.transposed), "a map of a ConvTranspose has no form")
-        a, b = a._spread(), b._spread()
-        (s1, _, b1, e1), (s2, ones, b2, e2) = a.grid, b.grid
-        k1, k2 = a.c.shape[2:], b.c.shape[2:]
-        pointwise = a.is_pointwise
-        need(pointwise or not any((*b2, *e2)), "zero padding between two convolutions")
-        # The last columns that a first with a stride skips depend on the size of the input.
-        need(pointwise or all(s == 1 for s in s1), "a convolution after one with a stride")
-        need(len(a.c) == b.c.shape[1] * b.groups, "channels that do not fit")
-        groups = math.gcd(a.groups, b.groups)
-        a = a._regrouped(groups)
-        taps = tuple(m + n - 1 for n, m in zip(k2, k1, strict=True))
-        shape = (len(b.c), a.c.shape[1], *taps)
-        need(math.prod(shape) <= _LARGEST, "a composed form would be too large")
-        arrays = []
-        for x, y in ((a.c, b.c), (np.abs(a.size), np.abs(b.size))):
-            total = np.zeros((b.groups, len(b.c) // b.groups, *shape[1:]))
-            x = x.reshape(b.groups, b.c.shape[1], -1)
-            for tap in np.ndindex(*k2):
-                kernel = y[(slice(None), slice(None), *tap)]
-                part = kernel.reshape(b.groups, -1, b.c.shape[1]) @ x
-                place: Any = (slice(j, j + m) for j, m in zip(tap, k1, strict=True))
-                total[(..., *place)] += part.reshape(*total.shape[:2], shape[1], *k1)
-            arrays.append(total.reshape(shape))
-        pads = (b2, e2) if pointwise else (b1, e1)
-        return Map(b.axis, arrays[0], arrays[1], groups, (s2, ones, *pads))
 
 
 @dataclass(frozen=True, eq=False)
@@ -314,11 +85,28 @@ class Form:
         constant = compose(self.constant, other.constant)
         return replace(self, maps=maps, constant=constant, spread=self.spread or other.spread)
 
+    def picked(self, axis: int, count: int, rows: Rows) -> Form:
+        """Some of the ``count`` elements along an axis, as :meth:`Map.picked` has them."""
+        need(self.view is None and not self.spread, "elements of a sum, or of another shape")
+        own = ordered(axis, self.order) or 0
+        common_axis(self.constant.axis, own)
+        parts = (
+            np.where(rows < 0, 0.0, np.broadcast_to(part, count)[rows])
+            for part in (self.constant.shift, self.constant.magnitude)
+        )
+        maps = {name: m.picked(own, count, rows) for name, m in self.maps.items()}
+        return replace(self, maps=maps, constant=Relation.of(own, 1.0, *parts))
+
     def then(self, second: Map, bias: Relation = IDENTITY) -> Form:
         """This, and then a linear map with a bias, of which only the shift speaks."""
         need(not self.spread, "a linear map of a sum whose operands may differ in size")
-        need(self.view is None, "a linear map of values in another shape")
         second, bias = second.placed(self.order), self.placed(bias)
+        if self.view is not None:
+            # Channels that are an axis of their own in both shapes, and stay as many.
+            place = whole(second.axis or 0, self.view[1], self.view[0])
+            kept = place is not None and len(second.c) == second.c.shape[1] * second.groups
+            need(kept, "a linear map of values in another shape")
+            second = replace(second.placed(tuple(range(len(self.view[1])))), axis=place)
         constant = compose(second.of_constant(self.constant), bias)
         maps = {name: m.then(second) for name, m in self.maps.items()}
         return replace(self, maps=maps, constant=constant)
@@ -349,15 +137,6 @@ def residual(a: Form, b: Form, unit: float, floor: float) -> tuple[float, str]:
         a.constant.shift, b.constant.shift, a.constant.magnitude, unit, floor
     )
     return (worst, where) if units <= worst else (units, f"the constant {place}")
-
-
-def alike(a: Map, b: Map) -> tuple[Map, Map]:
-    """Two maps of one value on one grid of coefficients; no proof where none holds both."""
-    if a.axis == b.axis and (a.groups, a.grid, a.c.shape) == (b.groups, b.grid, b.c.shape):
-        return a, b
-    # Zero of one on the grid of the other.
-    nothing = [replace(m, c=np.zeros_like(m.c), size=np.zeros_like(m.c)) for m in (a, b)]
-    return a + nothing[1], nothing[0] + b
 
 
 def units_apart(x: Any, y: Any, size: Any, unit: float, floor: float) -> tuple[float, str]:

@@ -21,7 +21,7 @@ from bnfuse.checker.definitions import DEFINITIONS, SWAPPED, Writing, name_of
 from bnfuse.checker.lean import lean
 from bnfuse.checker.nodes import Node, NotProved, need
 from bnfuse.checker.sizes import OPEN, TIMES, Size
-from bnfuse.checker.told import follow
+from bnfuse.checker.told import follow, uncut
 from bnfuse.checker.values import UNITS_OF, Values
 
 
@@ -91,9 +91,7 @@ class Graph(Values):
             "sparse initializers and training information are not spoken of",
         )
         opsets = {o.domain if o.domain != "ai.onnx" else "": o.version for o in proto.opset_import}
-        fed_names = {i.name for i in graph.input}
-        stored = {t.name: t for t in graph.initializer if t.name not in fed_names}
-        written = Writing(_float_type(graph), opsets.get("", 1), kinds, stored)
+        written = Writing(_float_type(graph), opsets.get("", 1), kinds)
         protos = [made for node in graph.node for made in written.out(node)]
         self.tensors = {t.name: t for t in (*graph.initializer, *written.tensors)}
         need(
@@ -120,9 +118,10 @@ class Graph(Values):
                 need(not name or name not in seen, f"two nodes give {name!r}")
                 seen.add(name)
                 self.producers[name] = node, place
-            if self._gives_its_input(node):
+            given = self._given(node)
+            if given:
                 del self.producers[node.outputs[0]]
-                self.aliases[node.outputs[0]] = node.inputs[0]
+                self.aliases[node.outputs[0]] = given
             else:
                 nodes.append(node)
                 follow(self, node)
@@ -131,24 +130,48 @@ class Graph(Values):
         self.nodes = tuple(nodes)
         return self
 
-    def _gives_its_input(self, node: Node) -> bool:
-        """Whether a node's one result is its first input under another name."""
-        if node.op == "Cast":
-            return self.dtype(node.inputs[0]) == self.dtype(node.outputs[0]) != 0
+    def _given(self, node: Node) -> str:
+        """The input that a node's one result is under another name; empty where it is none."""
+        place, gives = 0, node.op == "Identity"
         try:
-            if node.op == "Dropout":
+            if node.op == "Cast":
+                gives = self.dtype(node.inputs[0]) == self.dtype(node.outputs[0]) != 0
+            elif node.op == "Dropout":
                 old = node.opset < 7 and not node.attributes.get("is_test")
                 trains = old or self.parameter(node, "training_mode")
-                return not trains and sum(map(bool, node.outputs)) == 1
-            if node.op == "Slice":
-                starts, ends, steps = (
-                    self.parameter(node, name) for name in ("starts", "ends", "steps")
-                )
-                whole = not any(starts) and all(end >= 2**31 - 1 for end in ends)
-                return whole and all(step == 1 for step in steps or ())
+                gives = not trains and sum(map(bool, node.outputs)) == 1
+            elif node.op == "Slice":
+                gives = len(uncut(self, node)) == len(self.shape(node.inputs[0]))
+            elif node.op == "Where":
+                chosen = self.constant(node.inputs[0])
+                if chosen is not None and chosen.size:
+                    place = 1 if chosen.flat[0] else 2
+                    gives = bool(np.all(chosen == chosen.flat[0])) and self._as_large(node, place)
+            elif node.op == "ScatterND":
+                place, gives = 2, self._writes_all(node)
         except NotProved:
+            return ""
+        return node.inputs[place] if gives else ""
+
+    def _as_large(self, node: Node, place: int) -> bool:
+        """Whether an input has the shape of the result."""
+        shapes = [self.shape(name) for name in (node.inputs[place], node.outputs[0])]
+        return shapes[0] == shapes[1] and None not in shapes[0]
+
+    def _writes_all(self, node: Node) -> bool:
+        """Whether the indices of a ScatterND are those of all rows, in order: [[0], [1], …]."""
+        if node.attributes.get("reduction") not in (None, "none"):
             return False
-        return node.op == "Identity"
+        rows, indices = self.shape(node.inputs[0])[0], self.constant(node.inputs[1])
+        if indices is not None:
+            return isinstance(rows, int) and np.array_equal(indices, np.arange(rows)[:, None])
+        column, _ = self.made(node.inputs[1])
+        counted, _ = self.producers.get(column.inputs[0], (None, 0))
+        if column.op != "Unsqueeze" or counted is None or counted.op != "Range" or rows is None:
+            return False
+        first, last, step = map(self.sizes, counted.inputs)
+        told = [None if t is None or t.size != 1 else t.item() for t in (first, last, step)]
+        return self.parameter(column, "axes") in ((-1,), (1,)) and told == [0, rows, 1]
 
     def _unswapped(self, node: onnx.NodeProto) -> onnx.NodeProto:
         shape = self.types.get(node.input[0] if node.input else "", (0, None))[1]

@@ -13,16 +13,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bnfuse.checker.forms import Form, Map
+from bnfuse.checker.forms import Form
 from bnfuse.checker.graph import Graph
-from bnfuse.checker.nodes import PARAMETERS, VIEWS, Node, NotProved, need
+from bnfuse.checker.maps import Map
+from bnfuse.checker.moving import MOVES, moved, operands
+from bnfuse.checker.nodes import PARAMETERS, VIEWS, Node, NotProved, need, words
 from bnfuse.checker.relations import IDENTITY, Relation
+from bnfuse.checker.sizes import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-_DEPTH = 200
+_DEPTH = 1 << 13
 """Nodes that one form may be composed of."""
+
+_BINARY = words("Add Sub Mul Div MatMul")
+
+_MOVED = 1 << 24
+"""Coefficients of all that is moved on the way: of loops over 2,048 channels, a few for each."""
 
 
 @dataclass(eq=False)
@@ -31,6 +39,7 @@ class Expanded:
 
     Attributes:
         graph: Where the value is.
+        value: Its name.
         stops: The values that the form is of.
         forms: Of every value on the way.
         unit: The largest rounding unit of the types of the constants in it.
@@ -38,24 +47,27 @@ class Expanded:
             anywhere on the way.
         top: The largest constant anywhere on the way.
         constants: The names of the constants in it.
+        moved: The coefficients of all values whose elements were moved.
     """
 
     graph: Graph
+    value: str
     stops: Collection[str]
     forms: dict[str, Form] = field(default_factory=dict)
     unit: float = 2.0**-53
     reach: dict[str, tuple[float, float]] = field(default_factory=dict)
     top: float = 0.0
     constants: dict[str, None] = field(default_factory=dict)
+    moved: int = 0
 
     @property
     def form(self) -> Form:
-        """Of the value, which was reached last."""
-        return list(self.forms.values())[-1]
+        """Of the value."""
+        return self.forms[self.value]
 
-    def run(self, value: str) -> None:
-        """Write a value, and what it is computed from."""
-        stack = [value]
+    def run(self) -> None:
+        """Write the value, and what it is computed from."""
+        stack = [self.value]
         while stack:
             name = stack.pop()
             if name in self.forms:
@@ -64,13 +76,18 @@ class Expanded:
                 self._reached(name, Form.value(name))
                 continue
             node, place = self.graph.made(name)
-            need(node.op in LINEAR and place == 0, f"{node.op} is not linear")
+            need(node.op in LINEAR, f"{node.op} is not linear")
             needed = [i for i in self.sources(node) if i not in self.forms]
             if needed:
                 need(len(self.forms) + len(stack) <= _DEPTH, "a form of too many nodes")
                 stack += [name, *needed]
             else:
-                self._reached(name, LINEAR[node.op](self, node))
+                found = LINEAR[node.op](self, node)
+                made = found if isinstance(found, list) else [found]
+                need(place < len(made), f"{node.op} is not linear")
+                for output, form in zip(node.outputs, made, strict=False):
+                    if output and output not in self.stops:
+                        self._reached(output, form)
 
     def _reached(self, value: str, form: Form) -> None:
         self.forms[value] = form
@@ -82,7 +99,8 @@ class Expanded:
 
     def sources(self, node: Node) -> list[str]:
         """The inputs that are no constants."""
-        places = range(1 if node.op in PARAMETERS else len(node.inputs))
+        data = 1 if node.op in PARAMETERS else len(node.inputs)
+        places = operands(node) if node.op in MOVES else range(data)
         return [i for p in places if (i := node.inputs[p]) and self.operand(node, p) is None]
 
     def is_constant(self, name: str) -> bool:
@@ -92,16 +110,20 @@ class Expanded:
     def operand(self, node: Node, place: int) -> str | None:
         """The constant that an operand broadcasts; ``None`` where it is computed.
 
-        A constant that is first expanded to the shape of the other operand is that constant.
+        A constant that is first expanded to the shape of the other operand is that constant, and so
+        is a matrix that is repeated for each of the other operand's.
         """
         name = node.inputs[place]
         if self.is_constant(name):
             return name
         made, _ = self.graph.producers.get(name, (None, 0))
-        if made is None or made.op != "Expand" or len(node.inputs) != 2 or name in self.stops:
+        expanded = made is not None and made.op == "Expand" and node.op in _BINARY
+        if made is None or not expanded or name in self.stops:
             return None
-        shapes = [self.graph.shape(i) for i in (name, node.inputs[1 - place])]
-        same = shapes[0] == shapes[1] and None not in shapes[0]
+        whole, shape, other = map(self.graph.shape, (name, made.inputs[0], node.inputs[1 - place]))
+        ends = -2 if node.op == "MatMul" else None
+        same = whole[:ends] == other[:ends] and None not in whole
+        same = same and (ends is None or shape == whole[ends:])
         return made.inputs[0] if same and self.is_constant(made.inputs[0]) else None
 
     def computed(self, node: Node) -> Form:
@@ -112,9 +134,10 @@ class Expanded:
     def weight(self, node: Node, place: int) -> Any:
         """A constant float input, its rounding unit counted; ``None`` where it is left out."""
         name = node.inputs[place] if place < len(node.inputs) else ""
-        return self._counted(name) if name else None
+        return self.counted(name) if name else None
 
-    def _counted(self, name: str | None) -> np.ndarray:
+    def counted(self, name: str | None) -> np.ndarray:
+        """The numbers of a constant float value, its rounding unit counted."""
         numbers = self.graph.constant(name) if name and name not in self.stops else None
         if numbers is None or name is None:
             raise NotProved("what should be a constant is computed at run time")
@@ -135,7 +158,12 @@ class Expanded:
             return None
         need(None in names, "a constant")
         place = names.index(None) ^ 1
-        numbers, shape = self._counted(names[place]), self.graph.shape(node.inputs[1 - place])
+        other = node.inputs[1 - place]
+        return place, self.per_channel(names[place], self.graph.shape(other)), self.forms[other]
+
+    def per_channel(self, name: str | None, shape: Shape) -> Relation:
+        """The scales that a constant is to a value of such a shape, along one of its axes."""
+        numbers = self.counted(name)
         whole = numbers.shape == shape[len(shape) - numbers.ndim :]
         if whole and numbers.size and np.ptp(numbers) == 0.0:
             numbers = numbers.reshape(-1)[:1]
@@ -143,14 +171,13 @@ class Expanded:
         need(numbers.ndim <= len(shape) and len(along) <= 1, "a constant along several axes")
         axis = along[0] + len(shape) - numbers.ndim if along else None
         need(axis is None or shape[axis] == numbers.size, "not one number per channel")
-        relation = Relation.of(axis, numbers.reshape(-1 if along else ()))
-        return place, relation, self.forms[node.inputs[1 - place]]
+        return Relation.of(axis, numbers.reshape(-1 if along else ()))
 
 
 def expand(graph: Graph, value: str, stops: Collection[str]) -> Expanded:
     """Write a value as a linear form of the values in ``stops``, or tell why it is none."""
-    made = Expanded(graph, stops)
-    made.run(value)
+    made = Expanded(graph, value, stops)
+    made.run()
     return made
 
 
@@ -170,6 +197,7 @@ def _sum(e: Expanded, node: Node) -> Form:
     for name in node.inputs[1:]:
         total = total + e.forms[name].after(Relation.of(None, sign))
     same = None not in shapes[0] and all(shape == shapes[0] for shape in shapes)
+    need(same or all(e.forms[name].maps for name in node.inputs), "a constant that may be larger")
     return replace(total, spread=total.spread or (len(total.maps) > 1 and not same))
 
 
@@ -248,8 +276,12 @@ def _matmul(e: Expanded, node: Node) -> Form:
     names = [e.operand(node, place) for place in range(2)]
     need(None in names and names != [None, None], "a product of two computed values")
     place = names.index(None) ^ 1
-    c, rank = e.weight(node, place), len(e.graph.shape(node.inputs[1 - place]))
-    need(c.ndim == 2 <= rank, "a MatMul whose constant is no matrix")
+    c, rank = e.counted(names[place]), len(e.graph.shape(node.inputs[1 - place]))
+    # A matrix that is repeated as often as there are others.
+    batch = e.graph.shape(node.inputs[1 - place])[rank - c.ndim : -2]
+    fits = 2 <= c.ndim <= rank and all(m in (1, n) for m, n in zip(c.shape, batch, strict=False))
+    need(fits and np.all(c == c[(0,) * (c.ndim - 2)]), "a MatMul whose constant is no matrix")
+    c = c[(0,) * (c.ndim - 2)]
     c = c.T if place else c
     return e.forms[node.inputs[1 - place]].then(Map(rank - 1 - (1 - place), c, c))
 
@@ -284,17 +316,59 @@ def _pad(e: Expanded, node: Node) -> Form:
     return _depthwise(e, node, shape[1], ones, (ones, ones, pads[2:rank], pads[rank + 2 :]))
 
 
-LINEAR: dict[str, Callable[[Expanded, Node], Form]] = {
+def _einsum(e: Expanded, node: Node) -> Form:
+    """A product with a matrix: of the value's letters, one becomes the matrix's other one."""
+    given, _, result = node.attributes["equation"].replace(" ", "").partition("->")
+    terms = given.split(",")
+    need(len(terms) == len(node.inputs) == 2, "an Einsum of other than two operands")
+    names = [e.operand(node, place) for place in range(2)]
+    need(None in names and names != [None, None], "a product of two computed values")
+    place = names.index(None) ^ 1
+    x, letters, c = terms[1 - place], terms[place], e.counted(names[place])
+    need(c.ndim == len(letters) == 2 and "." not in x, "no product with a matrix")
+    gone, made = sorted(letters, key=lambda letter: letter not in x)
+    need(len({*x, made}) == len(x) + 1 and gone in x, "no product with a matrix")
+    need(result == x.replace(gone, made), "a product with a matrix, and its axes moved")
+    c, axis = c if letters[0] == made else c.T, x.index(gone)
+    need(e.graph.shape(node.inputs[1 - place])[axis] == c.shape[1], "channels that do not fit")
+    return e.forms[node.inputs[1 - place]].then(Map(axis, c, c))
+
+
+def _filled(e: Expanded, node: Node) -> Form:
+    """One number, repeated."""
+    need(e.is_constant(node.inputs[0]), "Expand of what is computed")
+    number = e.weight(node, 0)
+    need(number.size == 1, "Expand of several numbers")
+    return Form({}, Relation.of(None, 1.0, number.reshape(())))
+
+
+def _moves(e: Expanded, node: Node) -> list[Form]:
+    constants = [name for p in operands(node) if e.is_constant(name := node.inputs[p])]
+    own = {name: e.per_channel(name, e.graph.shape(name)) for name in constants}
+    given = {
+        name: Form({}, Relation.of(c.axis, np.ones_like(c.scale), c.scale))
+        for name, c in own.items()
+    }
+    made = moved(e.graph, node, e.forms | given)
+    e.moved += sum(m.c.size for form in made for m in form.maps.values())
+    need(e.moved <= _MOVED, "too many forms of what was moved")
+    return made
+
+
+LINEAR: dict[str, Callable[[Expanded, Node], Form | list[Form]]] = {
     **dict.fromkeys(("Add", "Sub", "Sum"), _sum),
     **dict.fromkeys(("Mul", "Div"), _product),
     **dict.fromkeys(("Conv", "ConvTranspose"), _conv),
     "AveragePool": _average,
     "BatchNormalization": _batch_norm,
+    "Einsum": _einsum,
+    "Expand": _filled,
     "Gemm": _gemm,
     "MatMul": _matmul,
     "Neg": _negative,
     "Pad": _pad,
     "Transpose": _transpose,
     **dict.fromkeys(VIEWS, _view),
+    **dict.fromkeys(MOVES, _moves),
 }
 """The ops that are linear in what they compute from, their weights being constants."""

@@ -16,6 +16,7 @@ __all__ = [
     "relation_at",
     "reshaped",
     "then",
+    "whole",
 ]
 
 import math
@@ -168,12 +169,9 @@ def reshaped(r: Relation, before: Shape, after: Shape) -> Relation:
     """
     if r.axis is None:
         return r
-    for place, size in enumerate(after):
-        # The channels whole, and before or behind them as many elements.
-        parts = (after[:place], before[: r.axis]), (after[place + 1 :], before[r.axis + 1 :])
-        same = (product(x) == product(y) is not None for x, y in parts)
-        if size == r.scale.size and any(same):
-            return r.along(place)
+    place = whole(r.axis, before, after)
+    if place is not None and before[r.axis] == r.scale.size:
+        return r.along(place)
     head, first = _alike(before[: r.axis], after)
     tail, last = _alike(before[: r.axis : -1], after[first:][::-1])
     old, new = before[head : len(before) - tail], after[first : len(after) - last]
@@ -182,6 +180,16 @@ def reshaped(r: Relation, before: Shape, after: Shape) -> Relation:
     counts = [math.prod(each) for each in sizes]
     need(counts[0] == counts[1] <= MOST, "a block of another or too large a size")
     return relation_at(r, channels_of(r, r.axis - head, sizes[0]).reshape(sizes[1]), first)
+
+
+def whole(axis: int, before: Shape, after: Shape) -> int | None:
+    """The axis of a shape that one of another shape is, with the same elements before or behind."""
+    for place, size in enumerate(after):
+        parts = (after[:place], before[:axis]), (after[place + 1 :], before[axis + 1 :])
+        same = (product(x) == product(y) is not None for x, y in parts)
+        if size == before[axis] is not None and any(same):
+            return place
+    return None
 
 
 def _alike(before: Shape, after: Shape) -> tuple[int, int]:

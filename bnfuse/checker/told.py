@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["follow"]
+__all__ = ["follow", "uncut"]
 
 from collections.abc import Sequence
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
-from bnfuse.checker.nodes import Node, words
+from bnfuse.checker.nodes import PARAMETERS, Node, NotProved, words
 from bnfuse.checker.sizes import OPEN, Shape, Size, product, quotient
 from bnfuse.checker.values import Values
 
@@ -75,7 +76,7 @@ def _target(values: Values, node: Node, shapes: Sequence[Shape]) -> Sequence[Siz
         axis = node.attributes["axis"]
         return product(shapes[0][:axis]), product(shapes[0][axis:])
     if node.op in ("Resize", "Slice"):
-        kept = _kept(values, node)
+        kept = uncut(values, node)
         return [size if axis in kept else None for axis, size in enumerate(shapes[0])]
     given = values.sizes(node.inputs[1]) if node.op in ("Expand", "Reshape") else None
     if given is None or node.op == "Expand":
@@ -88,19 +89,21 @@ def _target(values: Values, node: Node, shapes: Sequence[Shape]) -> Sequence[Siz
     return target
 
 
-def _kept(values: Values, node: Node) -> set[int]:
+def uncut(values: Values, node: Node) -> set[int]:
     """The axes that a Slice or a Resize leaves whole."""
     rank = len(values.shape(node.inputs[0]))
-    numbers = [values.constant(name) if name else None for name in node.inputs[1:]]
-    given = [None if array is None else array.tolist() for array in numbers]
     if node.op == "Resize":
         if node.attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize":
             return set()
-        scales = (given[1:2] if node.opset >= 11 else given) or [None]
-        return {axis for axis, scale in enumerate(scales[0] or ()) if scale == 1.0}
-    starts, ends, axes, steps = (given + [None] * 4)[:4]
-    if starts is None or ends is None:
+        place = 2 if node.opset >= 11 else 1
+        name = node.inputs[place] if place < len(node.inputs) else ""
+        scales = values.constant(name) if name else None
+        return set() if scales is None else set(np.flatnonzero(scales == 1.0).tolist())
+    try:
+        given = [values.parameter(node, name) for name in PARAMETERS["Slice"]]
+    except NotProved:
         return set()
+    starts, ends, axes, steps = given
     cut = [axis % rank for axis in axes or range(len(starts))]
     bounds = zip(cut, starts, ends, steps or [1] * len(cut), strict=True)
     parts = {axis for axis, *rest in bounds if rest[0] or rest[1] < 2**31 - 1 or rest[2] != 1}

@@ -169,13 +169,17 @@ class Values:
             return None
         try:
             result = self.run(node, values)[place]
-        except Exception:
+        except NotProved:
             return None
         is_array = isinstance(result, np.ndarray | np.generic)
         return self._widened(np.asarray(result), name) if is_array else None
 
     def run(self, node: Node, values: dict[str, Array]) -> list[Any]:
-        """What the op's reference implementation makes of values of the node's inputs."""
+        """What the op's reference implementation makes of values of the node's inputs.
+
+        Raises:
+            NotProved: It makes nothing of them.
+        """
         fed = [
             helper.make_tensor_value_info(i, helper.np_dtype_to_tensor_dtype(v.dtype), v.shape)
             for i, v in values.items()
@@ -183,7 +187,10 @@ class Values:
         outputs = [helper.make_empty_tensor_value_info(o) for o in node.proto.output if o]
         graph = helper.make_graph([node.proto], "constant", fed, outputs)
         model = helper.make_model(graph, opset_imports=self.proto.opset_import)
-        results = iter(ReferenceEvaluator(model).run(None, values))
+        try:
+            results = iter(ReferenceEvaluator(model).run(None, values))
+        except Exception as error:
+            raise NotProved(f"{node.op} cannot be followed: {error}") from error
         return [next(results) if o else None for o in node.proto.output]
 
     def sizes(self, name: str) -> Array | None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from bnfuse.checker.forms import Form, alike
+from bnfuse.checker.forms import Form
+from bnfuse.checker.maps import alike
 from bnfuse.checker.nodes import need
 from bnfuse.checker.relations import IDENTITY, Relation, inverse, reshaped, then
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnfuse.checker.check import unbelieving
-from bnfuse.checker.forms import Form, alike
+from bnfuse.checker.forms import Form
 from bnfuse.checker.linear import expand
+from bnfuse.checker.maps import alike
 from bnfuse.checker.nodes import NotProved
 from bnfuse.checker.relations import IDENTITY, Relation
 from bnfuse.proving.search import Search

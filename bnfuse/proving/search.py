@@ -9,32 +9,36 @@ from __future__ import annotations
 
 __all__ = ["Search", "Unmatched"]
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bnfuse.checker.check import Cut, Proving
-from bnfuse.checker.forms import Form
-from bnfuse.checker.linear import LINEAR, Expanded
+from bnfuse.checker.linear import LINEAR
+from bnfuse.checker.moving import MOVES
 from bnfuse.checker.nodes import VIEWS, NotProved, need
 from bnfuse.checker.relations import IDENTITY, Relation
 from bnfuse.proving.claims import of_forms, of_tables
+from bnfuse.proving.likely import are_compared, may_be, on_one_grid, sources_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from bnfuse.checker.graph import Graph
     from bnfuse.checker.nodes import Node
-    from bnfuse.checker.sizes import Shape
 
 _AFFINE = {"Add", "BatchNormalization", "Div", "Mul", "Neg", "Sub"}
 
 _LAYOUT = {"Transpose", *VIEWS}
 
-_DENSE = 1 << 22
-"""Coefficients up to which a scale is compared with a matrix."""
-
 _REACH = 60
 """Values of the original that are looked at as the result of a linear map."""
+
+_PIECES = {"Einsum", "Expand", "Gemm", "MatMul", *MOVES}
+"""What an affine of each channel may be put together with."""
+
+_PUT_TOGETHER = 1 << 13
+"""Values of the original that are looked at where channels are put together."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,10 @@ class Search:
         self._matches: dict[str, list[str]] = {}
         self._readers: dict[str, list[Node]] = {}
         self._results = {original.same(name) for name in original.outputs}
+        ours, theirs = (Counter(n.op for n in graph.nodes) for graph in (original, candidate))
+        self._pieces = {op for op in _PIECES if ours[op] != theirs[op]}
+        if not self._pieces.isdisjoint(MOVES):
+            self._pieces.update(MOVES)
         for node in original.nodes:
             for name in dict.fromkeys(node.inputs):
                 self._readers.setdefault(name, []).append(node)
@@ -140,8 +148,9 @@ class Search:
             self.tried.clear()
         refusals: list[NotProved] = []
         found = self._match_op(node, refusals)
-        if node.op in LINEAR:
-            found = self._match_form(node, refusals, found) or found
+        for b in filter(None, node.outputs if node.op in LINEAR else ()):
+            if not (found and node.op in MOVES and self._is_named(b)):
+                found = self._match_form(node, b, refusals, found) or found
         if not found and not (self._given and self._assume(node)):
             refusals.sort(key=lambda refusal: not refusal.wrong)
             reason = str(refusals[0]) if refusals else f"no {node.op} of the original reads it"
@@ -195,24 +204,42 @@ class Search:
         if a in matches:
             return
         matches.append(a)
-        following = [a]
-        for value in following:
+        stack, seen, pieces = [a], {a}, False
+        for value in stack:
             for reader in self._readers.get(value, ()):
-                after = reader.outputs[0]
-                known = reader.op in _AFFINE or reader.op in _LAYOUT
-                if not known or after in matches or len(following) > _REACH:
+                pieces = pieces or reader.op in self._pieces
+                known = reader.op in _AFFINE or reader.op in _LAYOUT or reader.op in self._pieces
+                if not known or len(stack) > (_PUT_TOGETHER if pieces else _REACH):
                     continue
-                following.append(after)
-                cut = self._cut(after, b, [b], []) if self._looks_like(after, b) else None
-                if cut is not None:
-                    self.cuts.append(cut)
-                    matches.append(after)
+                for after in reader.outputs:
+                    if after in seen or after in matches:
+                        continue
+                    seen.add(after)
+                    stack.append(after)
+                    cut = self._affine_of(after, b, pieces)
+                    if cut is not None:
+                        self.cuts.append(cut)
+                        matches.append(after)
 
-    def _looks_like(self, a: str, b: str) -> bool:
+    def _affine_of(self, a: str, b: str, pieces: bool) -> Cut | None:
+        """What is put together, over what it is matched with; over what makes that, if need be."""
+        if not self._looks_like(a, b, pieces):
+            return None
+        return self._cut(a, b, [b], [])
+
+    def _looks_like(self, a: str, b: str, pieces: bool) -> bool:
+        """Whether a value may be an affine of another one; among pieces, only the whole may."""
         try:
-            return self._matters(a) and _may_be(self._original, a, self._candidate.shape(b), True)
+            matters = self._ends(a) if pieces else self._matters(a)
+            return matters and may_be(self._original, a, self._candidate.shape(b), True)
         except NotProved:
             return False
+
+    def _ends(self, a: str) -> bool:
+        """Whether anything but a linear map reads a value."""
+        readers = self._readers.get(a, ())
+        others = (reader.op for reader in readers if reader.op not in LINEAR)
+        return a in self._results or any(op not in ("Shape", "Size") for op in others)
 
     def _same_ops(self, node: Node) -> list[Node]:
         computed = [i for i in node.inputs if i in self._matches]
@@ -228,14 +255,28 @@ class Search:
         found = dict.fromkeys(n for n in reading if n.op == node.op and n.outputs[0])
         return sorted(found, key=lambda n: n.outputs[0] != node.outputs[0])[:_REACH]
 
-    def _match_form(self, node: Node, refusals: list[NotProved], found: bool) -> bool:
-        b = node.outputs[0]
+    def _match_form(self, node: Node, b: str, refusals: list[NotProved], found: bool) -> bool:
+        found = self._match_form_over(self._matches, b, refusals) or found
+        if not (found and self._is_named(b)) and (self._pieces or node.op in MOVES):
+            # What is put together of what was matched may be matched only as a whole.
+            makers = self._candidate.producers
+            linear = {i for i in self._matches if i in makers and makers[i][0].op in LINEAR}
+            found = self._match_form_over(self._matches.keys() - linear, b, refusals) or found
+        return found
+
+    def _is_named(self, b: str) -> bool:
+        """Whether a value was matched with that of its name, if there is one."""
+        return b not in self._original.producers or b in self._matches.get(b, ())
+
+    def _match_form_over(self, stops: Collection[str], b: str, refusals: list[NotProved]) -> bool:
         try:
-            sources = _sources(self._candidate, b, self._matches)
+            sources = sources_of(self._candidate, b, stops)
         except NotProved as refusal:
             refusals.append(refusal)
             return False
-        known = set(self._matches.get(b, ()))
+        if not sources:
+            return False
+        found, known = False, set(self._matches.get(b, ()))
         for a in self._reached(sources, b):
             if a in known:
                 continue
@@ -250,22 +291,26 @@ class Search:
         """Values of the original that linear ops make of what the sources are."""
         shape = self._candidate.shape(b)
         start = [a for b in sources for a in self._matches[b]]
-        seen, order = set(start), list(start)
+        seen, order, near = dict.fromkeys(start, False), list(start), 0
         for value in order:
-            if len(order) > _REACH:
+            if near > _REACH or len(order) > _PUT_TOGETHER:
                 break
+            near += not seen[value]
             for reader in self._readers.get(value, ()):
-                if reader.op in LINEAR and reader.outputs[0] not in seen:
-                    seen.add(reader.outputs[0])
+                moves = reader.op in MOVES
+                follows = reader.op in self._pieces if moves else reader.op in LINEAR
+                if follows and reader.outputs[0] not in seen:
+                    seen[reader.outputs[0]] = seen[value] or moves
                     order.append(reader.outputs[0])
-        named = [a for a in order if a == b]
-        others = [a for a in order[len(start) :] if a != b and self._matters(a)]
+        named = [b] if b in self._original.producers else []
+        matter = {False: self._matters, True: self._ends}
+        others = [a for a in order[len(start) :] if a != b and matter[seen[a]](a)]
         others += [a for a in start if a != b]
         known = self.proving.known
         turns = self._candidate.producers[b][0].op == "Transpose" or any(
             known[x, y].order is not None for y in sources for x in self._matches[y]
         )
-        return [a for a in (*named, *others) if _may_be(self._original, a, shape, turns)]
+        return [a for a in (*named, *others) if may_be(self._original, a, shape, turns)]
 
     def _matters(self, a: str) -> bool:
         """Whether anything but an affine reads a value."""
@@ -288,7 +333,7 @@ class Search:
         return None
 
     def _cut_over(self, a: str, b: str, sources: list[str], stops: set[str]) -> Cut:
-        mine = _sources(self._original, a, stops)
+        mine = sources_of(self._original, a, stops)
         over = []
         for source in sources:
             chosen = [x for x in self._matches[source] if x in mine]
@@ -299,8 +344,8 @@ class Search:
             self.proving.known[a, b] = cut.relation
             return cut
         x, y, unit = forms = self.proving.forms(a, b, over)
-        need(not self._matches.get(b) or _one_grid(x, y), "another grid of coefficients")
-        need(_is_compared(x, y), "far more coefficients")
+        need(not self._matches.get(b) or on_one_grid(x, y), "another grid of coefficients")
+        need(are_compared(x, y), "far more coefficients")
         cut = Cut(a, b, "linear", of_forms(x, y, unit), tuple(over))
         try:
             self.proving.same_form(cut, forms)
@@ -312,51 +357,3 @@ class Search:
     def _try(self, cut: Cut) -> None:
         if not self.unmatched:
             self.tried.append(cut)
-
-
-def _sources(graph: Graph, value: str, stops: Collection[str]) -> list[str]:
-    """The values of ``stops`` that linear ops make a value of."""
-    form = Expanded(graph, stops)
-    found, seen, stack = [], {value}, [value]
-    while stack:
-        name = stack.pop()
-        if name in stops:
-            found.append(name)
-            continue
-        node, _ = graph.made(name)
-        need(node.op in LINEAR, f"{node.op} is not linear")
-        for source in reversed(form.sources(node)):
-            if source not in seen:
-                seen.add(source)
-                stack.append(source)
-    return found
-
-
-def _one_grid(a: Form, b: Form) -> bool:
-    """Whether the forms are compared without another grid of taps for either."""
-    pairs = [
-        (m.c.shape[2:], b.maps[name].c.shape[2:]) for name, m in a.maps.items() if name in b.maps
-    ]
-    return all(x == y for x, y in pairs)
-
-
-def _is_compared(a: Form, b: Form) -> bool:
-    """Whether no scale is written as a large matrix to be compared with one."""
-    pairs = [(m, b.maps[name]) for name, m in a.maps.items() if name in b.maps]
-    return all(
-        x.c.shape[:2] == y.c.shape[:2] or max(x.c.size, y.c.size) <= _DENSE for x, y in pairs
-    )
-
-
-def _may_be(graph: Graph, a: str, shape: Shape, turned: bool = False) -> bool:
-    """Whether a value may have a shape, or where it may be turned, its sizes."""
-    try:
-        mine = graph.shape(a)
-    except NotProved:
-        return False
-    if turned:
-        return len(mine) == len(shape)
-    return len(mine) == len(shape) and all(
-        not (isinstance(p, int) and isinstance(q, int)) or p == q
-        for p, q in zip(mine, shape, strict=True)
-    )

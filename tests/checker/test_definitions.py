@@ -144,7 +144,7 @@ def test_an_op_is_proved_equal_to_its_definition(case: tuple[Any, ...]) -> None:
 
 
 def test_every_definition_is_tried() -> None:
-    assert {case[0] for case in CASES} | {"Swish", "Split", "Gather"} == set(DEFINITIONS)
+    assert {case[0] for case in CASES} | {"Swish"} == set(DEFINITIONS)
 
 
 PARTS = """
@@ -159,7 +159,7 @@ SLICES = (
 )
 
 
-@pytest.mark.parametrize(("last", "proved"), [(5, True), (-1, False), (4, False)])
+@pytest.mark.parametrize(("last", "proved"), [(5, True), (-1, True), (4, False)])
 def test_parts_are_parts_however_they_are_taken(last: int, proved: bool) -> None:
     slices = onnx.parser.parse_model(PARTS.format(last=5, body=SLICES.replace("all", "six")))
     split = "y, z, v = Split<axis = 1>(x, sizes)  w = Gather<axis = 1>(x, last)"

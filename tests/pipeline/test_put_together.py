@@ -96,6 +96,7 @@ def test_norms_that_are_put_together_fold():
     norms = [_WritesChannels, _StacksChannels, _Lerp, _DiagonalProduct, _RepeatedDiagonal]
     net = _Net([*norms, _DiagonalEinsum, _FixedChoice]).eval()
     folded = bnfuse.fold(net, torch.randn(2, 3, 4, 4)).raise_for_verdict()
+    assert folded.report.verification.proof.proved
     ops = Counter(node.op_type for node in folded.model.graph)
     assert ops == {"Conv": 7, "Relu": 7, "ReduceMean": 1}
     assert not folded.report.notes
