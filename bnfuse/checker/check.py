@@ -6,7 +6,7 @@ __all__ = ["Cut", "Proof", "Proving", "check", "unbelieving"]
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -70,6 +70,22 @@ class Proof:
     units: float
     where: str
     cuts: int
+
+
+class Forms(NamedTuple):
+    """Two values as linear forms of the same values.
+
+    Attributes:
+        mine: The original's, with what the relations' shifts come to in its sizes.
+        theirs: The candidate's.
+        unit: The rounding unit of the candidate's constants.
+        own: The constant of ``mine`` without those shifts.
+    """
+
+    mine: Form
+    theirs: Form
+    unit: float
+    own: Relation
 
 
 @dataclass(eq=False)
@@ -140,9 +156,9 @@ class Proving:
             if x and y:
                 self._remember(x, y, relation)
 
-    def same_form(self, cut: Cut, forms: tuple[Form, Form, float] | None = None) -> None:
+    def same_form(self, cut: Cut, forms: Forms | None = None) -> None:
         """Two linear forms of values that are related: their coefficients agree."""
-        mine, theirs, unit = forms or self.forms(cut.a, cut.b, cut.over)
+        mine, theirs, unit, own = forms or self.forms(cut.a, cut.b, cut.over)
         if mine.view or theirs.view:
             shape = self.candidate.shape(cut.b)
             self._same_shape(cut.a, cut.b, theirs.view[0] if theirs.view else shape)
@@ -153,8 +169,10 @@ class Proving:
         self.met(units, f"{cut.b}: {where}")
         same = (mine.order, mine.view, mine.constant.axis) == (None, None, relation.axis)
         if relation.has_shift and same:
-            # A shift is the difference of two constants: what follows is measured against those.
-            relation = replace(relation, magnitude=mine.constant.magnitude)
+            # A shift is the difference of two constants: what follows is measured against those,
+            # and where the cut has none of its own, against those of the cuts before.
+            whole, here = mine.constant.magnitude, compose(own, relation).magnitude
+            relation = replace(relation, magnitude=np.where(own.magnitude > 0, here, whole))
         self._remember(cut.a, cut.b, relation)
 
     def met(self, units: float, where: str) -> None:
@@ -199,13 +217,8 @@ class Proving:
         need(order is not None, "nothing is turned")
         self._remember(a, b, replace(IDENTITY, order=then(None, turned(step, order or ()))))
 
-    def forms(self, a: str, b: str, over: Sequence[tuple[str, str]]) -> tuple[Form, Form, float]:
-        """Both values as linear forms of the original's values in ``over``.
-
-        Returns:
-            The original's form, with what the relations' shifts come to in its sizes; the
-            candidate's; and the rounding unit of the candidate's constants.
-        """
+    def forms(self, a: str, b: str, over: Sequence[tuple[str, str]]) -> Forms:
+        """Both values as linear forms of the original's values in ``over``."""
         names = {y: x for x, y in over}
         need(len(names) == len(over), "a value is named twice")
         need(all(pair in self.known for pair in over), "nothing is known of what it is a form of")
@@ -242,7 +255,7 @@ class Proving:
         # Where nothing is stored, the rounding is that of the relations that it rests on.
         stored = next((e for e in (theirs, mine) if e.constants), None)
         unit = stored.unit if stored else UNITS_OF.get(self.candidate.dtype(b), theirs.unit)
-        return replace(mine.form, constant=sized), form, unit
+        return Forms(replace(mine.form, constant=sized), form, unit, constant)
 
     def _remember(self, a: str, b: str, relation: Relation) -> None:
         """Keep a relation whose numbers the candidate's type bears where the original's were."""

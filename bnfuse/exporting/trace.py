@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = ["Traced", "trace"]
 
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from bnfuse.exporting.request import RefusedError, one_sentence, where
 from bnfuse.exporting.scopes import exact_scopes, scopes_to_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from bnfuse.exporting.request import Request
 
@@ -73,13 +74,13 @@ def _export(request: Request, path: Path, axes: Mapping[str, Mapping[int, str]])
         with (
             quiet() as warned,
             exact_scopes(request.module),
+            _taking_the_examples(request),
             torch.no_grad(),
         ):
             torch.onnx.export(
                 request.module,
-                request.args,
+                request.inputs.args,
                 path,
-                kwargs=request.kwargs or None,
                 dynamo=False,
                 input_names=list(request.inputs.names),
                 dynamic_axes={name: symbols for name, symbols in axes.items() if symbols},
@@ -97,6 +98,34 @@ def _export(request: Request, path: Path, axes: Mapping[str, Mapping[int, str]])
         if issubclass(warning.category, TracerWarning) and not warning.filename.startswith(library)
     ]
     return list(dict.fromkeys(places))
+
+
+@contextmanager
+def _taking_the_examples(request: Request) -> Iterator[None]:
+    """Give the module a forward of its examples alone.
+
+    The exporter passes all parameters up to the last example by position, defaults too, where
+    decorators of ``forward`` expect to be told of them by name or not at all.
+    """
+    module, forward = request.module, request.module.forward
+    if isinstance(module, torch.jit.ScriptModule):
+        yield
+        return
+
+    def called(*tensors: torch.Tensor) -> Any:
+        positional = tensors[: len(request.args)]
+        named = dict(zip(request.kwargs, tensors[len(request.args) :], strict=True))
+        return forward(*positional, **named)
+
+    own = module.__dict__.get("forward")
+    module.forward = called
+    try:
+        yield
+    finally:
+        if own is None:
+            del module.forward
+        else:
+            module.forward = own
 
 
 def undo_deduplication(model: ir.Model) -> None:

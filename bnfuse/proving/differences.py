@@ -126,7 +126,7 @@ def _cleaned(relation: Relation) -> Relation | None:
 def _righted(failed: Search, cut: Cut) -> Relation | None:
     """With the scales that most coefficients of a channel agree on."""
     try:
-        a, b, _ = failed.proving.forms(cut.a, cut.b, cut.over)
+        a, b, *_ = failed.proving.forms(cut.a, cut.b, cut.over)
         ratios = []
         for name, mine in a.maps.items():
             pair = alike(mine, b.maps[name])
@@ -146,7 +146,7 @@ def _righted(failed: Search, cut: Cut) -> Relation | None:
 def _of_form(search: Search, a: str, b: str) -> Difference | None:
     """The coefficient in which two forms differ the most."""
     cut = search.assumed[a, b]
-    mine, theirs, unit = search.proving.forms(a, b, cut.over)
+    mine, theirs, unit, _ = search.proving.forms(a, b, cut.over)
     mine = mine.after(cut.relation)
     constants = tuple(expand(search.proving.candidate, b, [y for _, y in cut.over]).constants)
     return _largest(search.proving.candidate, b, mine, theirs, unit, constants)
