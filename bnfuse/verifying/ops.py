@@ -167,7 +167,8 @@ def ops_with(fact: Fact) -> frozenset[str]:
 
 
 TORCH = {
-    "_log_softmax": "LogSoftmax", "_softmax": "Softmax", "_to_copy": "Cast", "acos": "Acos",
+    "_log_softmax": "LogSoftmax", "_softmax": "Softmax", "_to_copy": "Cast",
+    "_unsafe_view": "Reshape", "acos": "Acos",
     "argmax": "ArgMax", "argmin": "ArgMin", "asin": "Asin", "atan": "Atan", "cat": "Concat",
     "ceil": "Ceil", "clamp": "Clip", "clone": "Identity", "constant_pad_nd": "Pad",
     "copy": "Identity", "cos": "Cos", "elu": "Elu", "embedding": "Gather",

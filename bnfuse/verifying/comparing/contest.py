@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from bnfuse.verifying.comparing.doubt import settled
+from bnfuse.verifying.comparing.doubt import settled, undecided
 from bnfuse.verifying.comparing.row import RowComparison
 from bnfuse.verifying.original.follow import GAP_FACTOR
 from bnfuse.verifying.original.kept import Archive
@@ -109,6 +109,7 @@ class Contest:
         self._draws = self._drawn = 0
         self._archive = Archive()
         self._doubtful = ""
+        self._undrawn = ""
         self._follower = follower
         self._choices = self._follower.choices if self._follower else ()
         scores = tuple(choice.other_scores for choice in self._choices if choice.scores)
@@ -167,7 +168,7 @@ class Contest:
         rows, most = settled(rows, again, self._thresholds, self._truth.approximates)
         if most:
             self.notes.append(f"rounding was also measured by {most} simulated runs a sample")
-        return rows
+        return tuple(undecided(row, self._undrawn) for row in rows) if self._undrawn else rows
 
     def _tell(self, what: str) -> None:
         if self._doing is not None:
@@ -275,6 +276,9 @@ class Contest:
             try:
                 values = kept.candidates.get(place) or session.run(sample.feeds)
             except RunError as error:
+                if error.is_of_memory:
+                    self._out_of_memory(comparison, sample)
+                    continue
                 comparison.failure = f"the candidate fails on {sample.label}: {error}"
                 continue
             kept.candidates[place] = values
@@ -287,6 +291,16 @@ class Contest:
             comparison.add(sample, values, honest, truth, simulated, followed)
         self._archive.settle(sample)
         return True
+
+    def _out_of_memory(self, comparison: RowComparison, sample: Sample) -> None:
+        """Note that a row was not compared on a sample; that is no mistake of the candidate's."""
+        row = comparison.row
+        told = (
+            f"{row.provider}, optimisation {row.optimization}: not compared on {sample.label}: "
+            "there is too little memory to run the candidate on it"
+        )
+        if told not in self.notes:
+            self.notes.append(told)
 
     def _comparable(self, run: list[Any], count: int) -> list[Any]:
         """Return a run of the original without its scores, where the candidate tells none."""
@@ -327,7 +341,8 @@ class Contest:
             try:
                 jitter = Jitter(rng, max(units), self._pooled, walks.again())
                 values = self._truth.watched(sample.feeds, (), own, jitter=jitter)[0]
-            except NoTruthError:
+            except NoTruthError as error:
+                self._undrawn = str(error)
                 break
             run = flattened((), values)[1]
             if [value.shape for value in run] == [value.shape for value in like]:

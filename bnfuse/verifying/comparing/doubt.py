@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from bnfuse.verdict import Verdict
-from bnfuse.verifying.verdicts.judge import unjudgeable
+from bnfuse.verifying.verdicts.judge import judge_row, unjudgeable
 from bnfuse.verifying.verdicts.thresholds import strain, usage
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bnfuse.verifying.verdicts.result import Parity
     from bnfuse.verifying.verdicts.thresholds import Measure, Thresholds
 
-__all__ = ["NEARLY", "ROUNDS", "Again", "Doubt", "doubts", "settled"]
+__all__ = ["NEARLY", "ROUNDS", "Again", "Doubt", "doubts", "settled", "undecided"]
 
 # Up to so far beyond its bound a candidate may lie because the original was lucky.
 _LUCK = 1e3
@@ -88,6 +88,28 @@ def settled(
             rows, most = tuple(drawn), max(most, draws)
         by_row = _by_row(rows, regime, thresholds)
         open_rows = {n for n in open_rows if by_row[n].used <= 1}
+
+
+def undecided(row: Parity, why: str) -> Parity:
+    """Return a row without a failure that simulated runs might have excused, had there been more.
+
+    Args:
+        row: As it was judged.
+        why: What kept them from being made.
+    """
+    if row.reason not in [output.reason for output in row.outputs]:
+        return row
+    outputs = tuple(
+        replace(
+            output,
+            verdict=Verdict.INCONCLUSIVE,
+            reason=f"{output.reason}, but not all rounding that may excuse it was simulated: {why}",
+        )
+        if output.verdict is Verdict.FAIL and 1.0 < output.usage < _LUCK
+        else output
+        for output in row.outputs
+    )
+    return judge_row(replace(row, outputs=outputs))
 
 
 def _by_row(rows: Iterable[Parity], regime: str, thresholds: Thresholds) -> list[Doubt]:

@@ -23,10 +23,16 @@ PLACE = "session.model_external_initializers_file_folder_path"
 """The session option that says where a model given as bytes lies."""
 _HEAVY = ("Conv", "MatMul", "Gemm")
 _MAX_THREADS = 4
+_OUT_OF_MEMORY = ("Failed to allocate memory", "out of memory", "bad_alloc", "bad allocation")
 
 
 class RunError(Exception):
     """A model does not open or does not run; the message is the runtime's, on one line."""
+
+    @property
+    def is_of_memory(self) -> bool:
+        """Whether it is the machine that lacks the memory to run it."""
+        return any(said in str(self) for said in _OUT_OF_MEMORY)
 
 
 def available_providers() -> list[str]:

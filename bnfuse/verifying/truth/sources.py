@@ -96,7 +96,8 @@ class TruthSource(ABC):
         try:
             yield None if self._budget is None else start + self._budget - self.seconds
         except BudgetSpentError:
-            raise NoTruthError(f"the budget of {self._budget:g} s for truth is spent") from None
+            spent = f"the budget of {self._budget:g} s for truth is spent (--truth-budget)"
+            raise NoTruthError(spent) from None
         except NoTruthError:
             raise
         except Exception as error:
