@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-__all__ = ["Outcome", "enlivened", "judged", "markdown"]
+__all__ = ["Outcome", "enlivened", "judged", "markdown", "reason_kind"]
 
 _MEMORY = 8 << 30
 _STYLES, _NORMED, _OTHERS = "styles", "transformers, batch norm", "transformers, other norms"
@@ -236,20 +236,22 @@ def markdown(outcomes: Iterable[Outcome]) -> Iterator[str]:
     yield ""
     yield "| norms left | because |"
     yield "|---|---|"
-    for reason, count in Counter(_kind(text) for row in rows for text in row.left).most_common(12):
+    for reason, count in Counter(
+        reason_kind(text) for row in rows for text in row.left
+    ).most_common(12):
         yield f"| {count} | {reason} |"
     yield ""
     yield "| not built | because |"
     yield "|---|---|"
-    reasons: dict[str, list[str]] = {}
+    causes: dict[str, list[str]] = {}
     for row in rows:
         if row.code is None:
-            reasons.setdefault(_cause(row.sentence), []).append(row.name)
-    for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1])):
+            causes.setdefault(_cause(row.sentence), []).append(row.name)
+    for reason, names in sorted(causes.items(), key=lambda item: -len(item[1])):
         yield f"| {', '.join(names)} | {reason} |"
 
 
-def _kind(reason: str) -> str:
+def reason_kind(reason: str) -> str:
     """The last of a site's reasons, without the names of its nodes."""
     return re.sub(r"'[^']*'", "…", reason.split("; ")[-1])
 
