@@ -24,13 +24,14 @@ __all__ = [
     "windows_of",
 ]
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import onnx_ir as ir
 
 from bnfuse.graph.access import given, input_of, is_op
 from bnfuse.graph.channel import static_dim
+from bnfuse.graph.slices import Constants, slices_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,13 +44,6 @@ _DEPTH = 24
 _AS_THEY_ARE = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 _NEAR = 1e-4
 """How near to a whole number, relative to its size, a product can be rounded to either side."""
-
-
-class Constants(Protocol):
-    """What knows a graph's constants."""
-
-    def array(self, value: ir.Value | None) -> NDArray[Any] | None:
-        """The numbers of a value; ``None`` where they are no constant."""
 
 
 def dims_of(shape: ir.Shape | None) -> list[Dim] | None:
@@ -114,15 +108,8 @@ def _gathered(node: ir.Node, entries: _Entries, constants: Constants) -> _Entrie
 
 
 def _sliced(node: ir.Node, entries: _Entries, constants: Constants) -> _Entries | None:
-    # Before opset 10 the bounds are attributes.
-    if "starts" in node.attributes:
-        bounds = [node.attributes.get_ints(name, [])[0] for name in ("starts", "ends")]
-        return entries[bounds[0] : bounds[1]]
-    steering: list[Any] = [constants.array(v) for v in node.inputs[1:]]
-    if len(steering) < 2 or any(array is None for array in steering):
-        return None
-    step = int(steering[3].reshape(-1)[0]) if len(steering) > 3 else 1
-    return entries[slice(int(steering[0].reshape(-1)[0]), int(steering[1].reshape(-1)[0]), step)]
+    taken = slices_of(node, constants)
+    return None if taken is None or set(taken) != {0} else entries[taken[0]]
 
 
 def _shape_entries(node: ir.Node) -> _Entries | None:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-__all__ = ["is_whole", "slices_of"]
+__all__ = ["Constants", "is_whole", "slices_of"]
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import onnx_ir as ir
-
-    from bnfuse.graph.constants import ConstantEvaluator
+    from numpy.typing import NDArray
 
 _TO_THE_END = (1 << 31) - 1
 """Exporters write the end of an axis as the largest number of 32 or 64 bits."""
 
 
-def slices_of(node: ir.Node, constants: ConstantEvaluator) -> dict[int, slice] | None:
+class Constants(Protocol):
+    """What knows a graph's constants."""
+
+    def array(self, value: ir.Value | None) -> NDArray[Any] | None:
+        """The numbers of a value; ``None`` where they are no constant."""
+
+
+def slices_of(node: ir.Node, constants: Constants) -> dict[int, slice] | None:
     """What a Slice takes along each axis that it names, as Python slices.
 
     Returns:

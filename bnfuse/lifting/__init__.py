@@ -18,7 +18,7 @@ from bnfuse.graph.constants import ConstantEvaluator
 from bnfuse.graph.rewire import output_like, substitute
 from bnfuse.lifting.batchnorm import read_batch_norm
 from bnfuse.lifting.elementwise import AffineRead, read_elementwise
-from bnfuse.lifting.linear import read_linear
+from bnfuse.lifting.linear import LINEAR_OPS, read_linear
 from bnfuse.lifting.nodes import LiftedAffine, drop_dead, hold, new_affine, new_linear
 from bnfuse.lifting.normalizer import NORMALIZERS, read_normalizer
 from bnfuse.lifting.pieces import pieces_of
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from bnfuse.graph.affine import ChannelAffine
-
-_LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
 
 @dataclass(frozen=True)
@@ -162,5 +160,5 @@ def tied_tensors(graph: ir.Graph, constants: ConstantEvaluator) -> frozenset[ir.
             if value not in parts:
                 parts[value] = constants.parts(value)
             for part in parts[value]:
-                kinds.setdefault(part, set()).add(node.op_type in _LINEAR)
+                kinds.setdefault(part, set()).add(node.op_type in LINEAR_OPS)
     return frozenset(part for part, found in kinds.items() if len(found) > 1)

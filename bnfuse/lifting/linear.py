@@ -7,7 +7,7 @@ absorption costs O(channels), and the weight is read and rounded once, when it i
 
 from __future__ import annotations
 
-__all__ = ["Absorbed", "LinearMap", "Side", "read_linear"]
+__all__ = ["LINEAR_OPS", "Absorbed", "LinearMap", "Side", "read_linear"]
 
 import hashlib
 from dataclasses import dataclass, replace
@@ -356,6 +356,8 @@ _READERS = {
     "Gemm": _read_gemm,
     "MatMul": _read_matmul,
 }
+LINEAR_OPS = frozenset(_READERS)
+"""The operators that are lifted to linear maps where a factor is constant."""
 
 
 def _factors(node: ir.Node, constants: ConstantEvaluator) -> tuple[Constant, ir.Value, bool] | None:

@@ -10,6 +10,7 @@ __all__ = ["unrecognised"]
 from typing import TYPE_CHECKING, Any
 
 from bnfuse.graph.source import module_path
+from bnfuse.lifting.linear import LINEAR_OPS
 from bnfuse.lifting.sites import Kind
 from bnfuse.loading.running_statistics import statistics_keepers
 from bnfuse.wording import few
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from bnfuse.lifting import Lifted
-
-_LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
 
 def unrecognised(original: Any, lifted: Lifted, graph: ir.Graph) -> list[str]:
@@ -37,7 +36,7 @@ def unrecognised(original: Any, lifted: Lifted, graph: ir.Graph) -> list[str]:
     ops: dict[str, dict[str, None]] = {}
     for node in graph:
         # A norm that was written as a Conv is the linear map that norms are folded into.
-        if node.op_type not in _LINEAR:
+        if node.op_type not in LINEAR_OPS:
             ops.setdefault(module_path(node), {})[node.op_type] = None
     parts = [
         path
