@@ -191,6 +191,30 @@ def test_a_layer_norm_of_a_sum_errs_as_a_running_mean_does(width: int, level: fl
     assert 0.6 * real <= rms(told - truth) <= 1.5 * real
 
 
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+@pytest.mark.parametrize(("before", "after"), [(14, 4), (14, 16), (14, 37), (32, 20), (200, 333)])
+def test_an_interpolation_errs_by_its_coordinates(mode: str, before: int, after: int) -> None:
+    """That of the runtime, of its float64 run that errs, and of torch's."""
+    model = onnx.parser.parse_model(
+        f'<ir_version: 9, opset_import: ["": 18]> g (float[1, 8, {before}, {before}] x) => '
+        f"(float[1, 8, {after}, {after}] y) <int64[4] s = {{1, 8, {after}, {after}}}> "
+        f'{{ y = Resize<mode = "{mode}", cubic_coeff_a = -0.75>(x, , , s) }}'
+    )
+    feeds = {"x": np.random.default_rng(0).standard_normal((1, 8, before, before))}
+    feeds["x"] = feeds["x"].astype(np.float32)
+    source = OnnxSource("resize", given=model).session_input()
+    evaluator = DoubleEvaluator(model)
+    (truth,) = evaluator.run(None, feeds)
+    real = max(rms(Session(source, row).run(feeds)[0] - truth) for row in CPU_ROWS)
+    jitter = evaluator.jitter = Jitter(np.random.default_rng(0), SINGLE)
+    drawn = rms(evaluator.run(None, feeds)[0] - truth)
+    torch_mode = {"linear": "bilinear", "cubic": "bicubic"}[mode]
+    net = nn.Upsample((after, after), mode=torch_mode, align_corners=False)
+    told = rms(TorchModel(net, ["x"]).run_double(feeds, jitter=jitter)[0][0] - truth)
+    assert 0.7 * real <= drawn <= 5 * real
+    assert 0.7 * real <= told <= 5 * real
+
+
 class Framed(nn.Module):
     """Pads to whole frames, whose number it computes in floats, as EnCodec does."""
 

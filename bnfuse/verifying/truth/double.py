@@ -29,6 +29,7 @@ from bnfuse.verifying.truth.jitter import (
     summed,
 )
 from bnfuse.verifying.truth.partial_sums import chain_of, walk
+from bnfuse.verifying.truth.resizing import coordinate_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -162,7 +163,8 @@ class DoubleEvaluator(ReferenceEvaluator):
 
         def rough(value: Array) -> Array:
             if not terms:
-                return jitter.rounded(value, node.op_type, inputs[0] if inputs else None)
+                first = inputs[0] if inputs else None
+                return jitter.rounded(value, node.op_type, first, _beside(node, inputs, value))
             walked = jitter.walks.of(value, lambda: _walk(kernel, inputs, value, terms))
             return jitter.accumulated(value, walked, axis)
 
@@ -170,6 +172,14 @@ class DoubleEvaluator(ReferenceEvaluator):
             rough(value) if isinstance(value, np.ndarray) and value.dtype == np.float64 else value
             for value in outputs
         ]
+
+
+def _beside(node: onnx.NodeProto, inputs: Sequence[Any], value: Array) -> Array | None:
+    """Return what an interpolation errs by through its coordinates; None for any other node."""
+    if node.op_type not in {"Resize", "Upsample"} or not isinstance(inputs[0], np.ndarray):
+        return None
+    nearest = all(item.s == b"nearest" for item in node.attribute if item.name == "mode")
+    return None if nearest else coordinate_error(inputs[0], value)
 
 
 def _walk(kernel: Any, inputs: Sequence[Any], value: Array, terms: int) -> Array:

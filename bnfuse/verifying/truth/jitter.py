@@ -76,7 +76,9 @@ class Jitter:
         size = _NEAREST * unit + (_DERIVED - _NEAREST) * min(unit, SINGLE)
         return value * (1.0 + size * self.rng.uniform(-1.0, 1.0, value.shape))
 
-    def rounded(self, value: Array, op: str = "", argument: Array | None = None) -> Array:
+    def rounded(
+        self, value: Array, op: str = "", argument: Array | None = None, beside: Array | None = None
+    ) -> Array:
         """Return the result of an op: one that rounds once, or errs as its calibration says.
 
         What rounds once does not err where the exact result is a number of float32: sizes that a
@@ -86,6 +88,7 @@ class Jitter:
             value: The exact result.
             op: The op in ONNX's or torch's name.
             argument: What it was computed of, in the result's shape.
+            beside: What else it errs by, in rounding units of 1.
         """
         known = error_of(op)
         relative = known.relative if known.relative > 1.0 else _NEAREST
@@ -94,11 +97,13 @@ class Jitter:
             size = size + known.argument * self.inner * np.abs(argument)
         if known.absolute:
             size = size + known.absolute * self.inner
+        if beside is not None:
+            size = size + beside * self.inner
         # In place: fresh memory for each step would take most of the time of large values.
         error = self._drawn(value) * 2.0**-31
         error -= 1.0
         error *= _finite(size)
-        if known == OpError():
+        if known == OpError() and beside is None:
             with np.errstate(over="ignore"):
                 error *= value != np.asarray(value, np.float32)
         error += value

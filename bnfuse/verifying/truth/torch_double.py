@@ -19,6 +19,7 @@ from bnfuse.verifying.truth.branches import bent_sides
 from bnfuse.verifying.truth.double import BudgetSpentError, NoTruthError
 from bnfuse.verifying.truth.jitter import by_channel, lane_norm, running_norm, summed
 from bnfuse.verifying.truth.partial_sums import chain_of, walk
+from bnfuse.verifying.truth.resizing import coordinate_error
 
 if TYPE_CHECKING:
     from bnfuse.verifying.truth.branches import BranchCounter
@@ -187,7 +188,9 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if "avg_pool" in op and self.jitter.unit >= SINGLE:
             # Torch adds up one by one, as the runtime does.
             value = func(first.float(), *args[1:]).double().numpy()
-        rough = self.jitter.rounded(value, op, first.numpy())
+        resizes = op.startswith(("upsample", "_upsample")) and "nearest" not in op
+        beside = coordinate_error(first.numpy(), value) if resizes else None
+        rough = self.jitter.rounded(value, op, first.numpy(), beside)
         return torch.from_numpy(np.asarray(rough)).reshape(result.shape)
 
     def _count(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
