@@ -191,9 +191,12 @@ def test_a_layer_norm_of_a_sum_errs_as_a_running_mean_does(width: int, level: fl
     assert 0.6 * real <= rms(told - truth) <= 1.5 * real
 
 
+@pytest.mark.parametrize("first", [1.0, 0.3])
 @pytest.mark.parametrize("terms", [16, 62, 256, 384, 1024])
-def test_a_dot_product_of_equal_terms_errs_in_proportion_to_their_number(terms: int) -> None:
-    """As where all tokens are alike: that of the runtime and of its float64 run that errs."""
+def test_a_dot_product_of_equal_terms_errs_in_proportion_to_their_number(
+    terms: int, first: float
+) -> None:
+    """As where all tokens but the first are alike: the runtime, and its float64 run that errs."""
     model = onnx.parser.parse_model(
         f'<ir_version: 9, opset_import: ["": 18]> g (float[64, {terms}] x, float[{terms}, 128] z) '
         "=> (float[64, 128] y) { y = MatMul(x, z) }"
@@ -203,6 +206,7 @@ def test_a_dot_product_of_equal_terms_errs_in_proportion_to_their_number(terms: 
         "x": np.repeat(rng.uniform(0.2, 1, (64, 1)), terms, 1).astype(np.float32),
         "z": np.repeat(rng.standard_normal((1, 128)), terms, 0).astype(np.float32),
     }
+    feeds["z"][0] *= np.float32(first)
     source = OnnxSource("product", given=model).session_input()
     evaluator = DoubleEvaluator(model)
     (truth,) = evaluator.run(None, feeds)

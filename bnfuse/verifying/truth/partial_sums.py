@@ -129,13 +129,13 @@ def _followed(
 
     Within a segment of ``n`` terms a partial sum goes from ``a`` to ``b``: straight, but for what
     a walk between both strays. Its squares are then, on an average, ``n (a^2 + b^2) / 2``. Where
-    all segments come to the same a term, the terms are taken to be equal, and the errors too.
+    segments in a row come to the same a term, the terms are taken to be equal, and the errors too.
     """
     size = one.shape[axes[0]]
     count = min(size, math.ceil(_SEGMENTS * max(1.0, terms / chain)))
     cuts = np.linspace(0, size, count + 1).astype(int)
     squares = total = reached = square = np.zeros(())
-    lowest, highest = np.full((), np.inf), np.full((), -np.inf)
+    each, equal, longest = np.zeros(()), np.zeros(()), np.zeros(())
     taken = 0.0
     for start, end in itertools.pairwise(cuts):
         length = terms * (end - start) / size
@@ -144,14 +144,16 @@ def _followed(
             squares = squares + np.square(total)
         parts = (_part(v, axis, start, end) for v, axis in zip((one, two), axes, strict=True))
         more = np.asarray(run(*parts))
-        lowest, highest = np.minimum(lowest, more / length), np.maximum(highest, more / length)
+        last, each = each, more / length
+        same = (np.abs(each - last) <= _SAME * np.abs(each)) & (each != 0.0)
+        equal = np.where(same, equal + length, length)
+        longest = np.where(same, np.maximum(longest, equal), longest)
         reached = reached + more
         before, square = square, np.square(reached)
         squares = squares + length / 2 * (before + square)
         taken += length
-    equal = highest - lowest <= _SAME * np.maximum(np.abs(highest), np.abs(lowest))
-    drift = np.square(_EQUAL / WALK * min(terms, chain) * (total + reached))
-    return np.where(equal, np.maximum(squares, drift), squares)
+    drift = _EQUAL / WALK * np.minimum(longest, chain) * (total + reached)
+    return np.maximum(squares, np.square(drift))
 
 
 def _part(value: Array, axis: int, start: int, end: int) -> Array:
