@@ -81,7 +81,9 @@ def prepare(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
 
 
 def on_cpu(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
-    """A module as it is, or, if it is on another device, a copy of it made ready on the CPU.
+    """A module out of its wrappers, or, if it is on another device, a copy of it made ready.
+
+    Of a compiled module nothing is compiled: what is inside computes the same.
 
     Returns:
         The module, and notes for a person.
@@ -89,9 +91,11 @@ def on_cpu(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     Raises:
         LoadError: It has no values (on ``meta``), or is elsewhere and cannot be copied.
     """
+    module, wrappers = unwrap(module)
+    taken = tuple(f"{name} taken off" for name in wrappers)
     devices = _elsewhere(module)
     if not devices:
-        return module, ()
+        return module, taken
     try:
         copied = copy.deepcopy(module)
     except Exception as error:
@@ -100,7 +104,7 @@ def on_cpu(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
             "Give it on the CPU: module.cpu().",
         ) from error
     copied, notes = prepare(copied)
-    return copied, (f"is on {listed(devices)}: a copy on the CPU was taken", *notes)
+    return copied, (*taken, f"is on {listed(devices)}: a copy on the CPU was taken", *notes)
 
 
 def _elsewhere(module: nn.Module) -> list[str]:

@@ -19,7 +19,7 @@ DEAREST = 10
 
 def processor_seconds() -> float:
     """Of this process and of those that it ran, whatever else the machine does."""
-    return sum(os.times()[:4]) + sum(forks.spent)
+    return sum(os.times()[:4]) + sum(forks.spent.values())
 
 
 class Costs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -215,10 +216,23 @@ def feeds_for(model: onnx.ModelProto, seed: int = 1, dynamic: int = 3) -> dict[s
 
 
 def run(model: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    names = [output.name for output in model.graph.output]
+    return _run(_evaluator(model), feeds)
+
+
+def _evaluator(model: onnx.ModelProto) -> ReferenceEvaluator:
     # onnx.reference gets several ops wrong, a grouped ConvTranspose among them, and is slow.
-    evaluator = ReferenceEvaluator(model, new_ops=OPS)
-    return dict(zip(names, evaluator.run(None, feeds), strict=True))
+    return ReferenceEvaluator(model, new_ops=OPS)
+
+
+def _run(evaluator: ReferenceEvaluator, feeds: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return dict(zip(evaluator.output_names, evaluator.run(None, feeds), strict=True))
+
+
+@lru_cache(maxsize=512)
+def _values(data: bytes, seed: int, dynamic: int) -> dict[str, np.ndarray]:
+    """Every value of a model: the same one is compared with many that were made of it."""
+    model = onnx.ModelProto.FromString(data)
+    return run(_everything(model), feeds_for(model, seed, dynamic))
 
 
 def assert_folded(result: Result, ops: list[str] | None = None, rtol: float = 1e-10) -> None:
@@ -248,9 +262,10 @@ def assert_same_function(
 
     Every dynamic dimension takes each of the ``sizes`` in turn.
     """
+    data, evaluator = result.before.SerializeToString(), _evaluator(_everything(result.after))
     for dynamic in sizes:
-        feeds = feeds_for(result.before, seed, dynamic)
-        before, after = (run(_everything(m), feeds) for m in (result.before, result.after))
+        before = _values(data, seed, dynamic)
+        after = _run(evaluator, feeds_for(result.before, seed, dynamic))
         floats = [a for a in before.values() if a.dtype.kind == "f"]
         largest = max(
             (float(np.max(np.abs(a[np.isfinite(a)]), initial=1e-290)) for a in floats),

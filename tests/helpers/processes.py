@@ -8,10 +8,13 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING
 
 import forks
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "bnfuse"]
 
@@ -26,12 +29,20 @@ class Ended:
 
 
 def run(folder: Path, *args: object, **environment: str) -> Ended:
-    """Run the command in ``folder`` with ``args``; with another environment from its very start."""
-    if not environment and hasattr(os, "fork"):
-        with TemporaryDirectory() as streams:
-            out, err = Path(streams, "out"), Path(streams, "err")
-            code = forks.run(folder, list(map(str, args)), out, err)
-            return Ended(code, out.read_bytes(), err.read_text("utf-8"))
+    """Run the command in ``folder`` with ``args`` and what the environment has besides."""
+    encoding = environment.get("PYTHONIOENCODING", "utf-8")
+    # What else Python reads, it reads when it starts.
+    known = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": str(sys.flags.utf8_mode)}
+    read = {name: value for name, value in environment.items() if name.startswith("PYTHON")}
+    if hasattr(os, "fork") and read.items() <= known.items():
+        with open(os.devnull) as none, TemporaryFile() as out, TemporaryFile() as err:
+            ended = forks.begin(
+                folder, list(map(str, args)), [none, out, err], {**os.environ, **environment}
+            )
+            code = ended()
+            out.seek(0)
+            err.seek(0)
+            return Ended(code, out.read(), err.read().decode(encoding))
     ran = subprocess.run(
         [*COMMAND, *map(str, args)],
         capture_output=True,
@@ -39,7 +50,6 @@ def run(folder: Path, *args: object, **environment: str) -> Ended:
         cwd=folder,
         env={**os.environ, **environment},
     )
-    encoding = environment.get("PYTHONIOENCODING", "utf-8")
     return Ended(ran.returncode, ran.stdout, ran.stderr.decode(encoding))
 
 
@@ -52,13 +62,9 @@ def on_terminal(folder: Path, width: int, *args: object) -> tuple[int, str]:
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
     environment = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
-    ran = subprocess.Popen(
-        [*COMMAND, *map(str, args)],
-        stdout=theirs,
-        stderr=subprocess.DEVNULL,
-        cwd=folder,
-        env={**environment, "TERM": "xterm", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
-    )
+    environment |= {"TERM": "xterm", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"}
+    with open(os.devnull, "r+") as none:
+        ended = forks.begin(folder, list(map(str, args)), [none, theirs, none], environment)
     os.close(theirs)
     shown = b""
     # Linux says that the other end is closed by an error.
@@ -66,4 +72,4 @@ def on_terminal(folder: Path, width: int, *args: object) -> tuple[int, str]:
         while piece := os.read(ours, 1 << 16):
             shown += piece
     os.close(ours)
-    return ran.wait(), re.sub(r"\x1b\[[0-9;]*m", "", shown.decode().replace("\r", ""))
+    return ended(), re.sub(r"\x1b\[[0-9;]*m", "", shown.decode().replace("\r", ""))

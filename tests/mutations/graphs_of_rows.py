@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import onnx
@@ -197,8 +197,13 @@ def _upsampled(net: Net, x: str) -> str:
     return net.op("Upsample", x, scales)
 
 
-def graphs_of(op_type: str) -> Iterator[onnx.ModelProto]:
+@cache
+def graphs_of(op_type: str) -> tuple[onnx.ModelProto, ...]:
     """What an affine behind the op may go into before it, and the other way round."""
+    return tuple(_graphs_of(op_type))
+
+
+def _graphs_of(op_type: str) -> Iterator[onnx.ModelProto]:
     for use, shape in USES[op_type]:
         for kind, axis in KINDS:
             for front, behind in (

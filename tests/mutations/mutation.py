@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib
 import inspect
@@ -55,6 +56,32 @@ class Mutation:
         assert isinstance(found, FunctionType), f"{self.function} is no function"
         return found
 
+    @functools.cached_property
+    def statement(self) -> range | None:
+        """The lines of the smallest statement that has the fragment.
+
+        ``None`` where the mistake is one of the whole function: no statement has all of it, or
+        with it the function is of another kind or has other variables.
+        """
+        function = self.function_of()
+        right, wrong = function.__code__, self._code(function)
+        if any(getattr(right, what) != getattr(wrong, what) for what in _OF_THE_WHOLE):
+            return None
+        module = inspect.getmodule(function)
+        assert isinstance(module, ModuleType)
+        text = inspect.getsource(function)
+        first = right.co_firstlineno + text[: text.index(self.old)].count("\n")
+        last = first + self.old.count("\n")
+        around = [
+            range(node.lineno, (node.end_lineno or node.lineno) + 1)
+            for node in ast.walk(_tree(inspect.getsource(module)))
+            if isinstance(node, ast.stmt)
+            and node.lineno <= first
+            and last <= (node.end_lineno or node.lineno)
+        ]
+        smallest = min(around, key=len)
+        return smallest if smallest.start > right.co_firstlineno else None
+
     def _code(self, function: FunctionType) -> CodeType:
         module = inspect.getmodule(function)
         assert isinstance(module, ModuleType)
@@ -66,11 +93,19 @@ class Mutation:
         )
         mutated = source.replace(text, text.replace(self.old, self.new))
         compiled = compile(mutated, str(module.__file__), "exec", dont_inherit=True)
-        return next(code for code in _nested(compiled) if code.co_qualname == self.function)
+        return next(code for code in nested(compiled) if code.co_qualname == self.function)
 
 
-def _nested(code: CodeType) -> Iterator[CodeType]:
+_OF_THE_WHOLE = ("co_flags", "co_varnames", "co_cellvars", "co_freevars")
+
+
+@functools.cache
+def _tree(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+def nested(code: CodeType) -> Iterator[CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield constant
-            yield from _nested(constant)
+            yield from nested(constant)

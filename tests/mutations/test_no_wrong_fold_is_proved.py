@@ -113,7 +113,7 @@ def test_no_wrong_fold_is_proved(right: list[Right], mutation: Mutation) -> None
 @cache
 def folds_of(op_type: str) -> list[tuple[onnx.ModelProto, onnx.ModelProto]]:
     """Graphs of the op with their right folds: nightly all, else some fifty spread over them."""
-    models = list(graphs_of(op_type))
+    models = graphs_of(op_type)
     # Odd, so that each place and each kind of affine is met, whose numbers are powers of two.
     step = 1 if NIGHTLY else len(models) // 48 | 1
     return [(model, folded(model)) for model in models[::step]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
+from itertools import repeat
 
 import pytest
 from graphs import Result, assert_same_function, fold_model
@@ -87,11 +88,11 @@ def test_the_table_is_right(op_type: str) -> None:
 def test_a_cell_that_says_too_little_is_noticed(
     op_type: str, row: Row, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expected = [left(result) for result in right(op_type)]
-    monkeypatch.setattr(engine, "rules", lambda: rules((*TABLE, row)))
     # Constants that run along no axis of a value fit nowhere: they may be left instead.
     tells_by_what_is_left = row.channels is not OPS[op_type].channels
-    for model, was in zip(graphs_of(op_type), expected, strict=True):
+    expected = map(left, right(op_type)) if tells_by_what_is_left else repeat(None)
+    monkeypatch.setattr(engine, "rules", lambda: rules((*TABLE, row)))
+    for model, was in zip(graphs_of(op_type), expected, strict=False):
         try:
             result = fold_model(model)
             assert_same_function(result, sizes=(2,))

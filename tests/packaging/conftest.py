@@ -63,6 +63,12 @@ def full(dist: Dist, tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 
 @pytest.fixture(scope="session")
+def served(full: Environment) -> Environment:
+    """The same, for what is about the commands: that they start is the quick start's to show."""
+    return full.served()
+
+
+@pytest.fixture(scope="session")
 def light(dist: Dist, tmp_path_factory: pytest.TempPathFactory) -> Environment:
     """What the README's installation without torch gives."""
     return _installed(tmp_path_factory, dist, "light", "Without PyTorch")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import venv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import Distribution, distribution, distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from forks import TORCH, Server
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -19,9 +20,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment and a shell in which it is active."""
+    """A virtual environment and a shell in which it is active.
+
+    Attributes:
+        folder: Where it is.
+        server: What runs bnfuse and scripts of Python in the shell instead of a new process that
+            imports everything, if anything does.
+    """
 
     folder: Path
+    server: Server | None = None
+
+    def served(self) -> Environment:
+        """The same where bnfuse and scripts of Python run in forks of one process of it."""
+        return replace(self, server=Server(str(self.folder / "bin/python"), TORCH))
 
     @property
     def site(self) -> Path:
@@ -35,12 +47,14 @@ class Environment:
     def shell(self, command: str, where: Path) -> subprocess.CompletedProcess[str]:
         """Run a line as a person types it, in the folder ``where``."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-        return subprocess.run(
+        first = [self.server.commands] if self.server else []
+        path = [*first, self.folder / "bin", os.environ["PATH"]]
+        ran = subprocess.run(
             ["bash", "-e", "-c", command],
             cwd=where,
             env={
                 **kept,
-                "PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+                "PATH": os.pathsep.join(map(str, path)),
                 "PIP_CONSTRAINT": str(self.folder / "constraints.txt"),
                 "PIP_DISABLE_PIP_VERSION_CHECK": "1",
                 "OMP_NUM_THREADS": "1",
@@ -49,6 +63,9 @@ class Environment:
             capture_output=True,
             text=True,
         )
+        if self.server:
+            self.server.account()
+        return ran
 
     def run(self, command: str, where: Path) -> str:
         """Run a line that has to succeed, and return its stdout."""

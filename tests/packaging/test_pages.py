@@ -36,16 +36,16 @@ def follow(environment, page, where):
 
 
 @pytest.mark.parametrize("page", ["tutorial", "reading", "deployment", "untrusted"])
-def test_a_page_that_brings_its_own_files_works_as_typed(full, page, tmp_path):
-    follow(full, f"docs/{page}.md", tmp_path)
+def test_a_page_that_brings_its_own_files_works_as_typed(served, page, tmp_path):
+    follow(served, f"docs/{page}.md", tmp_path)
     assert [*tmp_path.glob("*.onnx")]
 
 
-def test_the_proofs_are_found_and_checked_as_typed(full, tmp_path):
+def test_the_proofs_are_found_and_checked_as_typed(served, tmp_path):
     """On the net of the quick start, and on a fold of which one weight is another one."""
-    full.run("bnfuse train scratch-cnn --epochs 1 -q", tmp_path)
-    full.run("bnfuse export scratch-cnn.pt -o model.onnx --no-verify -q", tmp_path)
-    full.run("bnfuse fold model.onnx -o model.folded.onnx --no-verify -q", tmp_path)
+    served.run("bnfuse train scratch-cnn --epochs 1 -q", tmp_path)
+    served.run("bnfuse export scratch-cnn.pt -o model.onnx --no-verify -q", tmp_path)
+    served.run("bnfuse fold model.onnx -o model.folded.onnx --no-verify -q", tmp_path)
     changed = onnx.load(tmp_path / "model.folded.onnx")
     weight = next(
         one for one in changed.graph.initializer if one.name == "layers.3.conv.weight.folded"
@@ -54,19 +54,19 @@ def test_the_proofs_are_found_and_checked_as_typed(full, tmp_path):
     numbers[7, 12, 1, 0] += 1e-5
     weight.CopyFrom(numpy_helper.from_array(numbers, weight.name))
     onnx.save(changed, tmp_path / "changed.onnx")
-    follow(full, "docs/proof.md", tmp_path)
+    follow(served, "docs/proof.md", tmp_path)
 
 
 @pytest.mark.parametrize("page", ["inspect", "cli"])
-def test_the_pages_of_the_command_line_work_as_typed(full, tmp_path, page):
-    follow(full, f"docs/{page}.md", tmp_path)
+def test_the_pages_of_the_command_line_work_as_typed(served, tmp_path, page):
+    follow(served, f"docs/{page}.md", tmp_path)
 
 
-def test_the_page_of_a_report_is_made_as_typed(full, tmp_path):
+def test_the_page_of_a_report_is_made_as_typed(served, tmp_path):
     torch.save(net(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU()), tmp_path / "model.pt")
-    full.run("bnfuse export model.pt -o model.onnx --no-verify -q", tmp_path)
+    served.run("bnfuse export model.pt -o model.onnx --no-verify -q", tmp_path)
     for one in typed("docs/report.md"):
-        full.run(one.command, tmp_path)
+        served.run(one.command, tmp_path)
     assert (tmp_path / "report.html").stat().st_size > 10_000
 
 
@@ -88,37 +88,37 @@ def net(*layers):
     return nn.Sequential(*layers).eval()
 
 
-def test_the_recipes_for_ci_pass_what_is_right(full, recipes, tmp_path):
-    assert full.run("sh ship.sh", tmp_path) == ""
+def test_the_recipes_for_ci_pass_what_is_right(served, recipes, tmp_path):
+    assert served.run("sh ship.sh", tmp_path) == ""
     steps = yaml.safe_load(recipes[".github/workflows/model.yml"])["jobs"]["ship"]["steps"]
     lines = [step["run"] for step in steps if "run" in step]
     assert lines[0].startswith("pip install vendor/")
     for line in lines[1:]:
-        full.run(line, tmp_path)
+        served.run(line, tmp_path)
     assert {"report.json", "parity.xml"} <= {file.name for file in tmp_path.iterdir()}
     for one in typed("docs/ci.md"):
         if one.heading != "pytest":
-            full.run(one.command, tmp_path)
+            served.run(one.command, tmp_path)
     (hook,) = yaml.safe_load(recipes[".pre-commit-config.yaml"])["repos"][0]["hooks"]
-    full.run(f"bnfuse-pre-commit {shlex.join(hook['args'])} model.onnx", tmp_path)
+    served.run(f"bnfuse-pre-commit {shlex.join(hook['args'])} model.onnx", tmp_path)
     code = "import test_shipped as t; [f() for n, f in vars(t).items() if n[:5] == 'test_']"
-    full.run(f'python -c "{code}"', tmp_path)
+    served.run(f'python -c "{code}"', tmp_path)
 
 
 @pytest.mark.skipif(shutil.which("jq") is None, reason="the page reads reports with jq")
 @pytest.mark.usefixtures("recipes")
-def test_the_report_is_read_as_typed(full, tmp_path):
-    follow(full, "docs/json.md", tmp_path)
+def test_the_report_is_read_as_typed(served, tmp_path):
+    follow(served, "docs/json.md", tmp_path)
 
 
 @pytest.mark.usefixtures("recipes")
-def test_the_script_tells_the_exit_codes_apart(full, tmp_path):
+def test_the_script_tells_the_exit_codes_apart(served, tmp_path):
     (script,) = files("docs/exit-codes.md").values()
     (tmp_path / "judge_by_code.sh").write_text(script)
     onnx_ir.save(bnfuse.export(tmp_path / "model.pt").model, tmp_path / "model.onnx")
-    assert full.run("sh judge_by_code.sh", tmp_path).strip() == "cannot be judged like this"
+    assert served.run("sh judge_by_code.sh", tmp_path).strip() == "cannot be judged like this"
     shutil.copy(tmp_path / "model.onnx", tmp_path / "candidate.onnx")
-    assert full.run("sh judge_by_code.sh", tmp_path).strip() == "ship it"
+    assert served.run("sh judge_by_code.sh", tmp_path).strip() == "ship it"
 
 
 def test_the_action_is_given_inputs_that_it_has():
@@ -133,14 +133,14 @@ def test_the_action_is_given_inputs_that_it_has():
 
 
 @pytest.mark.usefixtures("recipes")
-def test_the_recipes_for_ci_stop_at_what_is_not(full, tmp_path):
+def test_the_recipes_for_ci_stop_at_what_is_not(served, tmp_path):
     right = tmp_path / "model.pt"
     other = net(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 3, padding=1))
     onnx_ir.save(bnfuse.export(right).model, tmp_path / "model.onnx")
     torch.save(other, right)
-    assert full.shell("sh judge.sh", tmp_path).returncode == 1
+    assert served.shell("sh judge.sh", tmp_path).returncode == 1
     assert json.loads((tmp_path / "parity.json").read_text())["verdict"] == "FAIL"
-    ran = full.shell("sh strict.sh", tmp_path)
+    ran = served.shell("sh strict.sh", tmp_path)
     assert ran.returncode == 1
     assert "--strict: 1 of 1 norms are left" in ran.stderr
 

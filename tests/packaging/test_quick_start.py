@@ -69,10 +69,10 @@ def test_every_way_in_is_the_same_command(full, way, quick_start):
 
 
 @pytest.mark.slow
-def test_every_net_that_train_lists_is_trained_and_folded(full, tmp_path):
+def test_every_net_that_train_lists_is_trained_and_folded(served, tmp_path):
     # The hundred layers of deep-mlp take as long as all others, and differ in no file of the wheel.
     nets = [name for name in names() if NIGHTLY or name != "deep-mlp"]
-    listed = full.run("bnfuse train --list", tmp_path)
+    listed = served.run("bnfuse train --list", tmp_path)
     assert all(f"\n{name} " in listed for name in names())
     code = (
         "import sys\n"
@@ -85,5 +85,5 @@ def test_every_net_that_train_lists_is_trained_and_folded(full, tmp_path):
         "            assert not end.code, (line, end.code)\n"
     )
     (tmp_path / "all.py").write_text(code)
-    full.run(f"python all.py {' '.join(nets)}", tmp_path)
+    served.run(f"python all.py {' '.join(nets)}", tmp_path)
     assert {file.stem for file in tmp_path.glob("*.onnx")} == {*nets}

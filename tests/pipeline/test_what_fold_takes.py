@@ -74,6 +74,16 @@ def test_a_model_in_any_form_is_folded_and_verified(form: str, tmp_path: Path) -
     assert bnfuse.verify(source, folded, providers="cpu").verdict.name == "PASS"
 
 
+def test_of_a_compiled_module_nothing_is_compiled() -> None:
+    def compiler(*_: Any) -> None:
+        raise AssertionError("compiled")
+
+    source = torch.compile(net(), backend=compiler)
+    folded = bnfuse.fold(source, X, providers="cpu")
+    assert "OptimizedModule taken off" in folded.report.notes
+    assert bnfuse.verify(source, folded, X, providers="cpu").verdict.name == "PASS"
+
+
 def test_the_module_of_an_exported_program_with_its_inputs() -> None:
     source = torch.export.export(net(), (X,)).module()
     assert bnfuse.fold(source, X, providers="cpu").report.verdict == "PASS"
