@@ -60,7 +60,7 @@ def moved(graph: Graph, node: Node, forms: dict[str, Form]) -> list[Form]:
     same = node.op == "Concat" or (len(around) == 1 and None not in (*around,)[0])
     need(len(names) == 1 or same, f"{node.op} of values of different sizes")
     counts: list[Any] = [shape[axis] for shape in shapes]
-    need(all(isinstance(count, int) and count for count in counts), "elements that are not counted")
+    need(all(isinstance(count, int) for count in counts), "elements that are not counted")
     ends = np.cumsum(counts)
     numbers = dict(zip(names, np.split(np.arange(ends[-1]), ends[:-1]), strict=True))
     feeds = {node.proto.input[p]: _line(numbers[node.inputs[p]], axis, rank) for p in places}
@@ -87,8 +87,9 @@ def _put_together(
     need(rows.size * size <= LARGEST, "a form of what was moved would be too large")
     parts = []
     for name, own in numbers.items():
-        here = (rows >= own[0]) & (rows <= own[-1])
-        parts.append(forms[name].picked(axis, own.size, np.where(here, rows - own[0], -1)))
+        if own.size:
+            here = (rows >= own[0]) & (rows <= own[-1])
+            parts.append(forms[name].picked(axis, own.size, np.where(here, rows - own[0], -1)))
     total = reduce(operator.add, parts)
     before, after = shape[:axis], shape[axis + 1 :]
     return total.viewed((*before, 1, *after), (*before, *after)) if dropped else total

@@ -256,6 +256,14 @@ def test_a_fixed_choice_is_what_it_chooses_if_it_is_as_large(choice: str, same: 
     assert Graph.of(model(f"c = Where({choice})  y = Neg(c)")).same("c") == same
 
 
+@pytest.mark.parametrize(("start", "proved"), [("i0", True), ("i1", False)])
+def test_nothing_may_stand_beside_all_as_where_nothing_is_rolled(start: str, proved: bool) -> None:
+    """Four of four rows, and none of them."""
+    rest = "q = Slice(r, i0, i0, i1)  y = Concat<axis = 1>({}, q)"
+    whole = f"r = Relu(x)  p = Slice(r, {start}, i4, i1)  " + rest.format("p")
+    assert prove(model(whole, X), model("r = Relu(x)  " + rest.format("r"), X)).proved is proved
+
+
 def test_numbers_alone_are_equal_for_no_certificate() -> None:
     """Two values that repeat one number may have different sizes."""
     inputs = X + ", float[M,4,5] o"
