@@ -41,7 +41,9 @@ UNARY = {
 } | {
     # As exporters spell them: torch has an op for each.
     "Gelu": f"{HALVES} {{ a = Mul(x, r) b = Erf(a) c = Add(b, o) d = Mul(x, c) y = Mul(d, h) }}",
+    "expm1": "<float o = {1}> { a = Exp(x) y = Sub(a, o) }",
     "HardSwish": "{ a = HardSigmoid<alpha=0.16666667>(x) y = Mul(x, a) }",
+    "log1p": "<float o = {1}> { a = Add(x, o) y = Log(a) }",
     "Mish": "{ a = Softplus(x) b = Tanh(a) y = Mul(x, b) }",
     "Swish": "{ a = Sigmoid(x) y = Mul(x, a) }",
     "LogSoftmax": "{ y = LogSoftmax<axis=-1>(x) }",
@@ -50,7 +52,13 @@ UNARY = {
 """What is measured, as the body of a graph from ``x`` to ``y``."""
 
 # Beyond these the results or the arguments are none.
-_DOMAINS = {"Acos": (-1.0, 1.0), "Asin": (-1.0, 1.0), "Log": (1e-30, 1e30), "Tan": (-1.5, 1.5)}
+_DOMAINS = {
+    "Acos": (-1.0, 1.0),
+    "Asin": (-1.0, 1.0),
+    "Log": (1e-30, 1e30),
+    "Tan": (-1.5, 1.5),
+    "log1p": (-0.9, 80.0),
+}
 _ROWS = frozenset({"LogSoftmax", "Softmax"})
 # Up to so many units the error is taken to be relative.
 _RELATIVE = 16.0
@@ -74,7 +82,7 @@ def inputs(op: str, seed: int) -> Array:
     even += [rng.uniform(max(low, -size), min(high, size), (500, 200)) for size in (1.0, 5.0, 20.0)]
     sizes = np.exp(rng.uniform(np.log(1e-6), np.log(high), (500, 200)))
     signs = rng.choice([-1.0, 1.0] if low < 0 else [1.0], sizes.shape)
-    return np.concatenate([*even, sizes * signs]).astype(np.float32)
+    return np.concatenate([*even, np.clip(sizes * signs, low, high)]).astype(np.float32)
 
 
 def distances(op: str, seed: int = 0) -> tuple[Array, Array, Array]:
