@@ -136,6 +136,8 @@ def judged(name: str, source: str, make: Callable[[], nn.Module]) -> Outcome:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{place.filename.rpartition('/')[2]}:{place.lineno}"
         outcome = {"code": 70, "sentence": f"crash: {_line(error)} at {where}"}
+    # Where packages are installed is nobody's business.
+    outcome["sentence"] = re.sub(r"/\S*?site-packages/", "", outcome["sentence"])
     return Outcome(name, source, seconds=round(time.process_time() - start, 1), **outcome)
 
 
