@@ -55,6 +55,7 @@ def test_where_nothing_fits_nothing_is_proven() -> None:
         ("Non-zero status code: Failed to allocate memory for requested buffer of size 12", True),
         ("CUDA failure 2: out of memory", True),
         ("std::bad_alloc", True),
+        ("running Split node. Name:'out of memory' Status Message: Cannot split", False),
         ("Got invalid dimensions for input: x", False),
     ],
 )

@@ -239,6 +239,25 @@ def test_an_interpolation_errs_by_its_coordinates(mode: str, before: int, after:
     assert 0.7 * real <= told <= 5 * real
 
 
+class Viewed(nn.Module):
+    """Looks at a norm of a transposed value in another shape, as that lies in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(x.transpose(1, 2)).view(len(x), 20)
+
+
+@pytest.mark.parametrize("batch", [2, 0])
+def test_numbers_that_err_lie_as_those_that_do_not(batch: int) -> None:
+    x = np.random.default_rng(0).standard_normal((batch, 4, 5)).astype(np.float32)
+    jitter = Jitter(np.random.default_rng(0), SINGLE)
+    found = TorchModel(Viewed().eval(), ["x"]).run_double({"x": x}, jitter=jitter)[0][0]
+    assert found.shape == (batch, 20)
+
+
 class Framed(nn.Module):
     """Pads to whole frames, whose number it computes in floats, as EnCodec does."""
 

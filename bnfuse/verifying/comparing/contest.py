@@ -277,7 +277,10 @@ class Contest:
                 values = kept.candidates.get(place) or session.run(sample.feeds)
             except RunError as error:
                 if error.is_of_memory:
-                    self._out_of_memory(comparison, sample)
+                    # No mistake of the candidate's.
+                    told = f"not compared on {sample.label}: too little memory to run the candidate"
+                    where = f"{comparison.row.provider}, optimisation {comparison.row.optimization}"
+                    self.notes.append(f"{where}: {told}")
                     continue
                 comparison.failure = f"the candidate fails on {sample.label}: {error}"
                 continue
@@ -291,16 +294,6 @@ class Contest:
             comparison.add(sample, values, honest, truth, simulated, followed)
         self._archive.settle(sample)
         return True
-
-    def _out_of_memory(self, comparison: RowComparison, sample: Sample) -> None:
-        """Note that a row was not compared on a sample; that is no mistake of the candidate's."""
-        row = comparison.row
-        told = (
-            f"{row.provider}, optimisation {row.optimization}: not compared on {sample.label}: "
-            "there is too little memory to run the candidate on it"
-        )
-        if told not in self.notes:
-            self.notes.append(told)
 
     def _comparable(self, run: list[Any], count: int) -> list[Any]:
         """Return a run of the original without its scores, where the candidate tells none."""

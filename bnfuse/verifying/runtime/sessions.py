@@ -31,8 +31,12 @@ class RunError(Exception):
 
     @property
     def is_of_memory(self) -> bool:
-        """Whether it is the machine that lacks the memory to run it."""
-        return any(said in str(self) for said in _OUT_OF_MEMORY)
+        """Whether it is the machine that lacks the memory to run it.
+
+        Before the status the runtime tells the node's name, which may say anything.
+        """
+        status = str(self).rpartition("Status Message:")[2]
+        return any(said in status for said in _OUT_OF_MEMORY)
 
 
 def available_providers() -> list[str]:

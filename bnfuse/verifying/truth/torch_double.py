@@ -163,7 +163,7 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if isinstance(result, tuple) and not has(onnx_name(op), Fact.EXACT):
             normed = _normed(op, args)
             if normed is not None and self.jitter.unit >= SINGLE:
-                return torch.from_numpy(self.jitter.rounded(normed)), *result[1:]
+                return _laid_out(self.jitter.rounded(normed), result[0]), *result[1:]
             return tuple(self._rough(func, args, item) for item in result)
         if not isinstance(result, torch.Tensor) or result.dtype != torch.float64:
             return result
@@ -175,7 +175,7 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if terms:
             walked = self.jitter.walks.of(value, lambda: _walk(func, op, args, value, terms))
             rough = self.jitter.accumulated(value, walked, 1 if op == "convolution" else -1)
-            return torch.from_numpy(np.asarray(rough)).reshape(result.shape)
+            return _laid_out(rough, result)
         if op in {"mean", "sum"} and result.numel() and args[0].dtype == torch.float64:
             rank = args[0].dim()
             dims = args[1] if len(args) > 1 and args[1] else range(rank)
@@ -191,7 +191,7 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         resizes = op.startswith(("upsample", "_upsample")) and "nearest" not in op
         beside = coordinate_error(first.numpy(), value) if resizes else None
         rough = self.jitter.rounded(value, op, first.numpy(), beside)
-        return torch.from_numpy(np.asarray(rough)).reshape(result.shape)
+        return _laid_out(rough, result)
 
     def _count(self, func: Any, args: Any, kwargs: Any, result: Any) -> None:
         assert self.branches is not None
@@ -212,15 +212,22 @@ class DoubleMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.branches.add(f"{op} {position}", op, sides, channels=op != "where")
 
 
+def _laid_out(value: Any, like: torch.Tensor) -> torch.Tensor:
+    """Return numbers as a tensor that lies in memory as ``like`` does: a view asks for that."""
+    numbers = torch.from_numpy(np.asarray(value)).reshape(like.shape)
+    return torch.empty_like(like).copy_(numbers)
+
+
 def _normed(op: str, args: Any) -> Any:
     """Return a norm by its input's own statistics, taken in float32, or None."""
-    if op == "native_layer_norm" and args[0].dtype == torch.float64:
+    lanes = lanes_of(op) if "norm" in op else 0
+    runs = op == "native_layer_norm"
+    if not (lanes or runs) or not args[0].numel() or args[0].dtype != torch.float64:
+        return None
+    if runs:
         x, shape, *affine, epsilon = args
         parts = [None if part is None else part.numpy() for part in affine]
         return running_norm(x.numpy(), -len(shape), parts, epsilon)
-    lanes = lanes_of(op) if "norm" in op else 0
-    if not lanes or not args[0].numel() or args[0].dtype != torch.float64:
-        return None
     x, weight, bias = args[:3]
     batch = op != "native_group_norm"
     if batch and not args[5]:
