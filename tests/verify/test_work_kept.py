@@ -149,3 +149,13 @@ def test_products_are_counted_by_the_shapes_that_are_inferred() -> None:
         v=values(70, 3),
     )
     assert product_count(onnx_source(open_ended, "open"), {"x": (2, 20)}) == 0
+
+
+def test_room_is_made_beside_a_sample_that_the_original_refused() -> None:
+    archive = Archive()
+    refused, other = (Sample("signed", {"x": values(size)}) for size in (2, 3))
+    archive.of(refused)
+    known = archive.of(other)
+    archive.settle(other)
+    archive.leave([other])
+    assert archive.of(other) is known

@@ -61,7 +61,9 @@ class Archive:
         """Forget all but what is known of some samples, so that there is room for more of it."""
         wanted = {digest(sample.feeds) for sample in samples}
         for key in self._kept.keys() - wanted:
-            del self._kept[key], self._sizes[key]
+            del self._kept[key]
+            # What the original refused was never settled.
+            self._sizes.pop(key, None)
 
     def settle(self, sample: Sample) -> None:
         """Forget what there is no room for, now that a sample is done."""
