@@ -162,16 +162,16 @@ class Proving:
         if mine.view or theirs.view:
             shape = self.candidate.shape(cut.b)
             self._same_shape(cut.a, cut.b, theirs.view[0] if theirs.view else shape)
-        mine, relation = mine.after(cut.relation), cut.relation
+        relation, placed = cut.relation, mine.placed(cut.relation)
+        mine = mine.after(relation)
         units, where = residual(mine, theirs, unit, FLOOR[unit])
         if not units <= UNITS:
             raise NotProved(f"{where} differs by {units:.3g} rounding units", cut.b, wrong=True)
         self.met(units, f"{cut.b}: {where}")
-        same = (mine.order, mine.view, mine.constant.axis) == (None, None, relation.axis)
-        if relation.has_shift and same:
+        if relation.has_shift and mine.view is None and mine.constant.axis == placed.axis:
             # A shift is the difference of two constants: what follows is measured against those,
             # and where the cut has none of its own, against those of the cuts before.
-            whole, here = mine.constant.magnitude, compose(own, relation).magnitude
+            whole, here = mine.constant.magnitude, compose(own, placed).magnitude
             relation = replace(relation, magnitude=np.where(own.magnitude > 0, here, whole))
         self._remember(cut.a, cut.b, relation)
 

@@ -16,6 +16,9 @@ from bnfuse.checker.values import Values
 
 _BROADCAST = words("Add And Div Equal Greater Less Max Min Mul Or PRelu Pow Sub Sum Where")
 
+_SIZES = {"Expand": 1, "Reshape": 1, "Resize": 3, "Tile": 1}
+"""The place of the input that tells the sizes of the result, or how often it is repeated."""
+
 
 def follow(values: Values, node: Node) -> None:
     """Tell the sizes of a node's results that were open and are not."""
@@ -75,12 +78,24 @@ def _target(values: Values, node: Node, shapes: Sequence[Shape]) -> Sequence[Siz
     if node.op == "Flatten":
         axis = node.attributes["axis"]
         return product(shapes[0][:axis]), product(shapes[0][axis:])
+    if node.op == "Col2Im" and isinstance(rank := shapes[1][0], int):
+        return shapes[0][0], *[None] * (1 + rank)
+    place = _SIZES.get(node.op, len(node.inputs))
+    name = node.inputs[place] if place < len(node.inputs) else ""
+    given = values.sizes(name) if name else None
+    if node.op == "Resize" and name:
+        a = node.attributes
+        stretched = not a.get("axes") and a.get("keep_aspect_ratio_policy") in (None, "stretch")
+        return list(given) if given is not None and stretched else None
     if node.op in ("Resize", "Slice"):
         kept = uncut(values, node)
         return [size if axis in kept else None for axis, size in enumerate(shapes[0])]
-    given = values.sizes(node.inputs[1]) if node.op in ("Expand", "Reshape") else None
-    if given is None or node.op == "Expand":
-        return None if given is None else _broadcast([shapes[0], tuple(given)])
+    if given is None:
+        return None
+    if node.op == "Expand":
+        return _broadcast([shapes[0], tuple(given)])
+    if node.op == "Tile":
+        return list(map(product, zip(shapes[0], given, strict=True)))
     copied = not node.attributes.get("allowzero")
     target = [shapes[0][i] if copied and n == 0 else n for i, n in enumerate(given)]
     if -1 in target:

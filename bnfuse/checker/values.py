@@ -17,7 +17,7 @@ from onnx.reference import ReferenceEvaluator
 
 from bnfuse.checker.lean import stored_bytes
 from bnfuse.checker.nodes import PARAMETERS, RANDOM, Node, NotProved, need, words
-from bnfuse.checker.sizes import Shape, Size
+from bnfuse.checker.sizes import Shape, Size, product, quotient
 
 Array = NDArray[Any]
 UNITS_OF: dict[int, float] = {
@@ -50,6 +50,17 @@ _SIMPLE: dict[str, Callable[..., Any]] = {
 
 _MOVES = words("Cast Concat Gather Reshape Slice Squeeze Unsqueeze")
 """What sizes are picked and put together with."""
+
+
+_COUNTS: dict[str, Any] = {
+    "Mul": np.frompyfunc(lambda x, y: product((x, y)) if _are_sizes(x, y) else None, 2, 1),
+    "Div": np.frompyfunc(lambda x, y: quotient((x,), (y,)) if _are_sizes(x, y) else None, 2, 1),
+}
+"""What elements are counted with."""
+
+
+def _are_sizes(*numbers: Any) -> bool:
+    return all(not isinstance(number, int) or number >= 0 for number in numbers)
 
 
 @dataclass(eq=False)
@@ -205,6 +216,9 @@ class Values:
         numbers = self._constants.get(name) if node is not None else self.constant(name)
         if numbers is not None and numbers.dtype.kind == "i":
             return np.array(numbers, object)
+        if node is not None and node.op in _COUNTS and self.dtype(name) == TensorProto.INT64:
+            x, y = map(self.sizes, node.inputs)
+            return None if x is None or y is None else np.asarray(_COUNTS[node.op](x, y), object)
         if node is None or node.op not in _MOVES or self.dtype(name) != TensorProto.INT64:
             return None
         # What the reference makes of the places of sizes, it makes of sizes.

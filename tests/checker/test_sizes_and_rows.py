@@ -9,6 +9,8 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from bnfuse.checker.graph import Graph
+from bnfuse.checker.sizes import is_told, product
 from bnfuse.proving import prove
 
 TEXT = '<ir_version: 10, opset_import: ["" : 20]> g ({inputs}) => (float{out} y) {{ {body} }}'
@@ -18,6 +20,10 @@ CONSTANTS: dict[str, Any] = {
     "minus": np.array([-1], np.int64),
     "zero": np.array([0], np.int64),
     "twenty_four": np.array([24], np.int64),
+    "four_rows": np.array([4], np.int64),
+    "six": np.array([6], np.int64),
+    "times": np.array([2, 1, 3], np.int64),
+    "one": np.ones(1, np.float32),
     "shift": np.array([1.0, -2.0, 0.25, 3.0], np.float32),
     "moved": np.array([1.0, -2.0, 0.25, 3.5], np.float32),
     "rows": np.array([[1.0], [2.0], [3.0], [4.0], [5.0]], np.float32),
@@ -58,6 +64,51 @@ def test_sizes_that_are_not_declared_are_not_guessed() -> None:
     a = "s = Shape<start = 0, end = 1>(x)  y = Expand(z, s)"
     b = "three = Constant<value_ints = [3]>()  y = Expand(z, three)"
     assert not is_proved("float[N,4] x, float[1] z", a, b, "[A]")
+
+
+COUNTED = "n = Shape<start = 0, end = 1>(x)  c = {}(n, four_rows)  t = Concat<axis = 0>(c, six)  "
+RESIZED = (
+    "n = Shape<start = 0, end = 2>(x)  t = Concat<axis = 0>(n, six)  "
+    'r = Resize<mode = "nearest"{more}>(x, , , t)  y = Neg(r)'
+)
+TOLD: dict[str, tuple[str, str, tuple[Any, ...]]] = {
+    "a product": ("N,4,6", COUNTED.format("Mul") + "y = Reshape(x, t)", (product((4, "N")), 6)),
+    "a quotient": ("N,8,6", COUNTED.format("Div") + "y = Expand(one, t)", (None, 6)),
+    "less than nothing": (
+        "N,4,6",
+        COUNTED.format("Mul").replace("four_rows", "minus") + "y = Expand(one, t)",
+        (None, 6),
+    ),
+    "half of eight": ("8,8,6", COUNTED.format("Div") + "y = Expand(one, t)", (2, 6)),
+    "a sum": ("N,4,6", COUNTED.format("Add") + "y = Expand(one, t)", (None, 6)),
+    "repeated": ("N,4,6", "r = Tile(x, times)  y = Neg(r)", (product((2, "N")), 4, 18)),
+    "put together": (
+        "N,12,4",
+        "i = Constant<value_ints = [4, 4]>()  k = Constant<value_ints = [2, 2]>()  "
+        "r = Col2Im<strides = [2, 2]>(x, i, k)  y = Neg(r)",
+        ("N", 3, 4, 4),
+    ),
+    "resized": ("N,4,3", RESIZED.format(more=""), ("N", 4, 6)),
+    "resized as far as it fits": (
+        "N,4,3",
+        RESIZED.format(more=', keep_aspect_ratio_policy = "not_larger"'),
+        (None, None, None),
+    ),
+    "resized along some axes": (
+        "N,4,3",
+        RESIZED.format(more=", axes = [2, 1, 0]"),
+        (6, 4, None),
+    ),
+}
+
+
+@pytest.mark.parametrize(("inputs", "body", "shape"), TOLD.values(), ids=TOLD)
+def test_sizes_follow_from_those_that_are_declared(
+    inputs: str, body: str, shape: tuple[Any, ...]
+) -> None:
+    found = Graph.of(model(f"float[{inputs}] x", body, "[A,B]")).shape("y")
+    told = tuple(size if is_told(size) else None for size in found)
+    assert told == shape
 
 
 BEHIND = "p = {rows}  m = MatMul(p, v)  y = Add(m, {shift})"
