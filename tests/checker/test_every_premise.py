@@ -1,0 +1,40 @@
+"""Every premise of the checker is needed: without it, a model that is another would be proved."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from pairs_of_forms import FORMS
+from pairs_of_graphs import GRAPHS
+from pairs_of_laws import LAWS
+from premises import Pair, Site, granted, sites
+
+PAIRS: tuple[Pair, ...] = (*LAWS, *FORMS, *GRAPHS)
+
+LIMITS: dict[str, str] = {}
+"""Premises that no pair breaks alone, by what they say, and what they are for."""
+
+
+@cache
+def broken_by(pair: Pair) -> frozenset[Site]:
+    """The premises that do not hold where the pair is proved without them."""
+    with granted(pair.reason) as broken:
+        proved = pair.is_proved()
+    return frozenset(broken) if proved else frozenset()
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.reason)
+def test_one_premise_alone_refuses_what_is_not_the_same(pair: Pair) -> None:
+    assert not pair.is_proved()
+    assert broken_by(pair), "another premise refuses it as well"
+    assert pair.is_wrong() or pair.why, "both are the same"
+
+
+def test_every_premise_is_tried() -> None:
+    tried = set().union(*map(broken_by, PAIRS))
+    left = {site: said for site, said in sites().items() if site not in tried}
+    unknown = [
+        f"{name}.py:{line}: {said}" for (name, line), said in left.items() if said not in LIMITS
+    ]
+    assert not unknown, "\n".join(unknown)
