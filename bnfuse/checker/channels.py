@@ -16,15 +16,15 @@ _OPEN = 24
 """The size that stands for one that is not declared, where the channels are not."""
 
 
-def carried(step: Step, r: Relation) -> Relation | list[Relation]:
+def carried(step: Step, r: Relation) -> list[Relation]:
     """The channels go where the op's reference implementation takes their numbers.
 
     The other axes have their declared sizes, or one in the place of a size that is not declared:
     the op does along each axis what it does, whatever the sizes of the others.
     """
-    if r.axis is None:
-        return r
     node, graph = step.a, step.original
+    if r.axis is None:
+        return [r] * len(node.outputs)
     need(step.shape(0)[r.axis] == r.scale.size, "channels that are not counted")
     sizes = tuple(size if isinstance(size, int) else _OPEN for size in step.shape(0))
     need(math.prod(sizes) <= MOST, "too many elements to follow")

@@ -151,8 +151,10 @@ class Proving:
         step = Step(node, other, self, claim)
         _demand_same_attributes(step)
         found = law_of(node.op)(step)
-        results = found if isinstance(found, list) else [found] * len(node.outputs)
-        for x, y, relation in zip(node.outputs, other.outputs, results, strict=True):
+        if isinstance(found, Relation):
+            # It is that of the first result; equal are all of them.
+            found = [found] * (len(node.outputs) if found.is_identity else 1)
+        for x, y, relation in zip(node.outputs, other.outputs, found, strict=False):
             if x and y:
                 self._remember(x, y, relation)
 

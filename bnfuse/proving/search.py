@@ -170,7 +170,7 @@ class Search:
             found = True
             self.cuts.append(cut)
             for x, y in zip(other.outputs, node.outputs, strict=True):
-                if x and y:
+                if (x, y) in self.proving.known:
                     self.proving.known[x, y] = self._given.get((x, y), self.proving.known[x, y])
                     self._add(x, y)
         return found

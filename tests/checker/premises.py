@@ -110,7 +110,7 @@ def _differ(a: onnx.ModelProto, b: onnx.ModelProto, size: int, seed: int) -> boo
         dims = [d.dim_value or sizes.setdefault(d.dim_param, size) for d in kind.shape.dim]
         dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
         numbers = 3.0 * rng.standard_normal(dims)
-        feeds[value.name] = (numbers > 0.0) if dtype == bool else numbers.astype(dtype)
+        feeds[value.name] = (numbers > 0.0) if dtype is np.dtype(bool) else numbers.astype(dtype)
     results = []
     for model in (a, b):
         own = {value.name for value in model.graph.input}

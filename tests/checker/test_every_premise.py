@@ -12,7 +12,9 @@ from premises import Pair, Site, granted, sites
 
 PAIRS: tuple[Pair, ...] = (*LAWS, *FORMS, *GRAPHS)
 
-LIMITS: dict[str, str] = {}
+LIMITS: dict[str, str] = {
+    "'a part whose size is not known'": "numpy has no such size",
+}
 """Premises that no pair breaks alone, by what they say, and what they are for."""
 
 
