@@ -65,7 +65,7 @@ def _here(_: Step, r: Relation) -> Relation:
     return r
 
 
-def _pooled(step: Step, r: Relation) -> Relation:
+def _pooled(_: Step, r: Relation) -> Relation:
     """Windows over the axes behind the channels, which are axis 1."""
     need(r.axis in (None, 1), "the numbers run along another axis than the channels")
     return r

@@ -23,6 +23,9 @@ _SNAP = 64.0
 """Rounding units within which a scale is 1 and a shift is 0."""
 
 
+_BLOCK = 1 << 8
+"""Coefficients of each channel that are compared at a time."""
+
 _FEW = 8
 """Numbers that are taken for the same in many channels."""
 
@@ -47,14 +50,18 @@ def of_forms(a: Form, b: Form, unit: float) -> Relation:
     axes = [f.constant.axis for f in (a, b)]
     above: Array | float = 0.0
     below: Array | float = 0.0
+    low, high = np.asarray(-np.inf), np.asarray(np.inf)
     for name, mine in a.maps.items():
         x, y = alike(mine, b.maps[name])
         axes += [x.axis, y.axis]
         v, w = (m.c.reshape(len(m.c), -1) for m in (x, y))
         above = above + np.einsum("oi,oi->o", v, w)
         below = below + np.einsum("oi,oi->o", v, v)
+        least, most = _ratios(v, w, unit)
+        low, high = np.maximum(low, least), np.minimum(high, most)
     with np.errstate(all="ignore"):
         scale = np.where(below > 0.0, above / below, 1.0)
+        scale = np.where((low <= high) & np.isfinite(high - low), (low + high) / 2.0, scale)
     need(len({axis for axis in axes if axis is not None}) <= 1, "numbers along different axes")
     scale = _few(scale, np.asarray(below), _SNAP * unit)
     scale = np.where((np.abs(scale - 1.0) <= _SNAP * unit) | (scale == 0.0), 1.0, scale)
@@ -69,6 +76,19 @@ def of_forms(a: Form, b: Form, unit: float) -> Relation:
     if a.order is not None and found.axis is not None:
         found = found.along(a.order.index(found.axis))
     return replace(found, order=then(inverse(a.order), b.order))
+
+
+def _ratios(v: Array, w: Array, unit: float) -> tuple[Array, Array]:
+    """The smallest and largest scale that makes ``v`` to ``w`` but for one rounding, row by row."""
+    low, high = np.full(len(v), -np.inf), np.full(len(v), np.inf)
+    for begin in range(0, v.shape[1], _BLOCK):
+        part = slice(begin, begin + _BLOCK)
+        with np.errstate(all="ignore"):
+            ratios = np.where(v[:, part] != 0.0, w[:, part] / v[:, part], np.nan)
+        spread = unit * np.abs(ratios)
+        low = np.fmax(low, np.fmax.reduce(ratios - spread, axis=1))
+        high = np.fmin(high, np.fmin.reduce(ratios + spread, axis=1))
+    return low, high
 
 
 def _few(numbers: Array, weights: Array, tolerance: float) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from premises import Pair
 from related import Op, follow, holds, relate
 
 from bnfuse.checker.laws import LAWS
@@ -292,3 +293,16 @@ def test_every_law_is_tried() -> None:
     elsewhere = {"GroupNormalization", "GlobalLpPool", "ReduceL1", "RMSNormalization"}
     elsewhere |= {"Shape", "Size", "Squeeze", "Upsample", "Min", "RNN", "GRU", "LSTM"}
     assert set(LAWS) <= {op.kind for op in OPS.values()} | elsewhere
+
+
+def test_a_scale_of_what_is_normalised_is_none_of_its_mean() -> None:
+    scale = np.arange(1, 7, dtype=np.float32)
+    norm = "r, m = LayerNormalization(x, {})  q = Mul(r, m)  "
+    pair = Pair(
+        "",
+        norm.format("g") + "y = Neg(q)",
+        norm.format("k") + "d = Div(q, four)  y = Neg(d)",
+        constants={"g": scale, "k": 2 * scale, "four": np.float32(4.0)},
+    )
+    assert not pair.is_proved()
+    assert pair.is_wrong()
