@@ -76,16 +76,22 @@ class Forms(NamedTuple):
     """Two values as linear forms of the same values.
 
     Attributes:
-        mine: The original's, with what the relations' shifts come to in its sizes.
-        theirs: The candidate's.
+        mine: The original's.
+        theirs: The candidate's, of what the original's values are.
         unit: The rounding unit of the candidate's constants.
-        own: The constant of ``mine`` without those shifts.
+        sizes: Of which the magnitudes speak: what the shifts of the values come to in ``theirs``.
     """
 
     mine: Form
     theirs: Form
     unit: float
-    own: Relation
+    sizes: Relation
+
+    def measured(self, relation: Relation) -> Form:
+        """The original's and then ``relation``, with the shifts of the values in its sizes."""
+        mine, sizes = self.mine.after(relation), self.sizes
+        more = Relation.of(sizes.axis, 1.0, 0.0, sizes.magnitude)
+        return replace(mine, constant=compose(mine.constant, more))
 
 
 @dataclass(eq=False)
@@ -107,14 +113,22 @@ class Proving:
         Raises:
             NotProved: The interfaces differ.
         """
-        for mine, theirs, what in (
+        for ours, others, what in (
             (self.original.inputs, self.candidate.inputs, "input"),
             (self.original.outputs, self.candidate.outputs, "output"),
         ):
-            need(list(mine) == list(theirs), f"the {what}s have other names or another order")
-            for name, info in mine.items():
-                same = _same_type(info.type, theirs[name].type, exact=what == "input")
+            need(list(ours) == list(others), f"the {what}s have other names or another order")
+            for name, info in ours.items():
+                same = _same_type(info.type, others[name].type, exact=what == "input")
                 need(same, f"the {what} {name!r} has another type or shape", name)
+        mine, theirs = (
+            {
+                name: (t.data_type, tuple(t.dims), graph.stored(t).tobytes())
+                for name, t in graph.defaults.items()
+            }
+            for graph in (self.original, self.candidate)
+        )
+        need(mine == theirs, "an input that is not fed has another value")
         self.known.update({(name, name): IDENTITY for name in self.original.inputs})
 
     def finish(self) -> None:
@@ -160,16 +174,16 @@ class Proving:
 
     def same_form(self, cut: Cut, forms: Forms | None = None) -> None:
         """Two linear forms of values that are related: their coefficients agree."""
-        mine, theirs, unit, own = forms or self.forms(cut.a, cut.b, cut.over)
+        forms = forms or self.forms(cut.a, cut.b, cut.over)
+        _, theirs, unit, _ = forms
+        relation, mine = cut.relation, forms.measured(cut.relation)
         if mine.view or theirs.view:
-            shape = self.candidate.shape(cut.b)
-            self._same_shape(cut.a, cut.b, theirs.view[0] if theirs.view else shape)
-        relation, placed = cut.relation, mine.placed(cut.relation)
-        mine = mine.after(relation)
+            self._same_shape(cut, theirs.view[0] if theirs.view else self.candidate.shape(cut.b))
         units, where = residual(mine, theirs, unit, FLOOR[unit])
         if not units <= UNITS:
             raise NotProved(f"{where} differs by {units:.3g} rounding units", cut.b, wrong=True)
         self.met(units, f"{cut.b}: {where}")
+        own, placed = forms.mine.constant, forms.mine.placed(relation)
         if relation.has_shift and mine.view is None and mine.constant.axis == placed.axis:
             # A shift is the difference of two constants: what follows is measured against those,
             # and where the cut has none of its own, against those of the cuts before.
@@ -182,17 +196,18 @@ class Proving:
         if units > self.units:
             self.units, self.where = units, where
 
-    def _same_shape(self, a: str, b: str, base: Shape) -> None:
+    def _same_shape(self, cut: Cut, base: Shape) -> None:
         """Demand of values that have equally many elements that they have one shape.
 
         Args:
-            a: Of the original.
-            b: Of the candidate.
-            base: What the second is a view of.
+            cut: Of the values.
+            base: What the candidate's is a view of.
         """
-        shapes = self.original.shape(a), self.candidate.shape(b)
-        need(len(shapes[0]) == len(shapes[1]), "shapes of different ranks")
-        pairs = list(zip(*shapes, strict=True))
+        mine, theirs = self.original.shape(cut.a), self.candidate.shape(cut.b)
+        need(len(mine) == len(theirs), "shapes of different ranks")
+        order = cut.relation.order or range(len(mine))
+        need(len(order) == len(mine), "an order of other axes")
+        pairs = [(mine[axis], size) for axis, size in zip(order, theirs, strict=True)]
         open_ = [pair for pair in pairs if pair[0] != pair[1] or not is_told(pair[0])]
         # One size is told by the count of all elements, if the others are not 0.
         told = not open_ or (len(open_) == 1 and all(p != 0 for p, _ in pairs))
@@ -200,7 +215,7 @@ class Proving:
         need(told and not different, "shapes that cannot be told to be the same")
         if any(is_told(q) for _, q in open_):
             # A size that the original leaves open must not be fixed: other inputs would fail.
-            whole = product(base) == product(shapes[1]) is not None
+            whole = product(base) == product(theirs) is not None
             need(whole, "a size that only the candidate fixes")
 
     def _same_op_turned(self, a: str, b: str) -> None:
@@ -253,11 +268,10 @@ class Proving:
         constant = mine.form.constant
         top = max(float(np.max(constant.magnitude, initial=0.0)), mine.top)
         need(theirs.top <= limit * max(top, 1.0), f"constants on the way grow beyond {limit:g}")
-        sized = compose(constant, Relation.of(sizes.axis, 1.0, 0.0, sizes.magnitude))
         # Where nothing is stored, the rounding is that of the relations that it rests on.
         stored = next((e for e in (theirs, mine) if e.constants), None)
         unit = stored.unit if stored else UNITS_OF.get(self.candidate.dtype(b), theirs.unit)
-        return Forms(replace(mine.form, constant=sized), form, unit, constant)
+        return Forms(mine.form, form, unit, sizes)
 
     def _remember(self, a: str, b: str, relation: Relation) -> None:
         """Keep a relation whose numbers the candidate's type bears where the original's were."""
@@ -288,7 +302,9 @@ class Proving:
         if x is None or y is None or x.shape != y.shape:
             return None
         same = self.original.dtype(a) == self.candidate.dtype(b)
-        same = same and np.array_equal(x, y, equal_nan=x.dtype.kind == "f")
+        float_ = x.dtype.kind == "f"
+        same = same and np.array_equal(x, y, equal_nan=float_)
+        same = same and not (float_ and np.any(np.signbit(x) != np.signbit(y)))
         return IDENTITY if same else None
 
     def equal(self, a: str, b: str) -> bool:
@@ -310,19 +326,23 @@ def _demand_same_attributes(step: Step) -> None:
     )
     parameters = PARAMETERS.get(op, ())
     names = {*a.attributes, *b.attributes} - set(parameters)
-    if op == "Reshape" and all(s is not None and np.all(s) for s in step.constants(1)):
+    if op == "Reshape" and step.is_constant(1) and all(map(np.all, step.constants(1))):
         names -= {"allowzero"}
     for name in names:
         need(_attribute(a, name, b) == _attribute(b, name, a), f"{name} of {op} differs")
     need(len(a.outputs) == len(b.outputs), f"{op} has other outputs")
+    given = [[bool(name) for name in node.inputs] for node in (a, b)]
     optional = parameters or op == "LayerNormalization"
-    need(optional or len(a.inputs) == len(b.inputs), f"{op} has other inputs")
+    need(optional or given[0] == given[1], f"{op} has other inputs")
     for place, name in enumerate(parameters, 1):
         if name != "value":
             computed = place < min(len(a.inputs), len(b.inputs)) and not step.is_constant(place)
             if not computed or not step.known.equal(a.inputs[place], b.inputs[place]):
                 step.parameter(name)
+    opsets = [step.original.opsets, step.candidate.opsets]
+    need(not a.bodies or opsets[0] == opsets[1], f"the body of {op} is of another operator set")
     for body in a.bodies:
+        need(not _ops(body) & {*RANDOM}, f"the body of {op} draws")
         for name in _captured(body):
             need(step.known.equal(name, name), f"the body of {op} reads {name!r}")
 
@@ -355,6 +375,12 @@ def _same_type(a: onnx.TypeProto, b: onnx.TypeProto, *, exact: bool) -> bool:
         and len(sizes[0]) == len(sizes[1])
         and all(None in pair or pair[0] == pair[1] for pair in zip(*sizes, strict=True))
     )
+
+
+def _ops(graph: onnx.GraphProto) -> set[str]:
+    """The ops of a body, and of those in it."""
+    inner = (a.g for node in graph.node for a in node.attribute if a.HasField("g"))
+    return {node.op_type for node in graph.node}.union(*map(_ops, inner))
 
 
 def _captured(graph: onnx.GraphProto) -> set[str]:

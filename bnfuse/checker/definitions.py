@@ -86,6 +86,7 @@ class Writing:
         dtype: int,
         opset: int,
         kinds: Collection[str],
+        taken: Collection[str] = (),
     ) -> None:
         """Prepare.
 
@@ -93,6 +94,7 @@ class Writing:
             dtype: The float type that the model is of; 0 where there are several.
             opset: Of ONNX's own operators.
             kinds: Keys of :data:`DEFINITIONS`; nothing else is written out.
+            taken: Names that nothing may be given.
         """
         self.tensors: list[onnx.TensorProto] = []
         self._dtype, self._opset = dtype, opset
@@ -100,6 +102,7 @@ class Writing:
         bounded = ("Clip",) if opset >= 8 and (dtype or opset >= 11) else ()
         self._kinds = {*bounded, *(kinds if dtype else ())}
         self._nodes: list[onnx.NodeProto] = []
+        self._taken = taken
 
     def out(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """The node, or what it is defined by."""
@@ -193,4 +196,7 @@ class Writing:
         return self.tensors[-1].name
 
     def _name(self) -> str:
-        return f"{self._node.output[0]}/{len(self._nodes) + len(self.tensors)}"
+        name = f"{self._node.output[0]}/{len(self._nodes) + len(self.tensors)}"
+        while name in self._taken:
+            name += "/"
+        return name

@@ -33,11 +33,15 @@ class Graph(Values):
         nodes: In topological order, but those that give what they are given.
         inputs: What is fed, by name: the proto.
         outputs: Likewise what comes out.
+        defaults: The constants that an input has where it is not fed.
+        opsets: The version of each operator set.
     """
 
     nodes: tuple[Node, ...] = ()
     inputs: dict[str, onnx.ValueInfoProto] = field(default_factory=dict)
     outputs: dict[str, onnx.ValueInfoProto] = field(default_factory=dict)
+    defaults: dict[str, onnx.TensorProto] = field(default_factory=dict)
+    opsets: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: str | Path) -> Graph:
@@ -82,6 +86,9 @@ class Graph(Values):
         Raises:
             NotProved: It holds what the checker does not speak of.
         """
+        for function in proto.functions:
+            known = function.domain in ("", "ai.onnx", "com.microsoft") or function.attribute_proto
+            need(not known, f"the function {function.name!r} is not spoken of")
         if proto.functions:
             proto = inliner.inline_local_functions(proto, True)
         self = cls(proto, path or Path())
@@ -90,8 +97,15 @@ class Graph(Values):
             not graph.sparse_initializer and not proto.training_info,
             "sparse initializers and training information are not spoken of",
         )
+        tensors = external_data_helper._get_all_tensors(proto)
+        outside = sum(map(external_data_helper.uses_external_data, tensors))
+        stored = sum(map(external_data_helper.uses_external_data, graph.initializer))
+        need(outside == stored, "a constant in a body or an attribute lies in another file")
         opsets = {o.domain if o.domain != "ai.onnx" else "": o.version for o in proto.opset_import}
-        written = Writing(_float_type(graph), opsets.get("", 1), kinds)
+        self.opsets = opsets
+        taken = {value.name for value in (*graph.input, *graph.initializer)}
+        taken.update(name for node in graph.node for name in node.output)
+        written = Writing(_float_type(graph), opsets.get("", 1), kinds, taken)
         protos = [made for node in graph.node for made in written.out(node)]
         self.tensors = {t.name: t for t in (*graph.initializer, *written.tensors)}
         need(
@@ -102,8 +116,10 @@ class Graph(Values):
         for fed in graph.input:
             if fed.name not in self.tensors or proto.ir_version >= 4:
                 self.inputs[fed.name] = fed
-                self.tensors.pop(fed.name, None)
+                if fed.name in self.tensors:
+                    self.defaults[fed.name] = self.tensors.pop(fed.name)
         self.outputs = {o.name: o for o in graph.output}
+        need(len(self.outputs) == len(graph.output), "two outputs have one name")
         self._infer(protos)
         while protos != (again := [self._unswapped(node) for node in protos]):
             # Which axes are the last two is known when the rank is.
@@ -148,7 +164,7 @@ class Graph(Values):
                     place = 1 if chosen.flat[0] else 2
                     gives = bool(np.all(chosen == chosen.flat[0])) and self._as_large(node, place)
             elif node.op == "ScatterND":
-                place, gives = 2, self._writes_all(node)
+                place, gives = 2, self._writes_all(node) and self._as_large(node, 2)
         except NotProved:
             return ""
         return node.inputs[place] if gives else ""

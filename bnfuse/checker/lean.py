@@ -15,16 +15,16 @@ from onnx import TensorProto, external_data_helper, numpy_helper
 _LARGE = 1 << 12
 """Bytes of a tensor from which on they stay in the file."""
 
-_GRAPH, _INITIALIZER, _RAW_DATA = 7, 5, 9
-"""The numbers of the fields in ``onnx.proto``."""
+_GRAPH, _INITIALIZER, _RAW_DATA = (number << 3 | 2 for number in (7, 5, 9))
+"""The keys of the fields in ``onnx.proto``: their numbers, and that they have a length."""
 
 
 def lean(path: Path) -> onnx.ModelProto:
     """The model of a file, large tensors as external data: at a place in a file without a name."""
     model = onnx.ModelProto()
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        for number, begin, content, end in _fields(data, 0, len(data)):
-            if number != _GRAPH:
+        for key, begin, content, end in _fields(data, 0, len(data)):
+            if key != _GRAPH:
                 model.MergeFromString(data[begin:end])
                 continue
             for part, first, inner, last in _fields(data, content, end):
@@ -37,8 +37,8 @@ def lean(path: Path) -> onnx.ModelProto:
 
 def _without_bytes(tensor: TensorProto, data: mmap.mmap, begin: int, end: int) -> None:
     places: dict[str, str] = {}
-    for number, first, content, last in _fields(data, begin, end):
-        if number == _RAW_DATA:
+    for key, first, content, last in _fields(data, begin, end):
+        if key == _RAW_DATA:
             places = {"location": "", "offset": str(content), "length": str(last - content)}
         else:
             tensor.MergeFromString(data[first:last])
@@ -50,7 +50,7 @@ def _without_bytes(tensor: TensorProto, data: mmap.mmap, begin: int, end: int) -
 
 
 def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """The fields of a protobuf message: number, begin, where the content begins, end."""
+    """The fields of a protobuf message: key, begin, where the content begins, end."""
     while at < end:
         begin = at
         key, at = _varint(data, at)
@@ -63,7 +63,7 @@ def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int, int,
         at = content + size
         if at > end:
             raise ValueError("it is no ONNX file")
-        yield key >> 3, begin, content, at
+        yield key, begin, content, at
 
 
 def _varint(data: mmap.mmap, at: int) -> tuple[int, int]:

@@ -98,14 +98,18 @@ class Node:
         version = opsets.get("" if op == proto.op_type else proto.domain, 1)
         attributes: dict[str, Any] = {}
         if op == proto.op_type:
-            for name, attribute in onnx.defs.get_schema(op, version).attributes.items():
+            schema = onnx.defs.get_schema(op, version)
+            given = {attribute.name for attribute in proto.attribute}
+            fits = schema.min_input <= len(proto.input) <= schema.max_input
+            need(fits and given <= schema.attributes.keys(), f"{op} is not written as it should be")
+            for name, attribute in schema.attributes.items():
                 default = attribute.default_value
                 attributes[name] = (
                     plain(helper.get_attribute_value(default)) if default.name else None
                 )
-        for given in proto.attribute:
-            need(not given.ref_attr_name, "an attribute refers to a function's")
-            attributes[given.name] = plain(helper.get_attribute_value(given))
+        for own in proto.attribute:
+            need(not own.ref_attr_name, "an attribute refers to a function's")
+            attributes[own.name] = plain(helper.get_attribute_value(own))
         old = (op != "Gemm" and attributes.get("broadcast")) or (op == "PRelu" and version < 7)
         need(not old, f"{op} broadcasts as it did before operator set 7")
         kernel = attributes.get("kernel_shape")
@@ -132,6 +136,8 @@ def plain(value: Any) -> Any:
         return value.decode("utf-8", "surrogateescape")
     if isinstance(value, list):
         return tuple(plain(item) for item in value)
+    if isinstance(value, TensorProto) and value.data_type == TensorProto.STRING:
+        return (tuple(value.dims), tuple(value.string_data))
     if isinstance(value, TensorProto):
         return (value.data_type, tuple(value.dims), numpy_helper.to_array(value).tobytes())
     if isinstance(value, onnx.GraphProto | onnx.SparseTensorProto | onnx.TypeProto):

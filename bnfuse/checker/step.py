@@ -83,11 +83,17 @@ class Step:
         return self.original.is_constant(self.a.inputs[place])
 
     def constants(self, place: int) -> tuple[Any, Any]:
-        """The two constants at a place; ``None`` where it is left out."""
-        sides = (self.original, self.a), (self.candidate, self.b)
-        names = [(g, n.inputs[place] if place < len(n.inputs) else "") for g, n in sides]
-        x, y = (graph.constant(name) if name else None for graph, name in names)
-        return x, y
+        """The two constants at a place; ``None`` where it is left out.
+
+        Raises:
+            NotProved: One is computed at run time.
+        """
+        found = []
+        for graph, node in ((self.original, self.a), (self.candidate, self.b)):
+            name = node.inputs[place] if place < len(node.inputs) else ""
+            found.append(graph.constant(name) if name else None)
+            need(found[-1] is not None or not name, f"input {place} of {node.op} is computed")
+        return found[0], found[1]
 
     def follows(self, place: int, relation: Relation, rank: int) -> None:
         """Demand that the constants at a place are related, ``rank`` axes in the result."""

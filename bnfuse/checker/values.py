@@ -155,7 +155,7 @@ class Values:
 
     def _evaluate(self, name: str) -> Array | None:
         if name in self.tensors:
-            return self._widened(stored_bytes(self.tensors[name], self.path), name)
+            return self._widened(self.stored(self.tensors[name]), name)
         if name not in self.producers:
             return None
         node, place = self.producers[name]
@@ -234,6 +234,10 @@ class Values:
                 pool, given = [*pool, *given.flat], places
             feeds[node.proto.input[place]] = given
         return np.asarray(np.array(pool, object)[self.run(node, feeds)[0]], object)
+
+    def stored(self, tensor: TensorProto) -> Array:
+        """The numbers of a stored tensor."""
+        return np.asarray(stored_bytes(tensor, self.path))
 
     def _widened(self, array: Array, name: str) -> Array:
         return array.astype(np.float64) if self.is_float(name) else array

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bnfuse.checker.forms import Form
+from bnfuse.checker.check import Forms
 from bnfuse.checker.maps import alike
 from bnfuse.checker.nodes import need
 from bnfuse.checker.relations import IDENTITY, Relation, inverse, reshaped, then
@@ -44,8 +44,9 @@ def of_tables(x: Array, y: Array) -> Relation:
     return Relation.of(1, scale, np.where(np.abs(shift) <= 4e-7 * size, 0.0, shift))
 
 
-def of_forms(a: Form, b: Form, unit: float) -> Relation:
+def of_forms(forms: Forms) -> Relation:
     """The scales and shifts that make most of one form into the other."""
+    a, b, unit, sizes = forms
     need(a.maps.keys() == b.maps.keys(), "it is computed from other values")
     axes = [f.constant.axis for f in (a, b)]
     above: Array | float = 0.0
@@ -66,7 +67,7 @@ def of_forms(a: Form, b: Form, unit: float) -> Relation:
     scale = _few(scale, np.asarray(below), _SNAP * unit)
     scale = np.where((np.abs(scale - 1.0) <= _SNAP * unit) | (scale == 0.0), 1.0, scale)
     shift = b.constant.shift - scale * a.constant.shift
-    size = np.abs(scale) * a.constant.magnitude + np.abs(b.constant.shift)
+    size = np.abs(scale) * a.constant.magnitude + sizes.magnitude + np.abs(b.constant.shift)
     shift = np.where(np.abs(shift) <= _SNAP * unit * size, 0.0, shift)
     axis = next((axis for axis in axes if axis is not None), None)
     if axis is None:

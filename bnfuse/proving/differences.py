@@ -146,8 +146,9 @@ def _righted(failed: Search, cut: Cut) -> Relation | None:
 def _of_form(search: Search, a: str, b: str) -> Difference | None:
     """The coefficient in which two forms differ the most."""
     cut = search.assumed[a, b]
-    mine, theirs, unit, _ = search.proving.forms(a, b, cut.over)
-    mine = mine.after(cut.relation)
+    forms = search.proving.forms(a, b, cut.over)
+    _, theirs, unit, _ = forms
+    mine = forms.measured(cut.relation)
     constants = tuple(expand(search.proving.candidate, b, [y for _, y in cut.over]).constants)
     return _largest(search.proving.candidate, b, mine, theirs, unit, constants)
 

@@ -343,10 +343,10 @@ class Search:
             cut = self.assumed[a, b] = Cut(a, b, "linear", self._given[a, b], tuple(over))
             self.proving.known[a, b] = cut.relation
             return cut
-        x, y, unit, _ = forms = self.proving.forms(a, b, over)
+        x, y, *_ = forms = self.proving.forms(a, b, over)
         need(not self._matches.get(b) or on_one_grid(x, y), "another grid of coefficients")
         need(are_compared(x, y), "far more coefficients")
-        cut = Cut(a, b, "linear", of_forms(x, y, unit), tuple(over))
+        cut = Cut(a, b, "linear", of_forms(forms), tuple(over))
         try:
             self.proving.same_form(cut, forms)
         except NotProved:

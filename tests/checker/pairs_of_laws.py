@@ -184,7 +184,7 @@ LAWS = (
         "Add",
     ),
     Pair(
-        "a computed scale of LayerNormalization",
+        "input 1 of LayerNormalization is computed",
         "y = LayerNormalization(x, z)",
         "m = Mul(z, c)  y = LayerNormalization(x, m)",
         "float[N,4,6] x, float[6] z",
