@@ -214,7 +214,7 @@ class Graph(Values):
             elif name not in known:
                 info = helper.make_tensor_value_info(name, tensor.data_type, tensor.dims)
                 plain.graph.input.append(info)
-        inferred = shape_inference.infer_shapes(plain, data_prop=True).graph
+        inferred = shape_inference.infer_shapes(plain).graph
         declared = {
             d.dim_param
             for i in graph.input
