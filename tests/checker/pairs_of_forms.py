@@ -52,7 +52,6 @@ MATRICES = {
     "of_nothing": floats(np.zeros((0, 4))),
 }
 SHAPES = {
-    "flat": ints(-1, 24),
     "pairs": ints(-1, 2, 2),
     "halves": ints(0, 2, 2),
     "square": ints(4, 4),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from pairs_of_forms import OF_X, OF_X_AND_Z, floats, ints
+from pairs_of_forms import KERNELS, OF_X, OF_X_AND_Z, OPEN, floats, ints
 from premises import Pair
 
 from bnfuse.checker.check import Cut
@@ -26,6 +26,13 @@ PLACES = {
     "other_line": np.full((2, 1, 5), 1) + np.array([0, 0, 1, 2, 0]),
     "twice": np.full((2, 2, 5), 1),
 }
+CHANNELS = KEPT.reshape(1, 4, 1, 1)
+CHOSEN = {
+    "chosen": CHANNELS[0] > 0.0,
+    "taps": KERNELS["taps"],
+    "of_chosen": floats(KERNELS["taps"] * CHANNELS),
+    "of_others": floats(KERNELS["taps"] * (1.0 - CHANNELS)),
+}
 FIXED = "float[2,4,5] x"
 TWICE_A_ROW = "p = Slice(x, first, second, first)  d = Mul(p, two)  "
 WRITTEN = TWICE_A_ROW + "y = ScatterElements<axis = 1>(x, line, d)"
@@ -42,6 +49,15 @@ MOVES = (
         "y = ScatterElements<axis = 1>(x, one_place, z)",
         inputs=f"{FIXED}, float[2,1,1] z",
         constants=PLACES,
+        cuts=OF_X_AND_Z,
+    ),
+    Pair(
+        "Where of values of different sizes",
+        "c = Where(chosen, x, z)  y = Conv<pads = [1,1,1,1]>(c, taps)",
+        "p = Conv<pads = [1,1,1,1]>(x, of_chosen)  q = Conv<pads = [1,1,1,1]>(z, of_others)"
+        "  y = Add(p, q)",
+        inputs=f"{OPEN}, float[N,4,A,1] z",
+        constants=CHOSEN,
         cuts=OF_X_AND_Z,
     ),
     Pair(
