@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
+from pairs_of_cuts import CUTS
 from pairs_of_forms import FORMS
 from pairs_of_graphs import GRAPHS
 from pairs_of_laws import LAWS
+from pairs_of_turns import TURNS
 from premises import Pair, Site, granted, sites
 
-PAIRS: tuple[Pair, ...] = (*LAWS, *FORMS, *GRAPHS)
+PAIRS: tuple[Pair, ...] = (*LAWS, *FORMS, *GRAPHS, *CUTS, *TURNS)
 
 LIMITS: dict[str, str] = {}
 """Premises that no pair breaks alone, by what they say, and what they are for."""
