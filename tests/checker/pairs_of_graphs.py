@@ -52,7 +52,8 @@ def _stores_sparsely(side: int, made: onnx.ModelProto) -> None:
 
 def _stores_twice(side: int, made: onnx.ModelProto) -> None:
     if side:
-        made.graph.initializer.insert(0, numpy_helper.from_array(np.full((), 3.0, np.float32), "two"))
+        three = np.full((), 3.0, np.float32)
+        made.graph.initializer.insert(0, numpy_helper.from_array(three, "two"))
 
 
 INTERFACES = (
