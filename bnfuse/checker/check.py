@@ -228,8 +228,9 @@ class Proving:
         data = range(1 if node.op in PARAMETERS else len(node.inputs))
         pairs = [(node.inputs[i], other.inputs[i]) for i in data if not step.is_constant(i)]
         found = [self.relation_of(*pair) for pair in pairs]
-        orders = {r.order for r in found if r is not None and replace(r, order=None).is_identity}
-        need(None not in found and len(orders) == 1, "operands that are not turned in one way")
+        plain = [r is not None and replace(r, order=None).is_identity for r in found]
+        orders = {r.order for r in found if r is not None}
+        need(all(plain) and len(orders) == 1, "operands that are not turned in one way")
         order = orders.pop()
         need(order is not None, "nothing is turned")
         self._remember(a, b, replace(IDENTITY, order=then(None, turned(step, order or ()))))
@@ -325,6 +326,7 @@ def _demand_same_attributes(step: Step) -> None:
         not changed or _since(a) == _since(b), f"{op} means something else in another operator set"
     )
     parameters = PARAMETERS.get(op, ())
+    need("::" not in op or a.opset == b.opset, f"{op} is of another operator set")
     names = {*a.attributes, *b.attributes} - set(parameters)
     if op == "Reshape" and step.is_constant(1) and all(map(np.all, step.constants(1))):
         names -= {"allowzero"}

@@ -23,6 +23,7 @@ SWAPPED = "com.microsoft::Swapped of the checker"
 
 _NORM = "m = x - Mean(x); m / Sqrt(Mean(m * m) + epsilon) * scale + shift"
 _RMS = "x / Sqrt(Mean(x * x) + epsilon) * scale + shift"
+_SKIP = float(np.float32(1e-12))
 _SIGMOID = "Min(Max(x * alpha + beta, 0.0), 1.0)"
 _SWISH = "x * Sigmoid(x * alpha)"
 _GELU = "x * 0.5 * (Erf(x * 0.5 ** 0.5) + 1.0)"
@@ -48,11 +49,11 @@ DEFINITIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "com.microsoft::FastGelu": (f"x = x + y; {_TANH_GELU}", {}),
     "com.microsoft::SkipLayerNormalization": (
         f"x = x + y + v; scale = z; shift = w; {_NORM}",
-        {"epsilon": 1e-5},
+        {"epsilon": _SKIP},
     ),
     "com.microsoft::SkipSimplifiedLayerNormalization": (
         f"x = x + y + w; scale = z; shift = v; {_RMS}",
-        {"epsilon": 1e-5},
+        {"epsilon": _SKIP},
     ),
     "SimplifiedLayerNormalization": (f"scale = y; shift = z; {_RMS}", {"epsilon": 1e-5}),
     "LayerNormalization": (f"scale = y; shift = z; {_NORM}", {"epsilon": 1e-5}),
@@ -146,9 +147,10 @@ class Writing:
         if not kind.startswith("com.microsoft::Fused"):
             return text
         activation = given.pop("activation", b"").decode()
-        params = [v for k, v in given.items() if k.startswith("activation_")]
-        params = params[0] if params and isinstance(params[0], list) else params
-        self._params = dict(zip(("alpha", "beta"), params, strict=False))
+        names = ("alpha", "beta")
+        params = zip(names, given.get("activation_params", ()), strict=False)
+        named = {n: given[key] for n in names if (key := f"activation_{n}") in given}
+        self._params = {**dict(params), **named}
         self._kept = {k: v for k, v in given.items() if not k.startswith("activation")}
         given.clear()
         given.update({"alpha": 0.2, "beta": 0.5} | self._params)

@@ -19,6 +19,7 @@ from bnfuse.checker.channels import carried
 from bnfuse.checker.nodes import PARAMETERS, VIEWS, need
 from bnfuse.checker.relations import IDENTITY, Relation, compose, reshaped
 from bnfuse.checker.step import Step
+from bnfuse.checker.told import stretches
 
 Law = Callable[[Step], "Relation | list[Relation]"]
 Channels = Callable[[Step, Relation], "Relation | list[Relation]"]
@@ -90,10 +91,11 @@ def _weights_sum_to_one(a: dict[str, Any]) -> bool:
 
 def _reduced(step: Step, r: Relation) -> Relation:
     """Over axes that hold no channels."""
-    if r.axis is None:
-        return r
     axes, rank = step.parameter("axes"), len(step.shape(0))
     listed = (axes,) if isinstance(axes, int) else axes
+    need(listed or not step.a.attributes.get("noop_with_empty_axes"), "nothing is reduced")
+    if r.axis is None:
+        return r
     gone = {axis % rank for axis in listed or range(rank)}
     need(r.axis not in gone, "the channels themselves are reduced")
     keeps = step.a.attributes["keepdims"]
@@ -102,10 +104,12 @@ def _reduced(step: Step, r: Relation) -> Relation:
 
 def _resized(step: Step, r: Relation) -> Relation:
     """Along axes that hold no channels: a scale of 1 there, not only the same size."""
-    crops = step.a.attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize"
+    a = step.a.attributes
+    crops = a.get("coordinate_transformation_mode") == "tf_crop_and_resize"
     need(not crops, "what it fills in beyond the borders is not moved")
     if r.axis is None:
         return r
+    need(stretches(a), "a Resize of chosen axes, or that keeps the ratio of sizes")
     if step.a.op == "Upsample":
         scales = step.parameter("scales")
     else:
@@ -218,6 +222,7 @@ def _gathered(step: Step) -> Relation | list[Relation]:
     step.relation(1)
     if not step.is_constant(0):
         return carried(step, step.relation(0))
+    need(step.claim.order is None, "a claim that the axes are in another order")
     step.follows(0, step.claim, len(step.shape(0)))
     return carried(step, step.claim)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["follow", "uncut"]
+__all__ = ["follow", "stretches", "uncut"]
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -84,9 +85,7 @@ def _target(values: Values, node: Node, shapes: Sequence[Shape]) -> Sequence[Siz
     name = node.inputs[place] if place < len(node.inputs) else ""
     given = values.sizes(name) if name else None
     if node.op == "Resize" and name:
-        a = node.attributes
-        stretched = not a.get("axes") and a.get("keep_aspect_ratio_policy") in (None, "stretch")
-        return list(given) if given is not None and stretched else None
+        return list(given) if given is not None and stretches(node.attributes) else None
     if node.op in ("Resize", "Slice"):
         kept = uncut(values, node)
         return [size if axis in kept else None for axis, size in enumerate(shapes[0])]
@@ -104,11 +103,18 @@ def _target(values: Values, node: Node, shapes: Sequence[Shape]) -> Sequence[Siz
     return target
 
 
+def stretches(attributes: dict[str, Any]) -> bool:
+    """Whether the scales and sizes of a Resize are those of all axes, in order."""
+    policy = attributes.get("keep_aspect_ratio_policy")
+    return not attributes.get("axes") and policy in (None, "stretch")
+
+
 def uncut(values: Values, node: Node) -> set[int]:
     """The axes that a Slice or a Resize leaves whole."""
     rank = len(values.shape(node.inputs[0]))
     if node.op == "Resize":
-        if node.attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize":
+        crops = node.attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize"
+        if crops or not stretches(node.attributes):
             return set()
         place = 2 if node.opset >= 11 else 1
         name = node.inputs[place] if place < len(node.inputs) else ""

@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 from bnfuse.checker.lean import stored_bytes
-from bnfuse.checker.nodes import PARAMETERS, RANDOM, Node, NotProved, need, words
+from bnfuse.checker.nodes import PARAMETERS, Node, NotProved, need, words
 from bnfuse.checker.sizes import Shape, Size, product, quotient
 
 Array = NDArray[Any]
@@ -30,6 +30,9 @@ UNITS_OF: dict[int, float] = {
 
 FLOOR = {2.0**-24: 2.0**-149, 2.0**-53: 0.0, 2.0**-11: 2.0**-24, 2.0**-8: 2.0**-133}
 """The smallest number above zero of the type with that rounding unit."""
+
+_RANK = 64
+"""Sizes that are told at a time."""
 
 _SMALL, _KEPT = 1 << 16, 1 << 23
 """Bytes of a constant from which on it is large, and of all large ones that are kept."""
@@ -46,6 +49,26 @@ _SIMPLE: dict[str, Callable[..., Any]] = {
     "Pow": np.power,
 }
 """What constants are mostly computed with, in float64: continuous, so a rounding is no matter."""
+
+_TRUSTED = words(
+    "Abs And Cast CastLike Ceil Clip Concat Constant ConstantOfShape Equal Erf Expand Flatten "
+    "Floor Gather GatherElements Greater GreaterOrEqual Identity Less LessOrEqual Log MatMul Max "
+    "Min Not Or Range ReduceMax ReduceMean ReduceMin ReduceSum Reshape ScatterElements ScatterND "
+    "Sigmoid Sign Slice Split Squeeze Sum Tanh Tile Transpose Trilu Unsqueeze Where Xor"
+)
+"""The other ops whose reference implementation is right in every operator set."""
+
+_MOVING = words(
+    "Concat Constant Expand Flatten Gather GatherElements Identity Reshape ScatterElements "
+    "ScatterND Slice Split Squeeze Tile Transpose Trilu Unsqueeze"
+)
+"""Those that only move numbers."""
+
+_STEPS = words("Ceil Floor Sign")
+"""Those whose float result jumps where a rounding decides."""
+
+_LARGEST = {2.0**-11: 2.0**8, 2.0**-8: 2.0**8}
+"""How far a constant may grow on the way, beside its largest number, in types with few digits."""
 
 
 _MOVES = words("Cast Concat Gather Reshape Slice Squeeze Unsqueeze")
@@ -86,6 +109,8 @@ class Values:
     told: dict[str, Size] = field(default_factory=dict)
     _constants: dict[str, Array | None] = field(default_factory=dict)
     _large: dict[str, int] = field(default_factory=dict)
+    _tops: dict[str, float] = field(default_factory=dict)
+    _rounded: set[str] = field(default_factory=set)
 
     def same(self, name: str) -> str:
         """The name of the value that a value is."""
@@ -165,25 +190,47 @@ class Values:
             sizes = self.sizes(name)
             known = sizes is not None and all(isinstance(size, int) for size in sizes.flat)
             return np.asarray(sizes, np.int64) if known else None
-        if any(value is None for value in inputs) or node.op in RANDOM or node.bodies:
+        if any(value is None for value in inputs):
             return None
+        found = self._computed(node, place, names, inputs)
+        if found is None or not self.is_float(name):
+            return found
+        # What rounding decides, and what cancels, is another number where it is run.
+        own = [self.same(i) for i in names]
+        stored = helper.tensor_dtype_to_np_dtype(self.dtype(name))
+        with np.errstate(all="ignore"):
+            exact = np.array_equal(found.astype(stored).astype(np.float64), found, equal_nan=True)
+            size = float(np.max(np.abs(found), initial=1.0))
+        if self._rounded.intersection(own) or not (exact and node.op in (*_SIMPLE, *_MOVING)):
+            self._rounded.add(name)
+        top = self._tops[name] = max([size, *(self._tops.get(i, 1.0) for i in own)])
+        return found if top <= _LARGEST.get(self.unit(name), 2.0**16) * size else None
+
+    def _computed(
+        self, node: Node, place: int, names: list[str], inputs: list[Array]
+    ) -> Array | None:
+        """What a node makes of constants."""
+        result = node.outputs[place]
         if node.op in _SIMPLE and all(self.is_float(i) for i in names):
             with np.errstate(all="ignore"):
                 return np.asarray(_SIMPLE[node.op](*inputs))
+        jumps = node.op in _STEPS or not self.is_float(result)
+        if jumps and self._rounded.intersection(map(self.same, names)):
+            return None
+        if node.op not in (*_TRUSTED, *_SIMPLE) or sum(v.size for v in inputs) > 1 << 26:
+            return None
         # In the declared types: where numbers are compared, cut off or made integers, the
         # rounding is part of the meaning.
         values = {
             i: v.astype(helper.tensor_dtype_to_np_dtype(self.dtype(i))) if self.is_float(i) else v
             for i, v in zip(names, inputs, strict=True)
         }
-        if sum(v.size for v in values.values()) > 1 << 26:
-            return None
         try:
-            result = self.run(node, values)[place]
+            made = self.run(node, values)[place]
         except NotProved:
             return None
-        is_array = isinstance(result, np.ndarray | np.generic)
-        return self._widened(np.asarray(result), name) if is_array else None
+        is_array = isinstance(made, np.ndarray | np.generic)
+        return self._widened(np.asarray(made), result) if is_array else None
 
     def run(self, node: Node, values: dict[str, Array]) -> list[Any]:
         """What the op's reference implementation makes of values of the node's inputs.
@@ -218,9 +265,10 @@ class Values:
             return np.array(numbers, object)
         if node is not None and node.op in _COUNTS and self.dtype(name) == TensorProto.INT64:
             x, y = map(self.sizes, node.inputs)
-            return None if x is None or y is None else np.asarray(_COUNTS[node.op](x, y), object)
+            if x is not None and y is not None:
+                return np.asarray(_COUNTS[node.op](x, y), object)
         if node is None or node.op not in _MOVES or self.dtype(name) != TensorProto.INT64:
-            return None
+            return self._unknown(name)
         # What the reference makes of the places of sizes, it makes of sizes.
         pool: list[Size] = []
         feeds: dict[str, Array] = {}
@@ -234,6 +282,13 @@ class Values:
                 pool, given = [*pool, *given.flat], places
             feeds[node.proto.input[place]] = given
         return np.asarray(np.array(pool, object)[self.run(node, feeds)[0]], object)
+
+    def _unknown(self, name: str) -> Array | None:
+        """As many sizes as a value holds, of which nothing is known."""
+        kind, shape = self.types.get(name, (0, None))
+        if kind != TensorProto.INT64 or shape not in {(), *((n,) for n in range(_RANK))}:
+            return None
+        return np.full(shape, None, object)
 
     def stored(self, tensor: TensorProto) -> Array:
         """The numbers of a stored tensor."""

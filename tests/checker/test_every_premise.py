@@ -5,15 +5,17 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
+from pairs_of_cuts import CUTS
 from pairs_of_forms import FORMS
 from pairs_of_graphs import GRAPHS
 from pairs_of_laws import LAWS
 from pairs_of_linear import LINEAR_OPS
 from pairs_of_maps import MAPS
 from pairs_of_moves import MOVES
+from pairs_of_turns import TURNS
 from premises import Pair, Site, granted, sites
 
-PAIRS: tuple[Pair, ...] = (*LAWS, *FORMS, *LINEAR_OPS, *MAPS, *MOVES, *GRAPHS)
+PAIRS: tuple[Pair, ...] = (*LAWS, *FORMS, *LINEAR_OPS, *MAPS, *MOVES, *GRAPHS, *CUTS, *TURNS)
 
 LIMITS: dict[str, str] = {
     "'a part whose size is not known'": "numpy has no such size",
