@@ -258,17 +258,27 @@ class Proving:
         )
         for name, m in theirs.form.maps.items():
             relation = self.known[names[name], name]
-            m = m.placed(order)
+            m, own = m.placed(order), mine.form.maps.get(names[name])
+            counted = m.axis is None or (own is not None and own.axis == m.axis)
+            count = m.c.shape[1] * m.groups
+            known = counted or self.original.shape(names[name])[m.axis or 0] == count
+            need(known, "a size that only the candidate fixes")
             moved = m.of_constant(relation)
             form = form + replace(form, maps={names[name]: m.before(relation)}, constant=moved)
             sizes = compose(sizes, moved)
         for name, (low, high) in theirs.reach.items():
             lowest, highest = mine.reach.get(names[name], (np.inf, 0.0))
             bounded = high <= limit * highest and low * limit >= lowest
+            # What cancels in the original is no number that another may be held to.
+            final = mine.form.maps.get(names[name])
+            bounded = bounded and (
+                final is None or highest <= limit * np.max(final.peaks, initial=0.0)
+            )
             need(bounded, f"values on the way grow or shrink beyond {limit:g}")
         constant = mine.form.constant
-        top = max(float(np.max(constant.magnitude, initial=0.0)), mine.top)
-        need(theirs.top <= limit * max(top, 1.0), f"constants on the way grow beyond {limit:g}")
+        top = float(np.max(np.abs(constant.shift), initial=1.0))
+        borne = mine.top <= limit * top and theirs.top <= limit * max(top, mine.top)
+        need(borne, f"constants on the way grow beyond {limit:g}")
         # Where nothing is stored, the rounding is that of the relations that it rests on.
         stored = next((e for e in (theirs, mine) if e.constants), None)
         unit = stored.unit if stored else UNITS_OF.get(self.candidate.dtype(b), theirs.unit)

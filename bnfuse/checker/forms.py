@@ -22,7 +22,7 @@ from bnfuse.checker.relations import (
     then,
     whole,
 )
-from bnfuse.checker.sizes import Shape
+from bnfuse.checker.sizes import Shape, product
 
 _BLOCK = 1 << 16
 """Coefficients that are compared at a time."""
@@ -73,6 +73,7 @@ class Form:
         need(self.order is None and not self.spread, "another shape of a Transpose or a sum")
         first = self.view[0] if self.view else before
         need(None not in (*first, *after), "sizes that are not known")
+        need(product(before) == product(after), "a shape of another number of elements")
         return replace(self, view=None if first == after else (first, after))
 
     def __add__(self, other: Form) -> Form:
@@ -141,6 +142,8 @@ def residual(a: Form, b: Form, unit: float, floor: float) -> tuple[float, str]:
 
 def units_apart(x: Any, y: Any, size: Any, unit: float, floor: float) -> tuple[float, str]:
     """The largest difference of two arrays in rounding units of ``size``, and its index."""
+    # What is lost near zero is no rounding where all numbers lie there.
+    floor = min(floor, unit * float(np.max(np.abs(size), initial=0.0)))
     arrays = np.broadcast_arrays(x, y, size)
     flat = [array.reshape(-1) for array in arrays]
     worst, place = 0.0, -1

@@ -130,6 +130,7 @@ class Graph(Values):
             known = seen.issuperset(node.inputs)
             need(known, f"{node.op} reads a value that no node before it gives")
             node = replace(node, inputs=tuple(map(self.same, node.inputs)))
+            need(self._windows_begin_inside(node), f"sizes of {node.op} on which runtimes differ")
             for place, name in enumerate(node.outputs):
                 need(not name or name not in seen, f"two nodes give {name!r}")
                 seen.add(name)
@@ -145,6 +146,26 @@ class Graph(Values):
         need(seen.issuperset(self.outputs), "an output has no producer")
         self.nodes = tuple(nodes)
         return self
+
+    def _windows_begin_inside(self, node: Node) -> bool:
+        """Whether the last window of a pool begins in its input, and not in padding behind it.
+
+        There runtimes leave it out, and shape inference does not.
+        """
+        a = node.attributes
+        if not node.op.endswith("Pool") or not a.get("kernel_shape"):
+            return True
+        if a.get("auto_pad") not in ("NOTSET", "VALID"):
+            return set(a["dilations"]) == {1}
+        sizes = [self.types.get(name, (0, None))[1] for name in (node.inputs[0], node.outputs[0])]
+        if not a.get("ceil_mode") or None in sizes:
+            return True
+        spatial = zip(*(size[2:] for size in sizes if size), a["strides"], a["pads"], strict=False)
+        return all(
+            (count - 1) * step < size + pad
+            for size, count, step, pad in spatial
+            if isinstance(size, int) and isinstance(count, int)
+        )
 
     def _given(self, node: Node) -> str:
         """The input that a node's one result is under another name; empty where it is none."""
@@ -202,8 +223,10 @@ class Graph(Values):
         plain.ir_version = self.proto.ir_version
         plain.opset_import.extend(self.proto.opset_import)
         plain.graph.name = graph.name
-        plain.graph.node.extend(nodes)
+        plain.graph.node.extend(map(_without_claims, nodes))
         plain.graph.input.extend(graph.input)
+        dims = [d for i in graph.input for d in i.type.tensor_type.shape.dim]
+        need(all(d.dim_value >= 0 for d in dims), "a size below 0")
         for output in graph.output:
             # What shape it says that it has, nobody held it to.
             plain.graph.output.add(name=output.name)
@@ -232,6 +255,23 @@ class Graph(Values):
             self.types[info.name] = kind.elem_type, tuple(dims) if kind.HasField("shape") else None
         for name, tensor in self.tensors.items():
             self.types[name] = tensor.data_type, tuple(tensor.dims)
+
+
+def _without_claims(node: onnx.NodeProto) -> onnx.NodeProto:
+    """The node without the sizes that the values of its bodies are said to have."""
+    if not any(attribute.HasField("g") for attribute in node.attribute):
+        return node
+    plain = onnx.NodeProto()
+    plain.CopyFrom(node)
+    for attribute in plain.attribute:
+        del attribute.g.value_info[:]
+        for value in (*attribute.g.input, *attribute.g.output):
+            if value.type.HasField("tensor_type"):
+                value.type.tensor_type.ClearField("shape")
+        inner = list(map(_without_claims, attribute.g.node))
+        del attribute.g.node[:]
+        attribute.g.node.extend(inner)
+    return plain
 
 
 def digest_of(path: str | Path) -> str:

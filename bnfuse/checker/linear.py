@@ -221,7 +221,9 @@ def _batch_norm(e: Expanded, node: Node) -> Form:
     need(not trains, "BatchNormalization in training mode")
     need(node.attributes.get("spatial") != 0, "BatchNormalization of each place of its own")
     need(len(e.graph.shape(node.inputs[0])) >= 2, "BatchNormalization of a value of one axis")
-    gamma, beta, mean, variance = (e.weight(node, place) for place in range(1, 5))
+    gamma, beta, mean, variance = parts = [e.weight(node, place) for place in range(1, 5)]
+    channels = (e.graph.shape(node.inputs[0])[1],)
+    need(all(part.shape == channels for part in parts), "not one number per channel")
     scale = gamma / np.sqrt(variance + node.attributes["epsilon"])
     size = np.abs(beta) + np.abs(mean * scale)
     return e.computed(node).after(Relation.of(1, scale, beta - mean * scale, size))
@@ -243,8 +245,9 @@ def _view(e: Expanded, node: Node) -> Form:
 
 
 def _conv(e: Expanded, node: Node) -> Form:
-    a, c = node.attributes, e.weight(node, 1)
+    a, c, bias = node.attributes, e.weight(node, 1), e.weight(node, 2)
     groups, rank = a["group"], c.ndim - 2
+    need(len(e.graph.shape(node.inputs[0])) == c.ndim, "weights of another rank")
     need(a["auto_pad"] in ("NOTSET", "VALID"), "padding that depends on its input's size")
     grid = _grid(a, rank, a["pads"] if a["auto_pad"] == "NOTSET" else None)
     if node.op == "ConvTranspose":
@@ -252,7 +255,8 @@ def _conv(e: Expanded, node: Node) -> Form:
         c = c.reshape(groups, -1, *c.shape[1:]).swapaxes(1, 2)
         c = c.reshape(-1, *c.shape[2:])
         grid = (*grid, tuple(a["output_padding"] or (0,) * rank))
-    return e.computed(node).then(Map(1, c, c, groups, grid), _bias(1, e.weight(node, 2)))
+    need(bias is None or bias.shape == (len(c),), "not one number per channel")
+    return e.computed(node).then(Map(1, c, c, groups, grid), _bias(1, bias))
 
 
 def _grid(a: dict[str, Any], rank: int, pads: Any) -> tuple[tuple[int, ...], ...]:
@@ -266,7 +270,7 @@ def _gemm(e: Expanded, node: Node) -> Form:
     c = c if a["transB"] else c.T
     c = c if a["alpha"] == 1.0 else a["alpha"] * c
     if bias is not None:
-        row = bias.size in (1, len(c)) and (not bias.ndim or bias.shape[-1] == bias.size)
+        row = bias.size in (1, len(c)) and bias.shape in ((), (bias.size,), (1, bias.size))
         need(row, "a Gemm whose C is no bias")
         bias = a["beta"] * np.broadcast_to(bias.reshape(-1), len(c))
     return e.computed(node).then(Map(1, c, c), _bias(1, bias))

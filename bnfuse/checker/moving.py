@@ -15,7 +15,7 @@ from bnfuse.checker.forms import Form
 from bnfuse.checker.graph import Graph
 from bnfuse.checker.maps import LARGEST
 from bnfuse.checker.nodes import Node, NotProved, need
-from bnfuse.checker.sizes import Shape
+from bnfuse.checker.sizes import Shape, is_told
 from bnfuse.checker.told import uncut
 
 MOVES: dict[str, tuple[int, ...]] = {
@@ -56,8 +56,11 @@ def moved(graph: Graph, node: Node, forms: dict[str, Form]) -> list[Form]:
     rank = len(shapes[0])
     axis = _axis(graph, node, rank)
     around = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
-    # The parts of a Concat have one size where it can be run at all.
-    same = node.op == "Concat" or (len(around) == 1 and None not in (*around,)[0])
+    if node.op == "Concat":
+        # Its parts have one size where it can be run at all: none is told that is another.
+        same = all(len({*filter(is_told, sizes)}) <= 1 for sizes in zip(*around, strict=True))
+    else:
+        same = len(around) == 1 and None not in (*around,)[0]
     need(len(names) == 1 or same, f"{node.op} of values of different sizes")
     counts: list[Any] = [shape[axis] for shape in shapes]
     need(all(isinstance(count, int) for count in counts), "elements that are not counted")
