@@ -108,8 +108,8 @@ def clipped(first: float, second: float) -> Pair:
     return Pair("", a, b, "float[1,3] x, float unused", opset=10, make=make)
 
 
-def leaking(alpha: float) -> Pair:
-    """A function with a default for its attribute, against the op with another number."""
+def leaking(alpha: float, given: str = "") -> Pair:
+    """A function with a default for its attribute, against the op that it is made of."""
 
     def make(side: int, model: onnx.ModelProto) -> None:
         if side == 1:
@@ -124,7 +124,9 @@ def leaking(alpha: float) -> Pair:
         model.functions.append(function)
         model.graph.output[0].type.CopyFrom(model.graph.input[0].type)
 
-    return Pair("", "y = own.F(x)", f"y = LeakyRelu<alpha = {alpha}>(x)", "float[1,3] x", make=make)
+    return Pair(
+        "", f"y = own.F{given}(x)", f"y = LeakyRelu<alpha = {alpha}>(x)", "float[1,3] x", make=make
+    )
 
 
 def renamed(body: str) -> Pair:
@@ -241,7 +243,7 @@ RIGHT = {
     "a body of the same operator set": softmax_in_a_body(13, 13),
     "equal defaults of an input": with_default(5.0, 5.0),
     "equal bounds beside such an input": clipped(2.5, 2.5),
-    "a function's default, written out": leaking(0.5),
+    "an attribute that a function is given": leaking(0.25, "<alpha = 0.25>"),
     "equal strings of an attribute": labelled("a" * 3000, "a" * 3000),
     "one output each": named_twice(1, 1),
 }
