@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from open_pairs import pair
 from premises import Pair
 
 NORMALISED = "float[1,3,4] x, float[3] bias, float[4] last"
@@ -40,26 +41,26 @@ LOOP = """y = Loop ({times}, true, x) <body = again (int64 i, bool c, float[1] v
 def norm(op: str, first: str, second: str) -> Pair:
     """A norm of two biases, or of a bias and none."""
     a, b = (f"y = {op.replace('?', given)}" for given in (first, second))
-    return Pair("", a, b, NORMALISED, NORMS, opset=21)
+    return pair(a, b, NORMALISED, NORMS, opset=21)
 
 
 def integers(first: str, second: str) -> Pair:
     """A product of integers with two zero points, or with one and none."""
     a, b = (f"y = MatMulInteger(x, w, {given}, zero)" for given in (first, second))
-    return Pair("", a, b, "uint8[1,3] x", NUMBERS, out="int32")
+    return pair(a, b, "uint8[1,3] x", NUMBERS, out="int32")
 
 
 def gated(first: str, second: str) -> Pair:
     """A GRU with its optional inputs, not all of which the reference implementation reads."""
     a, b = (f"all, y = GRU<hidden_size = 2>(x, w, r, {given}, start)" for given in (first, second))
     why = "shorter sequences end in another state" if "length" in second else ""
-    return Pair("", a, b, STEPS, GATES, why=why)
+    return pair(a, b, STEPS, GATES, why=why)
 
 
 def looped(first: str, second: str) -> Pair:
     """A loop that ends by its count or by its condition."""
     a, b = (LOOP.format(times=given) for given in (first, second))
-    return Pair("", a, b, "float[1] x", LOOPED)
+    return pair(a, b, "float[1] x", LOOPED)
 
 
 def chosen(result: str, op: str, dims: str) -> str:
@@ -77,7 +78,7 @@ def softmax_in_a_body(opset: int, other: int) -> Pair:
     """A Softmax whose axis means something else since operator set 13."""
     body = chosen("y", "Softmax<axis = 1>(x)", "[1,2,2]")
     why = "the reference implementation reads no operator set in a body"
-    return Pair("", body, body, "bool c, float[1,2,2] x", opset=opset, other=other, why=why)
+    return pair(body, body, "bool c, float[1,2,2] x", opset=opset, other=other, why=why)
 
 
 def with_default(first: float, second: float) -> Pair:
@@ -88,8 +89,7 @@ def with_default(first: float, second: float) -> Pair:
         model.graph.initializer.append(numpy_helper.from_array(default, "w"))
 
     body = "y = Mul(x, w)"
-    return Pair(
-        "",
+    return pair(
         body,
         body,
         "float[1,3] x, float[3] w",
@@ -105,7 +105,7 @@ def clipped(first: float, second: float) -> Pair:
         model.graph.input[1].name = "y/0"
 
     a, b = (f"y = Clip<min = {bound:.1f}, max = 6.0>(x)" for bound in (first, second))
-    return Pair("", a, b, "float[1,3] x, float unused", opset=10, make=make)
+    return pair(a, b, "float[1,3] x, float unused", opset=10, make=make)
 
 
 def leaking(alpha: float, given: str = "") -> Pair:
@@ -124,8 +124,8 @@ def leaking(alpha: float, given: str = "") -> Pair:
         model.functions.append(function)
         model.graph.output[0].type.CopyFrom(model.graph.input[0].type)
 
-    return Pair(
-        "", f"y = own.F{given}(x)", f"y = LeakyRelu<alpha = {alpha}>(x)", "float[1,3] x", make=make
+    return pair(
+        f"y = own.F{given}(x)", f"y = LeakyRelu<alpha = {alpha}>(x)", "float[1,3] x", make=make
     )
 
 
@@ -139,8 +139,7 @@ def renamed(body: str) -> Pair:
         sets = [helper.make_opsetid("", 20)]
         model.functions.append(helper.make_function("", "Relu", ["a"], ["b"], [node], sets))
 
-    return Pair(
-        "",
+    return pair(
         "y = Relu(x)",
         body,
         "float[1,3] x",
@@ -167,7 +166,7 @@ def labelled(first: str, second: str) -> Pair:
         model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 4))
 
     body = "y = Identity(x)"
-    return Pair("", body, body, "int64[1] x", out="int64", make=make, why="another string")
+    return pair(body, body, "int64[1] x", out="int64", make=make, why="another string")
 
 
 def named_twice(first: int, second: int) -> Pair:
@@ -178,7 +177,7 @@ def named_twice(first: int, second: int) -> Pair:
             model.graph.output.append(model.graph.output[0])
 
     body = "y = Relu(x)"
-    return Pair("", body, body, "float[1,3] x", make=make, why="another number of results")
+    return pair(body, body, "float[1,3] x", make=make, why="another number of results")
 
 
 LAYER = "LayerNormalization(x, scales?)"
@@ -194,8 +193,7 @@ WRONG = {
     "lengths of the sequences": gated(", ", ", length"),
     "a computed bias of a GRU": gated(", ", "bias, "),
     "a count of a Loop": looped("", "three"),
-    "the mean of a LayerNormalization": Pair(
-        "",
+    "the mean of a LayerNormalization": pair(
         "n, mean = LayerNormalization(x, one)  y = Add(n, mean)",
         "n, mean = LayerNormalization(x, two)  t = Add(n, mean)  y = Mul(t, half)",
         "float[1,3] x",
@@ -206,8 +204,7 @@ WRONG = {
         },
     ),
     "a body of another operator set": softmax_in_a_body(12, 13),
-    "draws in bodies": Pair(
-        "",
+    "draws in bodies": pair(
         f"{DRAWN}  {DRAWN.replace('r', 's', 1)}  y = Sub(r, s)",
         f"{DRAWN}  y = Sub(r, r)",
         "bool c",
@@ -229,8 +226,7 @@ RIGHT = {
     "equal lengths": gated(", length", ", length"),
     "an equal computed bias": gated("bias, ", "bias, "),
     "an equal count": looped("three", "three"),
-    "a LayerNormalization without its mean": Pair(
-        "",
+    "a LayerNormalization without its mean": pair(
         "y = LayerNormalization(x, one)",
         "n = LayerNormalization(x, two)  y = Mul(n, half)",
         "float[1,3] x",

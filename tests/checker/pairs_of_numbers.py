@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
+from open_pairs import pair
 from premises import Pair
 
 from bnfuse.checker.check import Cut
@@ -33,8 +34,7 @@ def evaluated(
     for name, array in given.items():
         model.graph.initializer.append(numpy_helper.from_array(array, name))
     value = np.asarray(ReferenceEvaluator(model).run(None, {})[0], np.float32)
-    return Pair(
-        "",
+    return pair(
         f"{results} = {op}  y = Mul(x, c)",
         "y = Mul(x, found)",
         f"float[{','.join(map(str, value.shape))}] x",
@@ -62,8 +62,7 @@ def recurrence(op: str, gates: int) -> Pair:
 
 def activated(attributes: str, formula: str) -> Pair:
     """A Gemm with an activation, against the activation written out."""
-    return Pair(
-        "",
+    return pair(
         f"y = com.microsoft.FusedGemm<{attributes}>(x, w)",
         f"g = Gemm(x, w)  y = {formula}",
         X,
@@ -74,8 +73,7 @@ def activated(attributes: str, formula: str) -> Pair:
 
 def skipped(epsilon: float) -> Pair:
     """A SkipLayerNormalization that gives no epsilon."""
-    return Pair(
-        "",
+    return pair(
         "y = com.microsoft.SkipLayerNormalization(x, s, g, b)",
         f"t = Add(x, s)  y = LayerNormalization<epsilon = {epsilon:.12f}>(t, g, b)",
         "float[1,2,4] x, float[1,2,4] s",
@@ -86,8 +84,7 @@ def skipped(epsilon: float) -> Pair:
 
 def simplified(epsilon: float) -> Pair:
     """A SkipSimplifiedLayerNormalization that gives no epsilon."""
-    return Pair(
-        "",
+    return pair(
         "y = com.microsoft.SkipSimplifiedLayerNormalization(x, s, g)",
         "t = Add(x, s)  q = Mul(t, t)  v = ReduceMean(q, last)  u = Add(v, e)  r = Sqrt(u)  "
         "d = Div(t, r)  y = Mul(d, g)",
@@ -104,8 +101,7 @@ def undeclared(_: int, model: onnx.ModelProto) -> None:
 
 def clipped(kind: str, bound: Any, **more: Any) -> Pair:
     """A Clip, against a Max and a Min with the same bounds."""
-    return Pair(
-        "",
+    return pair(
         "t = Max(x, low)  y = Min(t, high)",
         "y = Clip(x, low, high)",
         f"{kind} x",
@@ -119,8 +115,7 @@ def smallest(dtype: Any, up: float, again: float, second: tuple[int, int]) -> Pa
     step = 2.0**-149 if dtype is np.float32 else 2.0**-24
     kind = "float" if dtype is np.float32 else "float16"
     rest = "r = Relu(p)  s = Mul(r, up)  y = Mul(s, again)"
-    return Pair(
-        "",
+    return pair(
         f"p = MatMul(x, w)  {rest}",
         f"p = MatMul(x, v)  {rest}",
         f"{kind}[1,2] x",
@@ -157,23 +152,20 @@ NORM["stored"] = (
 
 WRONG = {
     # What is lost where numbers of very different sizes meet.
-    "a shift that is lost beside a scale": Pair(
-        "",
+    "a shift that is lost beside a scale": pair(
         "p = Div(x, s)  q = Div(p, s)  y = Mul(q, b)",
         "p = Add(x, k)  q = Sub(p, m)  y = Mul(q, one)",
         X,
         scalars(s=256.0, b=65536.0, k=1000.0, m=1050.0, one=1.0),
     ),
-    "terms that cancel in a claim": Pair(
-        "",
+    "terms that cancel in a claim": pair(
         "p = Mul(x, big)  q = Sub(p, p)  y = Add(x, q)",
         "y = Mul(x, five)",
         X,
         scalars(big=1e8, five=5.0),
         cuts=(Cut("y", "y", "linear", IDENTITY, (("x", "x"),)),),
     ),
-    "shifts that cancel": Pair(
-        "",
+    "shifts that cancel": pair(
         "z = Sub(x, x)  p = Add(z, big)  q = Sub(p, big)  y = Add(x, q)",
         "y = Add(x, hundred)",
         X,
@@ -181,30 +173,26 @@ WRONG = {
     ),
     "steps of the smallest float32": smallest(np.float32, 2.0**100, 2.0**49, (4, 2)),
     "steps of the smallest float16": smallest(np.float16, 2.0**12, 2.0**12, (4, 2)),
-    "zeros of two signs": Pair(
-        "",
+    "zeros of two signs": pair(
         "d = Div(x, plus)  y = Tanh(d)",
         "d = Div(x, minus)  y = Tanh(d)",
         X,
         scalars(plus=0.0, minus=-0.0),
     ),
     # What a model computes of its constants, in the type that they have.
-    "constants that lose a summand": Pair(
-        "",
+    "constants that lose a summand": pair(
         PLAIN,
         "s = Add(one, big)  t = Sub(s, big)  y = Mul(x, t)",
         X,
         scalars(one=1.0, big=1e9),
     ),
-    "constants that overflow": Pair(
-        "",
+    "constants that overflow": pair(
         PLAIN,
         "s = Mul(big, big)  t = Div(s, big)  v = Div(t, big)  y = Mul(x, v)",
         X,
         scalars(one=1.0, big=1e30),
     ),
-    "an index that loses a summand": Pair(
-        "",
+    "an index that loses a summand": pair(
         "p = Add(one, big)  q = Sub(p, big)  j = Cast<to = 7>(q)  y = Gather(x, j)",
         "y = Gather(x, first)",
         "float[2] x",
@@ -293,8 +281,7 @@ WRONG = {
         why="a bound of a Clip is one number, and no runtime takes three",
     ),
     # Claims that nobody would make but who wants to deceive.
-    "a table that is not turned": Pair(
-        "",
+    "a table that is not turned": pair(
         GATHERED,
         "t = Gather(table, i)  y = Transpose<perm = [1, 0]>(t)",
         "int64[2] i",
@@ -307,25 +294,23 @@ WRONG = {
 }
 
 RIGHT = {
-    "scales that come to one": Pair(
-        "", "p = Div(x, s)  y = Mul(p, s)", PLAIN, X, scalars(s=256.0, one=1.0)
+    "scales that come to one": pair(
+        "p = Div(x, s)  y = Mul(p, s)", PLAIN, X, scalars(s=256.0, one=1.0)
     ),
-    "shifts that come to none": Pair(
-        "", "p = Add(x, k)  y = Sub(p, k)", PLAIN, X, scalars(k=8.0, one=1.0)
+    "shifts that come to none": pair(
+        "p = Add(x, k)  y = Sub(p, k)", PLAIN, X, scalars(k=8.0, one=1.0)
     ),
     "equal steps of the smallest float32": smallest(np.float32, 2.0**100, 2.0**49, (3, 3)),
-    "a division by one number": Pair(
-        "", "d = Div(x, n)  y = Tanh(d)", "d = Mul(x, m)  y = Tanh(d)", X, scalars(n=-4.0, m=-0.25)
+    "a division by one number": pair(
+        "d = Div(x, n)  y = Tanh(d)", "d = Mul(x, m)  y = Tanh(d)", X, scalars(n=-4.0, m=-0.25)
     ),
-    "the scale of a norm, from its statistics": Pair(
-        "",
+    "the scale of a norm, from its statistics": pair(
         "v = Add(variance, epsilon)  d = Sqrt(v)  s = Div(gamma, d)  y = Mul(x, s)",
         "y = Mul(x, stored)",
         X,
         NORM,
     ),
-    "an index that is counted": Pair(
-        "",
+    "an index that is counted": pair(
         "j = Sub(three, two)  y = Gather(x, j)",
         "y = Gather(x, first)",
         "float[2] x",

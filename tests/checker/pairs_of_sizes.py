@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from open_pairs import pair
 from premises import Pair
 
 COUNTED = {"flat": [-1], "turned": [3, 2], "last": [0], "one": [1]}
@@ -25,8 +26,7 @@ ROWS = {"rows": np.arange(2).reshape(2, 1)}
 
 def told(nodes: str, dims: str, size: int, axis: int, **more: Any) -> Pair:
     """A size that ``Shape`` tells at run time, against the number that shape inference has."""
-    return Pair(
-        "",
+    return pair(
         f"{nodes}  s = Shape(r)  n = Gather(s, axis)  f = Cast<to = 1>(n)  y = Mul(x, f)",
         "y = Mul(x, size)",
         f"float[3] x, float[{dims}] u",
@@ -38,8 +38,7 @@ def told(nodes: str, dims: str, size: int, axis: int, **more: Any) -> Pair:
 def resized(attributes: str, given: str, dims: str, constants: dict[str, Any]) -> Pair:
     """Scales of channels, before a Resize and behind it."""
     op = f"Resize<{NEAREST}{attributes}>(?, {given})"
-    return Pair(
-        "",
+    return pair(
         f"m = Mul(x, c)  y = {op.replace('?', 'm')}",
         f"r = {op.replace('?', 'x')}  y = Mul(r, c)",
         f"float[{dims}] x",
@@ -55,20 +54,20 @@ def negative(_: int, model: onnx.ModelProto) -> None:
 
 def fixed(nodes: str, dims: str = "N,C") -> Pair:
     """Twice the input, by something that takes one size only."""
-    return Pair("", "y = Mul(x, two)", nodes, f"float[{dims}] x", UNNAMED)
+    return pair("y = Mul(x, two)", nodes, f"float[{dims}] x", UNNAMED)
 
 
 def viewed(view: str) -> Pair:
     """A view and back, of six elements."""
     a, b = (f"r = Reshape(x, {by})  y = Reshape(r, flat)" for by in ("two", view))
-    return Pair("", a, b, "float[6] x", VIEWS)
+    return pair(a, b, "float[6] x", VIEWS)
 
 
 def scattered(dims: str) -> Pair:
     """What is written over all rows, and what was to be written."""
     a = "y = Relu(u)"
     b = "t = ScatterND(d, rows, u)  y = Relu(t)"
-    return Pair("", a, b, f"float[2,3] d, float[{dims}] u", ROWS)
+    return pair(a, b, f"float[2,3] d, float[{dims}] u", ROWS)
 
 
 def branch(name: str) -> str:
@@ -83,8 +82,7 @@ IF = f"r = If (c) <then_branch = {branch('then')}, else_branch = {branch('other'
 CUT_BY = {"s": np.array([1.0, 2.0], np.float32), "rest": [-1], "first": [0]}
 
 WRONG = {
-    "a Reshape in the place of a Transpose": Pair(
-        "",
+    "a Reshape in the place of a Transpose": pair(
         "v = Transpose(x)  r = Relu(v)  y = Reshape(r, flat)",
         "v = Reshape(x, turned)  w = Transpose(v)  r = Relu(w)  y = Reshape(r, flat)",
         "float[2,3] x",
@@ -123,8 +121,7 @@ WRONG = {
         make=negative,
         why="it is no size, and no value has it",
     ),
-    "a size that a body declares": Pair(
-        "",
+    "a size that a body declares": pair(
         f"{IF}  n = Shape(u)  t = Concat<axis = 0>(one, n)  e = Expand(k, t)  y = Add(r, e)",
         f"{IF}  y = Add(r, k)",
         "float[3] x, float[M] u, bool c",
@@ -142,8 +139,7 @@ WRONG = {
         "10,3",
         {"sizes": [11, 4]},
     ),
-    "a view of what a Resize with axes makes": Pair(
-        "",
+    "a view of what a Resize with axes makes": pair(
         'r = Resize<mode = "nearest", axes = [1, 0]>(x, , s)  d = Shape(x)  '
         "n = Gather(d, first)  t = Concat<axis = 0>(n, rest)  y = Reshape(r, t)",
         'r = Resize<mode = "nearest", axes = [1, 0]>(x, , s)  y = Identity(r)',
@@ -163,15 +159,13 @@ WRONG = {
 }
 
 RIGHT = {
-    "a Transpose that is written out": Pair(
-        "",
+    "a Transpose that is written out": pair(
         "v = Transpose(x)  r = Relu(v)  y = Reshape(r, flat)",
         "r = Relu(x)  w = Transpose<perm = [1, 0]>(r)  y = Reshape(w, flat)",
         "float[2,3] x",
         COUNTED,
     ),
-    "two Transposes that turn back": Pair(
-        "",
+    "two Transposes that turn back": pair(
         "v = Transpose(x)  r = Relu(v)  y = Reshape(r, flat)",
         "t = Transpose(x)  u = Transpose(t)  w = Transpose(u)  r = Relu(w)  y = Reshape(r, flat)",
         "float[2,3] x",
@@ -187,8 +181,7 @@ RIGHT = {
         "1,3,2",
         {"s": np.array([1.0, 1.0, 2.0], np.float32), "c": THREE["c"].reshape(3, 1)},
     ),
-    "one Resize with its axes in another order": Pair(
-        "",
+    "one Resize with its axes in another order": pair(
         "r = Resize<axes = [1, 0, 2]>(x, , s)  y = Relu(r)",
         "r = Resize<axes = [1, 0, 2]>(x, , s)  i = Identity(r)  y = Relu(i)",
         "float[1,3,2] x",

@@ -32,7 +32,7 @@ Site = tuple[str, int]
 """A module of the checker, and the line of a premise in it."""
 
 _TEXT = (
-    '<ir_version: 10, opset_import: ["" : {opset}{more}]> g ({inputs}) => ({out}[] y) {{ {body} }}'
+    '<ir_version: 10, opset_import: ["" : {opset}{more}]> g ({inputs}) => ({out} y) {{ {body} }}'
 )
 _FOLDER = Path(bnfuse.checker.__path__[0])
 
@@ -51,7 +51,7 @@ class Pair:
         other: That of the candidate; the same where it is 0.
         cuts: A proof that claims them equal, where none would be looked for.
         why: What is wrong with the second if running both does not show it.
-        out: The type of the result, whose shape is inferred.
+        out: The type of the result.
         make: Changes a model that was made of the text, the side first: 0 or 1.
     """
 

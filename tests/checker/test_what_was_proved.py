@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from open_pairs import pair
 from pairs_of_inputs import labelled
 from pairs_that_were_proved import RIGHT, WRONG
 from premises import Pair
@@ -19,22 +20,19 @@ TEXT = '<ir_version: 8, opset_import: ["" : 17]> g ({inputs}) => (float[1,3] y) 
 SQUARE = {"w": np.arange(4, dtype=np.float32).reshape(2, 2), "wide": [6, -1], "k": np.float32(2.0)}
 UNFIT = (
     # The weights do not fit what the candidate makes of the input.
-    Pair(
-        "",
+    pair(
         "t = Transpose(x)  m = MatMul(t, w)  y = Reshape(m, wide)",
         "t = Transpose(x)  m = Reshape(t, wide)  y = MatMul(m, w)",
         "float[2,3] x",
         SQUARE,
     ),
-    Pair(
-        "",
+    pair(
         "r = Add(x, k)  m = MatMul(r, w)  f = Reshape(m, wide)  y = Abs(f)",
         "r = Add(x, k)  f = Reshape(r, wide)  m = MatMul(f, w)  y = Abs(m)",
         "float[3,2] x",
         SQUARE,
     ),
-    Pair(
-        "",
+    pair(
         "m = Conv(x, w)  y = Reshape(m, row)",
         "r = Reshape(x, row)  y = Conv(r, w)",
         "float[2,2,3] x",
@@ -45,23 +43,23 @@ UNFIT = (
 
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_not_the_same_is_not_proved(name: str) -> None:
-    pair = WRONG[name]
-    assert not pair.is_proved()
-    assert pair.why or pair.is_wrong(), "both are the same"
+    tried = WRONG[name]
+    assert not tried.is_proved()
+    assert tried.why or tried.is_wrong(), "both are the same"
 
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_is_the_same_stays_proved(name: str) -> None:
-    pair = RIGHT[name]
-    found = prove(*pair.models)
+    tried = RIGHT[name]
+    found = prove(*tried.models)
     assert found.proved, found.reason
-    assert pair.why or not pair.is_wrong(), "they differ"
+    assert tried.why or not tried.is_wrong(), "they differ"
 
 
-@pytest.mark.parametrize("pair", UNFIT, ids=lambda pair: pair.b)
-def test_looking_for_a_proof_of_what_cannot_be_run_raises_nothing(pair: Pair) -> None:
-    assert not pair.is_proved()
-    assert pair.is_wrong()
+@pytest.mark.parametrize("tried", UNFIT, ids=lambda tried: tried.b)
+def test_looking_for_a_proof_of_what_cannot_be_run_raises_nothing(tried: Pair) -> None:
+    assert not tried.is_proved()
+    assert tried.is_wrong()
 
 
 def test_strings_are_not_compared_by_where_they_lie() -> None:
