@@ -269,16 +269,17 @@ class Proving:
         for name, (low, high) in theirs.reach.items():
             lowest, highest = mine.reach.get(names[name], (np.inf, 0.0))
             bounded = high <= limit * highest and low * limit >= lowest
-            # What cancels in the original is no number that another may be held to.
-            final = mine.form.maps.get(names[name])
-            bounded = bounded and (
-                final is None or highest <= limit * np.max(final.peaks, initial=0.0)
-            )
             need(bounded, f"values on the way grow or shrink beyond {limit:g}")
         constant = mine.form.constant
-        top = float(np.max(np.abs(constant.shift), initial=1.0))
-        borne = mine.top <= limit * top and theirs.top <= limit * max(top, mine.top)
-        need(borne, f"constants on the way grow beyond {limit:g}")
+        size = float(np.max(constant.magnitude, initial=1.0))
+        top = max(size, mine.top)
+        need(theirs.top <= limit * top, f"constants on the way grow beyond {limit:g}")
+        # What cancels in the original is no number that another may be held to.
+        left = float(np.max(np.abs(constant.shift), initial=1.0))
+        whole = [float(np.max(np.abs(m.size), initial=0.0)) for m in mine.form.maps.values()]
+        peaks = [float(np.max(m.peaks, initial=0.0)) for m in mine.form.maps.values()]
+        kept = size <= limit * left and max(whole, default=0.0) <= limit * max(peaks, default=0.0)
+        need(kept, "what cancels in the original")
         # Where nothing is stored, the rounding is that of the relations that it rests on.
         stored = next((e for e in (theirs, mine) if e.constants), None)
         unit = stored.unit if stored else UNITS_OF.get(self.candidate.dtype(b), theirs.unit)

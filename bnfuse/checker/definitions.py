@@ -84,18 +84,18 @@ class Writing:
 
     def __init__(
         self,
+        graph: onnx.GraphProto,
         dtype: int,
         opset: int,
         kinds: Collection[str],
-        taken: Collection[str] = (),
     ) -> None:
         """Prepare.
 
         Args:
+            graph: Whose nodes are written out.
             dtype: The float type that the model is of; 0 where there are several.
             opset: Of ONNX's own operators.
             kinds: Keys of :data:`DEFINITIONS`; nothing else is written out.
-            taken: Names that nothing may be given.
         """
         self.tensors: list[onnx.TensorProto] = []
         self._dtype, self._opset = dtype, opset
@@ -103,7 +103,14 @@ class Writing:
         bounded = ("Clip",) if opset >= 8 and (dtype or opset >= 11) else ()
         self._kinds = {*bounded, *(kinds if dtype else ())}
         self._nodes: list[onnx.NodeProto] = []
-        self._taken = taken
+        self._stored = {tensor.name: tensor for tensor in graph.initializer}
+        for node in graph.node:
+            if node.op_type == "Constant" and node.attribute[0].HasField("t"):
+                self._stored[node.output[0]] = node.attribute[0].t
+        inputs = {value.name for value in graph.input}
+        self._taken = {*self._stored, *inputs}.union(*(node.output for node in graph.node))
+        for name in inputs:
+            self._stored.pop(name, None)
 
     def out(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """The node, or what it is defined by."""
@@ -116,6 +123,13 @@ class Writing:
         if text is None:
             return [node]
         places = dict.fromkeys("xyzwv", "") | dict(zip("xyzwv", node.input, strict=False))
+        for letter in "yz" if kind == "Clip" else "":
+            # Of one number that is stored, and has no axes: it makes no result larger.
+            bound = self._stored.get(places[letter])
+            if places[letter] and (bound is None or np.prod(bound.dims, dtype=int) != 1):
+                return [node]
+            if bound is not None and bound.dims:
+                places[letter] = self._number(numpy_helper.to_array(bound).reshape(()))
         self._names: dict[str, Any] = {"pi": math.pi, **DEFINITIONS[kind][1], **given, **places}
         result = ""
         for step in ast.parse(text).body:

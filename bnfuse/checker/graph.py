@@ -103,9 +103,7 @@ class Graph(Values):
         need(outside == stored, "a constant in a body or an attribute lies in another file")
         opsets = {o.domain if o.domain != "ai.onnx" else "": o.version for o in proto.opset_import}
         self.opsets = opsets
-        taken = {value.name for value in (*graph.input, *graph.initializer)}
-        taken.update(name for node in graph.node for name in node.output)
-        written = Writing(_float_type(graph), opsets.get("", 1), kinds, taken)
+        written = Writing(graph, _float_type(graph), opsets.get("", 1), kinds)
         protos = [made for node in graph.node for made in written.out(node)]
         self.tensors = {t.name: t for t in (*graph.initializer, *written.tensors)}
         need(
@@ -225,8 +223,8 @@ class Graph(Values):
         plain.graph.name = graph.name
         plain.graph.node.extend(map(_without_claims, nodes))
         plain.graph.input.extend(graph.input)
-        dims = [d for i in graph.input for d in i.type.tensor_type.shape.dim]
-        need(all(d.dim_value >= 0 for d in dims), "a size below 0")
+        fed = [d.dim_value for i in graph.input for d in i.type.tensor_type.shape.dim]
+        need(min(fed, default=0) >= 0, "a size below 0")
         for output in graph.output:
             # What shape it says that it has, nobody held it to.
             plain.graph.output.add(name=output.name)

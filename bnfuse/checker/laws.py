@@ -269,7 +269,8 @@ def _of_shape(step: Step) -> Relation:
 
 def _recurrent(step: Step) -> Relation:
     """The gates are linear in X: its weights and their bias may have taken what X lost."""
-    if not step.is_constant(1):
+    bias = step.a.inputs[3] if len(step.a.inputs) > 3 else ""
+    if not step.is_constant(1) or (bias and not step.is_constant(3)):
         return _identity(step)
     r, (w, v), (b, c) = step.relation(0), step.constants(1), step.constants(3)
     for place, name in enumerate(step.a.inputs):

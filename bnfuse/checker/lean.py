@@ -44,9 +44,9 @@ def _without_bytes(tensor: TensorProto, data: mmap.mmap, begin: int, end: int) -
             tensor.MergeFromString(data[first:last])
     if places and (tensor.external_data or tensor.data_location == TensorProto.EXTERNAL):
         raise ValueError("a tensor that lies in two places")
-    for key, value in places.items():
+    for name, value in places.items():
         tensor.data_location = TensorProto.EXTERNAL
-        tensor.external_data.add(key=key, value=value)
+        tensor.external_data.add(key=name, value=value)
 
 
 def _fields(data: mmap.mmap, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:

@@ -288,7 +288,7 @@ class Values:
         kind, shape = self.types.get(name, (0, None))
         if kind != TensorProto.INT64 or shape not in {(), *((n,) for n in range(_RANK))}:
             return None
-        return np.full(shape, None, object)
+        return np.full([n for n in shape if isinstance(n, int)], None, object)
 
     def stored(self, tensor: TensorProto) -> Array:
         """The numbers of a stored tensor."""

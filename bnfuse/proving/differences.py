@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = ["Difference", "difference"]
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,9 +69,15 @@ class Difference:
 
 def difference(failed: Search) -> Difference | None:
     """What a search that failed failed by, if it is one constant and nothing else."""
-    for number, (pair, relation) in enumerate(_suspects(failed)):
-        if number >= _SUSPECTS:
-            break
+    try:
+        with unbelieving():
+            return _difference(failed)
+    except NotProved:
+        return None
+
+
+def _difference(failed: Search) -> Difference | None:
+    for pair, relation in islice(_suspects(failed), _SUSPECTS):
         again = Search(failed.proving.original, failed.proving.candidate, {pair: relation})
         try:
             with unbelieving():

@@ -239,7 +239,6 @@ RIGHT = {
     "a body of the same operator set": softmax_in_a_body(13, 13),
     "equal defaults of an input": with_default(5.0, 5.0),
     "equal bounds beside such an input": clipped(2.5, 2.5),
-    "an attribute that a function is given": leaking(0.25, "<alpha = 0.25>"),
     "equal strings of an attribute": labelled("a" * 3000, "a" * 3000),
     "one output each": named_twice(1, 1),
 }

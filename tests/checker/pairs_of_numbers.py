@@ -316,18 +316,6 @@ RIGHT = {
         "float[2] x",
         {"three": [3], "two": [2], "first": [1]},
     ),
-    "Softmax since operator set 13": evaluated("Softmax<axis = 1>(i)", LAST, 13),
-    "BatchNormalization of stored numbers": evaluated(
-        "BatchNormalization(i, g, h, m, v)",
-        {
-            "i": drawn(1, 2, 3),
-            "g": drawn(2),
-            "h": drawn(2),
-            "m": drawn(2),
-            "v": np.array([0.2, 0.4], np.float32),
-        },
-        15,
-    ),
     "HardSigmoid, its alpha first": activated(
         'activation = "HardSigmoid", activation_alpha = 0.1, activation_beta = 0.3',
         "HardSigmoid<alpha = 0.1, beta = 0.3>(g)",
