@@ -22,7 +22,7 @@ from bnfuse.checker.relations import (
     then,
     whole,
 )
-from bnfuse.checker.sizes import Shape, product
+from bnfuse.checker.sizes import Shape
 
 _BLOCK = 1 << 16
 """Coefficients that are compared at a time."""
@@ -73,7 +73,6 @@ class Form:
         need(self.order is None and not self.spread, "another shape of a Transpose or a sum")
         first = self.view[0] if self.view else before
         need(None not in (*first, *after), "sizes that are not known")
-        need(product(before) == product(after), "a shape of another number of elements")
         return replace(self, view=None if first == after else (first, after))
 
     def __add__(self, other: Form) -> Form:

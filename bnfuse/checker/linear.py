@@ -19,7 +19,7 @@ from bnfuse.checker.maps import Map
 from bnfuse.checker.moving import MOVES, moved, operands
 from bnfuse.checker.nodes import PARAMETERS, VIEWS, Node, NotProved, need, words
 from bnfuse.checker.relations import IDENTITY, Relation
-from bnfuse.checker.sizes import Shape
+from bnfuse.checker.sizes import Shape, product
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -41,6 +41,7 @@ class Expanded:
         graph: Where the value is.
         value: Its name.
         stops: The values that the form is of.
+        is_candidate: Whether it must take what the other model takes.
         forms: Of every value on the way.
         unit: The largest rounding unit of the types of the constants in it.
         reach: Of each value that the form is of, the smallest and the largest factor that it has
@@ -53,6 +54,7 @@ class Expanded:
     graph: Graph
     value: str
     stops: Collection[str]
+    is_candidate: bool = False
     forms: dict[str, Form] = field(default_factory=dict)
     unit: float = 2.0**-53
     reach: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -174,9 +176,11 @@ class Expanded:
         return Relation.of(axis, numbers.reshape(-1 if along else ()))
 
 
-def expand(graph: Graph, value: str, stops: Collection[str]) -> Expanded:
+def expand(
+    graph: Graph, value: str, stops: Collection[str], is_candidate: bool = False
+) -> Expanded:
     """Write a value as a linear form of the values in ``stops``, or tell why it is none."""
-    made = Expanded(graph, value, stops)
+    made = Expanded(graph, value, stops, is_candidate)
     made.run()
     return made
 
@@ -241,7 +245,10 @@ def _transpose(e: Expanded, node: Node) -> Form:
 
 
 def _view(e: Expanded, node: Node) -> Form:
-    return e.computed(node).viewed(*(e.graph.shape(n) for n in (node.inputs[0], node.outputs[0])))
+    shapes = [e.graph.shape(name) for name in (node.inputs[0], node.outputs[0])]
+    same = product(shapes[0]) == product(shapes[1])
+    need(same or not e.is_candidate, "a shape of another number of elements")
+    return e.computed(node).viewed(*shapes)
 
 
 def _conv(e: Expanded, node: Node) -> Form:

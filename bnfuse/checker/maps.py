@@ -187,10 +187,6 @@ class Map:
         more = rank - (self.c.ndim - 2)
         if not more or self.axis is None:
             return self
-        need(
-            self.c.ndim == 2 and self.axis == 1,
-            "a constant along another axis beside a convolution",
-        )
         ones, none = (1,) * more, (0,) * more
         return self._each(lambda c: c.reshape(*c.shape, *ones), grid=(ones, ones, none, none))
 

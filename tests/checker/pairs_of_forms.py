@@ -67,14 +67,6 @@ KERNELS = {
 }
 FORMS = (
     Pair(
-        "it is computed from other values",
-        "m = Mul(x, two)  y = Concat<axis = 1>(m, z)",
-        "m = Mul(x, two)  n = MatMul(z, of_nothing)  y = Add(m, n)",
-        inputs="float[1,4] x, float[N,0] z",
-        constants=SCALES | MATRICES,
-        cuts=OF_X_AND_Z,
-    ),
-    Pair(
         "its axes are in another order",
         f"m = Mul(x, two)  y = Transpose{SWAPPED}(m)",
         "y = Mul(x, two)",

@@ -110,15 +110,6 @@ OF_AFFINES = (
         why="each place has its own numbers",
     ),
     Pair(
-        "BatchNormalization of a value of one axis",
-        "y = Mul(x, two)",
-        "y = BatchNormalization<epsilon = 0.0>(x, twos, nothing, nothing, ones)",
-        inputs="float[N] x",
-        opset=9,
-        constants=NORM,
-        cuts=OF_X,
-    ),
-    Pair(
         "a Transpose of another rank",
         "y = Mul(x, two)",
         "m = Mul(x, two)  y = Transpose<perm = [0,1]>(m)",

@@ -49,16 +49,6 @@ MAPS = (
     ),
     Pair(
         "channels that do not fit",
-        "m = Conv(x, to_scaled)  y = ReduceMean<axes = [1]>(m)",
-        "c = Conv(x, to_one)"
-        "  m = BatchNormalization<epsilon = 0.0>(c, numbers, nothing, nothing, ones)"
-        "  y = ReduceMean<axes = [1]>(m)",
-        opset=9,
-        constants=KERNELS,
-        cuts=BEFORE_THE_LAST,
-    ),
-    Pair(
-        "channels that do not fit",
         "y = Conv(x, of_scaled)",
         "m = Mul(x, shift)  y = Conv(m, of_one)",
         constants=KERNELS,
@@ -82,14 +72,6 @@ MAPS = (
         "m = Mul(x, column)  y = Gather<axis = 2>(m, turn)",
         inputs="float[N,4,4] x",
         constants={"column": ROW.reshape(4, 1), "turn": ints(3, 1, 0, 2)},
-        cuts=OF_X,
-    ),
-    Pair(
-        "a constant along another axis beside a convolution",
-        "y = MatMul(w, x)",
-        "n = Abs(none)  k = Squeeze(w_of_five_axes, n)  m = Conv(x, line)  y = Conv(m, k)",
-        inputs="float[N,4,6] x",
-        constants=MATRICES | KERNELS,
         cuts=OF_X,
     ),
     Pair(

@@ -107,7 +107,7 @@ def _differ(a: onnx.ModelProto, b: onnx.ModelProto, size: int, seed: int) -> boo
     sizes: dict[str, int] = {}
     for value in a.graph.input:
         kind = value.type.tensor_type
-        dims = [d.dim_value or sizes.setdefault(d.dim_param, size) for d in kind.shape.dim]
+        dims = [max(d.dim_value, 0) or sizes.setdefault(d.dim_param, size) for d in kind.shape.dim]
         dtype = onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)
         numbers = 3.0 * rng.standard_normal(dims)
         feeds[value.name] = (numbers > 0.0) if dtype is np.dtype(bool) else numbers.astype(dtype)
