@@ -262,14 +262,12 @@ class Proving:
             bounded = high <= limit * highest and low * limit >= lowest
             need(bounded, f"values on the way grow or shrink beyond {limit:g}")
         constant = mine.form.constant
-        size = float(np.max(constant.magnitude, initial=1.0))
-        top = max(size, mine.top)
+        top = max(float(np.max(constant.magnitude, initial=1.0)), mine.top)
         need(theirs.top <= limit * top, f"constants on the way grow beyond {limit:g}")
         # What cancels in the original is no number that another may be held to.
-        left = float(np.max(np.abs(constant.shift), initial=1.0))
-        whole = [float(np.max(np.abs(m.size), initial=0.0)) for m in mine.form.maps.values()]
-        peaks = [float(np.max(m.peaks, initial=0.0)) for m in mine.form.maps.values()]
-        kept = size <= limit * left and max(whole, default=0.0) <= limit * max(peaks, default=0.0)
+        pairs = [(m.peaks, m.peaks_of(m.size)) for m in mine.form.maps.values()]
+        pairs.append((np.abs(constant.shift), constant.magnitude))
+        kept = all(np.all(size <= limit * np.maximum(left, 1.0)) for left, size in pairs)
         need(kept, "what cancels in the original")
         # Where nothing is stored, the rounding is that of the relations that it rests on.
         stored = next((e for e in (theirs, mine) if e.constants), None)

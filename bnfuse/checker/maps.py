@@ -59,8 +59,12 @@ class Map:
     @property
     def peaks(self) -> Vector:
         """The largest coefficient of each channel of the result, in absolute values."""
-        taps = tuple(range(1, self.c.ndim))
-        low, high = self.c.min(axis=taps, initial=0.0), self.c.max(axis=taps, initial=0.0)
+        return self.peaks_of(self.c)
+
+    def peaks_of(self, c: Vector) -> Vector:
+        """Likewise of other numbers in the place of the coefficients."""
+        taps = tuple(range(1, c.ndim))
+        low, high = c.min(axis=taps, initial=0.0), c.max(axis=taps, initial=0.0)
         return np.asarray(np.maximum(high, -low))
 
     @classmethod
