@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bnfuse.checker.maps import Map, Rows, alike
-from bnfuse.checker.nodes import need
+from bnfuse.checker.nodes import NotProved, need
 from bnfuse.checker.relations import (
     IDENTITY,
     Order,
@@ -100,16 +100,21 @@ class Form:
     def then(self, second: Map, bias: Relation = IDENTITY) -> Form:
         """This, and then a linear map with a bias, of which only the shift speaks."""
         need(not self.spread, "a linear map of a sum whose operands may differ in size")
-        second, bias = second.placed(self.order), self.placed(bias)
-        if self.view is not None:
-            # Channels that are an axis of their own in both shapes, and stay as many.
-            place = whole(second.axis or 0, self.view[1], self.view[0])
-            kept = place is not None and len(second.c) == second.c.shape[1] * second.groups
-            need(kept, "a linear map of values in another shape")
-            second = replace(second.placed(tuple(range(len(self.view[1])))), axis=place)
-        constant = compose(second.of_constant(self.constant), bias)
-        maps = {name: m.then(second) for name, m in self.maps.items()}
-        return replace(self, maps=maps, constant=constant)
+        second, view = second.placed(self.order), self.view
+        if view is not None:
+            # Channels that are an axis of their own in both shapes: as many in both, behind it.
+            axis, count = second.axis or 0, len(second.c)
+            place = whole(axis, view[1], view[0])
+            if place is None:
+                raise NotProved("a linear map of values in another shape")
+            first, after = (
+                (*shape[:i], count, *shape[i + 1 :])
+                for shape, i in zip(view, (place, axis), strict=True)
+            )
+            view = first, after
+            second = replace(second.placed(tuple(range(len(after)))), axis=place)
+        made = replace(self, view=view, maps={n: m.then(second) for n, m in self.maps.items()})
+        return replace(made, constant=compose(second.of_constant(self.constant), made.placed(bias)))
 
 
 def residual(a: Form, b: Form, unit: float, floor: float) -> tuple[float, str]:

@@ -121,12 +121,4 @@ FORMS = (
         constants=KERNELS,
         cuts=OF_X_AND_Z,
     ),
-    Pair(
-        "a linear map of values in another shape",
-        "r = Reshape(x, halves)  y = MatMul(r, half_turned)",
-        "r = Reshape(x, halves)  y = MatMul(half, r)",
-        inputs="float[N,4] x",
-        constants=SHAPES | MATRICES,
-        cuts=OF_X,
-    ),
 )

@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from premises import Pair
 
 from bnfuse.checker.graph import Graph
 from bnfuse.checker.sizes import OPEN, is_told, product, quotient
@@ -302,3 +303,31 @@ def test_no_two_chains_are_proved_that_differ(seed: int) -> None:
             a, b = (ReferenceEvaluator(m).run(None, {"x": x})[0] for m in models)
             np.testing.assert_array_equal(np.shape(a), np.shape(b))
             np.testing.assert_allclose(a, b, rtol=1e-9)
+
+
+ROWS = {
+    "w": np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32),
+    "b": np.arange(4, dtype=np.float32),
+    "rows": np.array([-1, 6]),
+    "wide": np.array([-1, 12]),
+    "back": np.array([-1, 5, 4]),
+    "swapped": np.array([5, -1, 4]),
+    "w2": np.random.default_rng(0).standard_normal((12, 4)).astype(np.float32),
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "proved"),
+    [
+        ("v = Reshape(x, rows)  g = Gemm(v, w, b)  y = Reshape(g, back)", True),
+        ("v = Reshape(x, rows)  m = MatMul(v, w)  r = Reshape(m, back)  y = Add(r, b)", True),
+        ("v = Reshape(x, rows)  g = Gemm(v, w, b)  y = Reshape(g, swapped)", False),
+        ("v = Reshape(x, wide)  g = Gemm(v, w2, b)  y = Reshape(g, back)", False),
+        ("v = Reshape(x, rows)  g = Gemm<alpha = 2.0>(v, w, b)  y = Reshape(g, back)", False),
+    ],
+)
+def test_a_matrix_on_rows_of_another_shape_is_that_matrix(body: str, proved: bool) -> None:
+    a = "m = MatMul(x, w)  y = Add(m, b)"
+    pair = Pair("", a, body, "float[N,5,6] x", ROWS)
+    assert pair.is_proved() is proved
+    assert pair.is_wrong() is not proved
