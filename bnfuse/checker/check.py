@@ -32,9 +32,13 @@ _CHANGED = words(
 """Ops whose meaning changed between operator sets; the others only gained types."""
 
 
+_LARGEST = 2.0**64
+"""What no coefficient on the way exceeds, whatever the original's are."""
+
+
 def _growth(unit: float) -> float:
     """How far values may grow or shrink beside the original's: float16 ends at 65,504."""
-    return 2.0**4 if unit == 2.0**-11 else 2.0**16
+    return 2.0**4 if unit in (2.0**-11, 2.0**-8) else 2.0**16
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,13 +180,16 @@ class Proving:
         """Two linear forms of values that are related: their coefficients agree."""
         forms = forms or self.forms(cut.a, cut.b, cut.over)
         _, theirs, unit, _ = forms
-        relation, mine = cut.relation, forms.measured(cut.relation)
+        relation = replace(cut.relation, magnitude=np.abs(cut.relation.shift))
+        mine, limit = forms.measured(relation), _growth(unit)
         if mine.view or theirs.view:
             self._same_shape(cut)
         units, where = residual(mine, theirs, unit, FLOOR[unit])
         if not units <= UNITS:
             raise NotProved(f"{where} differs by {units:.3g} rounding units", cut.b, wrong=True)
         self.met(units, f"{cut.b}: {where}")
+        borne = limit * np.maximum(mine.constant.magnitude, 1.0)
+        need(np.all(theirs.constant.magnitude <= borne), f"constants grow beyond {limit:g}")
         own, placed = forms.mine.constant, forms.mine.placed(relation)
         if relation.has_shift and mine.view is None and mine.constant.axis == placed.axis:
             # A shift is the difference of two constants: what follows is measured against those,
@@ -259,7 +266,7 @@ class Proving:
             sizes = compose(sizes, moved)
         for name, (low, high) in theirs.reach.items():
             lowest, highest = mine.reach.get(names[name], (np.inf, 0.0))
-            bounded = high <= limit * highest and low * limit >= lowest
+            bounded = high <= min(limit * highest, _LARGEST) and low * limit >= lowest
             need(bounded, f"values on the way grow or shrink beyond {limit:g}")
         constant = mine.form.constant
         top = max(float(np.max(constant.magnitude, initial=1.0)), mine.top)
@@ -284,7 +291,9 @@ class Proving:
             limit, sizes = _growth(self.candidate.unit(b)), np.abs(relation.scale)
             borne = np.all(sizes <= limit) and np.all(sizes * limit >= 1.0)
             need(borne, f"more than {limit:g} times larger or smaller than {a!r}")
-            need(np.all(np.abs(relation.shift) <= limit), f"shifted by more than {limit:g}")
+            shift = np.abs(relation.shift)
+            borne = np.all(shift <= limit) and np.all(shift <= limit * sizes)
+            need(borne, f"shifted by more than {limit:g}")
             axis = relation.axis
             along = axis is None or (relation.scale.ndim == 1 and 0 <= axis < len(shape))
             need(

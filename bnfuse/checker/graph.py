@@ -87,8 +87,12 @@ class Graph(Values):
             NotProved: It holds what the checker does not speak of.
         """
         for function in proto.functions:
-            known = function.domain in ("", "ai.onnx", "com.microsoft") or function.attribute_proto
-            need(not known, f"the function {function.name!r} is not spoken of")
+            known = function.domain in ("", "ai.onnx", "com.microsoft")
+            known = known or onnx.defs.has(function.name, domain=function.domain)
+            need(
+                not known and not function.attribute_proto,
+                f"the function {function.name!r} is not spoken of",
+            )
         if proto.functions:
             proto = inliner.inline_local_functions(proto, True)
         self = cls(proto, path or Path())
@@ -128,7 +132,7 @@ class Graph(Values):
             known = seen.issuperset(node.inputs)
             need(known, f"{node.op} reads a value that no node before it gives")
             node = replace(node, inputs=tuple(map(self.same, node.inputs)))
-            need(self._windows_begin_inside(node), f"sizes of {node.op} on which runtimes differ")
+            need(self._is_sized_alike(node), f"sizes of {node.op} on which runtimes differ")
             for place, name in enumerate(node.outputs):
                 need(not name or name not in seen, f"two nodes give {name!r}")
                 seen.add(name)
@@ -145,21 +149,42 @@ class Graph(Values):
         self.nodes = tuple(nodes)
         return self
 
-    def _windows_begin_inside(self, node: Node) -> bool:
-        """Whether the last window of a pool begins in its input, and not in padding behind it.
+    def _is_sized_alike(self, node: Node) -> bool:
+        """Whether shape inference and runtimes give the results of a node one size.
 
-        There runtimes leave it out, and shape inference does not.
+        A last window that begins in the padding runtimes leave out, what is added beside a size
+        that is kept they leave out as well, and a size that comes near a whole number they round
+        in another way. Axes from behind are none before operator set 11, and taken all the same.
         """
+        a, op = node.attributes, node.op
+        same = str(a.get("auto_pad")).startswith("SAME")
+        if op.endswith("Pool") and a.get("kernel_shape"):
+            if same:
+                return set(a["dilations"]) == {1} and not a.get("ceil_mode")
+            return not a.get("ceil_mode") or self._windows_begin_inside(node)
+        if op == "ConvTranspose":
+            return not (same and any(a.get("output_padding") or ()))
+        if op in ("Squeeze", "Unsqueeze") and node.opset < 11:
+            return min(a.get("axes") or (0,)) >= 0
+        if op == "Slice" and node.opset == 10:
+            sizes = self.types.get(node.inputs[0], (0, None))[1] or (None,)
+            cut = [size for axis, size in enumerate(sizes) if axis not in uncut(self, node)]
+            return all(isinstance(size, int) for size in cut)
+        if op == "Resize" and len(node.inputs) > 2 and node.inputs[2]:
+            sizes = self.types.get(node.inputs[0], (0, None))[1] or ()
+            scales = self.constant(node.inputs[2])
+            pairs = zip(sizes, () if scales is None else scales.tolist(), strict=False)
+            whole = [
+                n * scale for n, scale in pairs if isinstance(n, int) and not scale.is_integer()
+            ]
+            return all(n.is_integer() or abs(n - round(n)) > 1e-3 for n in whole)
+        return op != "STFT" or bool("".join(node.inputs[2:3]))
+
+    def _windows_begin_inside(self, node: Node) -> bool:
         a = node.attributes
-        if not node.op.endswith("Pool") or not a.get("kernel_shape"):
-            return True
-        if a.get("auto_pad") not in ("NOTSET", "VALID"):
-            return set(a["dilations"]) == {1}
         sizes = [self.types.get(name, (0, None))[1] for name in (node.inputs[0], node.outputs[0])]
-        if not a.get("ceil_mode") or None in sizes:
-            return True
         spatial = zip(*(size[2:] for size in sizes if size), a["strides"], a["pads"], strict=False)
-        return all(
+        return None in sizes or all(
             (count - 1) * step < size + pad
             for size, count, step, pad in spatial
             if isinstance(size, int) and isinstance(count, int)

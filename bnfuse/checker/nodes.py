@@ -101,7 +101,8 @@ class Node:
             schema = onnx.defs.get_schema(op, version)
             given = {attribute.name for attribute in proto.attribute}
             fits = schema.min_input <= len(proto.input) <= schema.max_input
-            need(fits and given <= schema.attributes.keys(), f"{op} is not written as it should be")
+            fits = fits and given <= schema.attributes.keys() and len(given) == len(proto.attribute)
+            need(fits, f"{op} is not written as it should be")
             for name, attribute in schema.attributes.items():
                 default = attribute.default_value
                 attributes[name] = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["OPEN", "TIMES", "Shape", "Size", "is_told", "product", "quotient"]
+__all__ = ["OPEN", "TIMES", "Shape", "Size", "count_of", "is_told", "product", "quotient"]
 
 from collections import Counter
 from collections.abc import Iterable
@@ -22,6 +22,11 @@ TIMES = "\0"
 def is_told(size: object) -> bool:
     """Whether a size is a number, or is made of what the inputs declare."""
     return isinstance(size, int) or (isinstance(size, str) and OPEN not in size)
+
+
+def count_of(size: int | str) -> int:
+    """The number in a product."""
+    return size if isinstance(size, int) else int(size.partition(TIMES)[0]) if TIMES in size else 1
 
 
 def product(sizes: Iterable[Size]) -> Size:

@@ -17,7 +17,7 @@ from onnx.reference import ReferenceEvaluator
 
 from bnfuse.checker.lean import stored_bytes
 from bnfuse.checker.nodes import PARAMETERS, Node, NotProved, need, words
-from bnfuse.checker.sizes import Shape, Size, product, quotient
+from bnfuse.checker.sizes import Shape, Size, count_of, product, quotient
 
 Array = NDArray[Any]
 UNITS_OF: dict[int, float] = {
@@ -64,11 +64,14 @@ _MOVING = words(
 )
 """Those that only move numbers."""
 
-_STEPS = words("Ceil Floor Sign")
+_EXACT = (*_MOVING, *words("Add Sub Mul Div Sqrt Neg Reciprocal"))
+"""Those that make the same number everywhere, if that is one of their type."""
+
+_STEPS = words("Ceil Floor Range Sign")
 """Those whose float result jumps where a rounding decides."""
 
-_LARGEST = {2.0**-11: 2.0**8, 2.0**-8: 2.0**8}
-"""How far a constant may grow on the way, beside its largest number, in types with few digits."""
+_NEAR = 2.0**-13
+"""How far numbers that are computed in their own type may be from those of float64."""
 
 
 _MOVES = words("Cast Concat Gather Reshape Slice Squeeze Unsqueeze")
@@ -83,7 +86,8 @@ _COUNTS: dict[str, Any] = {
 
 
 def _are_sizes(*numbers: Any) -> bool:
-    return all(not isinstance(number, int) or number >= 0 for number in numbers)
+    """Whether no count of them is below 0, or wraps."""
+    return all(number is None or 0 <= count_of(number) < 1 << 31 for number in numbers)
 
 
 @dataclass(eq=False)
@@ -109,7 +113,7 @@ class Values:
     told: dict[str, Size] = field(default_factory=dict)
     _constants: dict[str, Array | None] = field(default_factory=dict)
     _large: dict[str, int] = field(default_factory=dict)
-    _tops: dict[str, float] = field(default_factory=dict)
+    _narrow: dict[str, Array] = field(default_factory=dict)
     _rounded: set[str] = field(default_factory=set)
 
     def same(self, name: str) -> str:
@@ -176,6 +180,7 @@ class Values:
             # Each is read again if it is needed.
             oldest = next(iter(self._large))
             del self._large[oldest], self._constants[oldest]
+            self._narrow.pop(oldest, None)
         return found
 
     def _evaluate(self, name: str) -> Array | None:
@@ -195,29 +200,38 @@ class Values:
         found = self._computed(node, place, names, inputs)
         if found is None or not self.is_float(name):
             return found
-        # What rounding decides, and what cancels, is another number where it is run.
-        own = [self.same(i) for i in names]
-        stored = helper.tensor_dtype_to_np_dtype(self.dtype(name))
+        # What rounding decides, what cancels and what overflows is another number where it is run.
+        kinds = [self._narrowed(i, v) for i, v in zip(names, inputs, strict=True)]
+        low = self._computed(node, place, names, kinds)
+        if low is None:
+            return None
+        low = self._narrow[name] = low.astype(helper.tensor_dtype_to_np_dtype(self.dtype(name)))
         with np.errstate(all="ignore"):
-            exact = np.array_equal(found.astype(stored).astype(np.float64), found, equal_nan=True)
-            size = float(np.max(np.abs(found), initial=1.0))
-        if self._rounded.intersection(own) or not (exact and node.op in (*_SIMPLE, *_MOVING)):
+            beyond = np.abs(low.astype(np.float64) - found)
+            near = beyond <= max(16.0 * self.unit(name), _NEAR) * np.abs(found)
+        exact = node.op in _EXACT and not beyond.any()
+        if not exact or self._rounded.intersection(map(self.same, names)):
             self._rounded.add(name)
-        top = self._tops[name] = max([size, *(self._tops.get(i, 1.0) for i in own)])
-        return found if top <= _LARGEST.get(self.unit(name), 2.0**16) * size else None
+        return found if near.all() else None
+
+    def _narrowed(self, name: str, numbers: Array) -> Array:
+        """A constant as it is in its own type, where nodes make it in that."""
+        low = self._narrow.get(self.same(name), numbers)
+        return low.astype(helper.tensor_dtype_to_np_dtype(self.dtype(name)))
 
     def _computed(
         self, node: Node, place: int, names: list[str], inputs: list[Array]
     ) -> Array | None:
-        """What a node makes of constants."""
+        """What a node makes of constants; in their own type, where those are given in that."""
         result = node.outputs[place]
         if node.op in _SIMPLE and all(self.is_float(i) for i in names):
             with np.errstate(all="ignore"):
                 return np.asarray(_SIMPLE[node.op](*inputs))
-        jumps = node.op in _STEPS or not self.is_float(result)
-        if jumps and self._rounded.intersection(map(self.same, names)):
+        if self._jumps(node, result) and self._rounded.intersection(map(self.same, names)):
             return None
         if node.op not in (*_TRUSTED, *_SIMPLE) or sum(v.size for v in inputs) > 1 << 26:
+            return None
+        if node.op == "Slice" and min(self.parameter(node, "steps") or (1,)) < 0:
             return None
         # In the declared types: where numbers are compared, cut off or made integers, the
         # rounding is part of the meaning.
@@ -231,6 +245,13 @@ class Values:
             return None
         is_array = isinstance(made, np.ndarray | np.generic)
         return self._widened(np.asarray(made), result) if is_array else None
+
+    def _jumps(self, node: Node, result: str) -> bool:
+        """Whether a rounding of what a node is given may decide what it makes."""
+        if node.op in _STEPS or not self.is_float(result):
+            return True
+        source = node.inputs[0] if node.inputs else result
+        return node.op == "Cast" and self.is_float(source) and self.unit(source) < self.unit(result)
 
     def run(self, node: Node, values: dict[str, Array]) -> list[Any]:
         """What the op's reference implementation makes of values of the node's inputs.
@@ -270,6 +291,8 @@ class Values:
         if node is None or node.op not in _MOVES or self.dtype(name) != TensorProto.INT64:
             return self._unknown(name)
         # What the reference makes of the places of sizes, it makes of sizes.
+        if node.op != "Concat" and node.inputs[0] in node.inputs[1:]:
+            return self._unknown(name)
         pool: list[Size] = []
         feeds: dict[str, Array] = {}
         for place, source in enumerate(node.inputs):

@@ -161,12 +161,6 @@ GUARDS = (
         constants=ALL,
     ),
     Pair(
-        "constants on the way grow beyond 65536",
-        "y = Relu(x)",
-        "a = Add(x, all)  b = Sub(a, all)  y = Relu(b)",
-        constants=ALL,
-    ),
-    Pair(
         "another type than 'w'",
         f"w = Where(c, narrow, one)  {INFINITE}",
         f"w = Where(c, wide, single)  {INFINITE}",

@@ -63,6 +63,18 @@ MODELS: tuple[Pair, ...] = (
     of("a table that is not turned", "a claim that the axes are in another order"),
     of("terms that cancel in a claim", "what cancels in the original"),
     of("shifts that cancel", "what cancels in the original"),
+    of("a shift of the candidate beside another channel's", "constants grow beyond 65536"),
+    Pair(
+        "constants on the way grow beyond 65536",
+        "y = Mul(x, small)",
+        "p = Add(x, large)  q = Mul(p, small)  y = Sub(q, taken)",
+        constants={
+            "small": np.float32(2.0**-12),
+            "large": np.float32(2.0**27),
+            "taken": np.float32(2.0**15),
+        },
+        why="beside 2**27 nothing is left of 3",
+    ),
     Pair(
         "own::Foo is of another operator set",
         "y = own.Foo(x)",
