@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from bnfuse.checker.nodes import PARAMETERS, RANDOM, Node, need, words
+from bnfuse.checker.nodes import PARAMETERS, RANDOM, Node, need, plain, words
 from bnfuse.checker.step import Step
 
 _CHANGED = words(
-    "AveragePool BatchNormalization GroupNormalization Hardmax LogSoftmax Resize Scan Softmax TopK "
-    "Upsample"
+    "AveragePool BatchNormalization GroupNormalization Hardmax LogSoftmax Resize RoiAlign Scan "
+    "Softmax TopK Upsample"
 )
 """Ops whose meaning changed between operator sets; the others only gained types."""
 
@@ -64,7 +64,7 @@ def _attribute(node: Node, name: str, other: Node) -> Any:
     if value is None and "::" not in node.op and other.opset > node.opset:
         schema = onnx.defs.get_schema(node.op, other.opset).attributes.get(name)
         if schema is not None and schema.default_value.name:
-            value = onnx.helper.get_attribute_value(schema.default_value)
+            value = plain(onnx.helper.get_attribute_value(schema.default_value))
     return value
 
 

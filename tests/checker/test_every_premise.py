@@ -34,7 +34,7 @@ LIMITS: dict[str, str] = {}
 for _reason, _said in {
     "without it Python or numpy raises, which ends the whole search": """
         channels: f'{node.op} is told at run time what to move'
-        check: f'{op} has other outputs'
+        attributes: f'{op} has other outputs'
         check: 'shapes of different ranks'
         check: 'nothing is known of what it is a form of'
         forms: 'it is computed from other values'
