@@ -155,6 +155,7 @@ class Graph(Values):
         A last window that begins in the padding runtimes leave out, what is added beside a size
         that is kept they leave out as well, and a size that comes near a whole number they round
         in another way. Axes from behind are none before operator set 11, and taken all the same.
+        What no size fits is inferred to have one all the same.
         """
         a, op = node.attributes, node.op
         same = str(a.get("auto_pad")).startswith("SAME")
@@ -178,6 +179,11 @@ class Graph(Values):
                 n * scale for n, scale in pairs if isinstance(n, int) and not scale.is_integer()
             ]
             return all(n.is_integer() or abs(n - round(n)) > 1e-3 for n in whole)
+        if op == "Expand":
+            sizes = self.types.get(node.inputs[0], (0, None))[1] or ()
+            given = self.sizes(node.inputs[1])
+            pairs = zip(reversed(sizes), reversed(() if given is None else given), strict=False)
+            return all(len({n for n in pair if isinstance(n, int)} - {1}) <= 1 for pair in pairs)
         return op != "STFT" or bool("".join(node.inputs[2:3]))
 
     def _windows_begin_inside(self, node: Node) -> bool:

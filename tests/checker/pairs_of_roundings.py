@@ -222,6 +222,12 @@ OF_SIZES: dict[str, Pair] = {
     "a Resize by seven tenths": sized(
         'Resize<mode = "nearest">(u, , sc)', "2,10", 1, 6, sc=np.array([1.0, 0.7], np.float32)
     ),
+    "an Expand to the channels of another value": pair(
+        "h = Conv(x, w)  s = Shape(h)  e = Expand(p, s)  y = Add(h, e)",
+        "h = Conv(x, w)  s = Shape(x)  e = Expand(p, s)  y = Add(h, e)",
+        "float[N,4,8,8] x",
+        {"w": np.ones((8, 4, 1, 1), np.float32), "p": np.ones((1, 8, 1, 1), np.float32)},
+    ),
     "a function with the name of an op of another domain": pair(
         "y = Neg(x)", "y = Neg(x)", X, make=binary, why="runtimes take their own op"
     ),
