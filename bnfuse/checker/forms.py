@@ -147,7 +147,8 @@ def residual(a: Form, b: Form, unit: float, floor: float) -> tuple[float, str]:
 def units_apart(x: Any, y: Any, size: Any, unit: float, floor: float) -> tuple[float, str]:
     """The largest difference of two arrays in rounding units of ``size``, and its index."""
     # What is lost near zero is no rounding where all numbers lie there.
-    floor = min(floor, unit * float(np.max(np.abs(size), initial=0.0)))
+    most = max(np.max(size, initial=0.0), -np.min(size, initial=0.0))
+    floor = min(floor, unit * float(most))
     arrays = np.broadcast_arrays(x, y, size)
     flat = [array.reshape(-1) for array in arrays]
     worst, place = 0.0, -1
