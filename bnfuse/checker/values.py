@@ -201,16 +201,22 @@ class Values:
         if found is None or not self.is_float(name):
             return found
         # What rounding decides, what cancels and what overflows is another number where it is run.
-        kinds = [self._narrowed(i, v) for i, v in zip(names, inputs, strict=True)]
-        low = self._computed(node, place, names, kinds)
+        own = {self.same(i) for i in names}
+        low: Array | None = found
+        if node.op in _SIMPLE or own & self._narrow.keys():
+            kinds = [self._narrowed(i, v) for i, v in zip(names, inputs, strict=True)]
+            low = self._computed(node, place, names, kinds)
         if low is None:
             return None
-        low = self._narrow[name] = low.astype(helper.tensor_dtype_to_np_dtype(self.dtype(name)))
+        low = low.astype(helper.tensor_dtype_to_np_dtype(self.dtype(name)))
+        run = low.astype(np.float64)
         with np.errstate(all="ignore"):
-            beyond = np.abs(low.astype(np.float64) - found)
-            near = beyond <= max(16.0 * self.unit(name), _NEAR) * np.abs(found)
-        exact = node.op in _EXACT and not beyond.any()
-        if not exact or self._rounded.intersection(map(self.same, names)):
+            same = (run == found) | (np.isnan(run) & np.isnan(found))
+            bound = max(16.0 * self.unit(name), _NEAR) * np.abs(found)
+            near = same | (np.abs(run - found) <= bound)
+        if not same.all():
+            self._narrow[name] = low
+        if node.op not in _EXACT or not same.all() or own & self._rounded:
             self._rounded.add(name)
         return found if near.all() else None
 
@@ -309,9 +315,10 @@ class Values:
     def _unknown(self, name: str) -> Array | None:
         """As many sizes as a value holds, of which nothing is known."""
         kind, shape = self.types.get(name, (0, None))
-        if kind != TensorProto.INT64 or shape not in {(), *((n,) for n in range(_RANK))}:
+        if kind != TensorProto.INT64 or shape is None or len(shape) > 1:
             return None
-        return np.full([n for n in shape if isinstance(n, int)], None, object)
+        counts = [n for n in shape if isinstance(n, int) and n <= _RANK]
+        return np.full(counts, None, object) if len(counts) == len(shape) else None
 
     def stored(self, tensor: TensorProto) -> Array:
         """The numbers of a stored tensor."""

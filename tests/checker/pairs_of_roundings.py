@@ -235,6 +235,17 @@ OF_SIZES: dict[str, Pair] = {
 WRONG = {**OF_ROUNDING, **OF_SIZES}
 RIGHT: dict[str, Pair] = {
     "a factor that is computed": constant("a = Add(s, one)  c = Sub(a, s)", s=2.0),
+    "a mask of minus infinity that is put together": pair(
+        "e = Expand(none, shape)  m = Concat<axis = 0>(zero, e)  y = Max(x, m)",
+        "y = Max(x, mask)",
+        X,
+        {
+            "none": np.array([-np.inf], np.float32),
+            "shape": ints(2),
+            "zero": np.zeros(1, np.float32),
+            "mask": np.array([0.0, -np.inf, -np.inf], np.float32),
+        },
+    ),
     "a Resize by three halves": pair(
         'r = Resize<mode = "nearest">(x, , sc)  y = Relu(r)',
         'i = Identity(x)  r = Resize<mode = "nearest">(i, , sc)  y = Relu(r)',
